@@ -1,0 +1,1 @@
+//! Small pure helpers named for what they hold: number text, glob, hashing, clock, random numbers.

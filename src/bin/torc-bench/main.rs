@@ -1,0 +1,2 @@
+//! torc-bench: load generator on io_uring.
+fn main() {}

@@ -1,0 +1,1 @@
+//! One file per command group: specification, handler and test side by side.

@@ -1,0 +1,1 @@
+//! Parameters: names, kinds, bounds, defaults, file and command-line syntax.

@@ -1,0 +1,1 @@
+//! Memory layouts without command knowledge. Unsafe room.

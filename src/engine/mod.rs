@@ -1,0 +1,1 @@
+//! Execution: gates in Redis' order, call accounting, transactions.

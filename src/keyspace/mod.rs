@@ -1,0 +1,1 @@
+//! Databases: keys, values, expiry, iteration.

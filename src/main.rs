@@ -1,0 +1,2 @@
+//! torc-server: arguments to configuration to a running server.
+fn main() {}

@@ -1,0 +1,3 @@
+//! The Redis protocol as bytes: requests in (RESP and inline), replies out (RESP2 and RESP3). No sockets here.
+
+pub mod args;

@@ -1,0 +1,1 @@
+//! The process: main loop, clients, listeners, cron, shutdown.

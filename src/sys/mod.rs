@@ -1,0 +1,1 @@
+//! The operating system, behind safe wrappers: sockets, signals, processes, limits, memory facts. Unsafe room.

@@ -1,0 +1,1 @@
+//! The ring: set-up, probing, operations, registered buffers. Unsafe room.
