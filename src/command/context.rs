@@ -1,0 +1,37 @@
+//! What a handler works on: the shared state of the server, the session of the caller, and the reply.
+
+#![forbid(unsafe_code)]
+
+use crate::command::session::Session;
+use crate::command::spec::Command;
+use crate::command::state::State;
+use crate::keyspace::Database;
+use crate::resp::reply::Reply;
+
+/// The surroundings of one command while it runs.
+pub struct Context<'a> {
+    /// Everything but the caller's own session.
+    pub state: &'a mut State,
+    /// The caller.
+    pub session: &'a mut Session,
+    /// Where the reply goes.
+    pub reply: &'a mut Reply,
+    /// The command that is running.
+    pub command: &'static Command,
+    /// Hash of the first key, computed when the command was prepared; 0 when the command has no key.
+    pub first_key_hash: u64,
+}
+
+impl Context<'_> {
+    /// The caller's database.
+    #[inline]
+    pub fn db(&mut self) -> &mut Database {
+        self.state.keyspace.db_mut(self.session.db)
+    }
+
+    /// Cached time of this command in Unix milliseconds: one command sees one time.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.state.clock.unix_ms()
+    }
+}

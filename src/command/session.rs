@@ -1,0 +1,94 @@
+//! A client as the engine sees it: database, protocol, flags, transaction, names. Lives on the main thread and never
+//! touches a socket; what the network layer knows of the same client is mirrored in `NetFacts` when it changes.
+
+#![forbid(unsafe_code)]
+
+use crate::command::spec::Command;
+use crate::resp::args::OwnedArgs;
+use crate::resp::reply::Protocol;
+
+/// A client's number: counts from 1 and is never used again.
+pub type ClientId = u64;
+
+bitflags::bitflags! {
+    /// Client flags with an observable effect. Empty on the fast path, but for `AUTHENTICATED`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SessionFlags: u32 {
+        /// May run commands that need authentication.
+        const AUTHENTICATED = 1 << 0;
+        /// Inside MULTI: commands are queued.
+        const MULTI = 1 << 1;
+        /// A watched key changed: EXEC answers null.
+        const DIRTY_CAS = 1 << 2;
+        /// A queued command was refused: EXEC answers EXECABORT.
+        const DIRTY_EXEC = 1 << 3;
+        /// Nothing more is parsed or appended; closed once its output is written.
+        const CLOSE_AFTER_REPLY = 1 << 4;
+        /// To be closed as soon as the current command is over.
+        const CLOSE_ASAP = 1 << 5;
+        /// Connected through the Unix socket.
+        const UNIX_SOCKET = 1 << 6;
+        /// Executing the commands of a transaction right now.
+        const IN_EXEC = 1 << 7;
+    }
+}
+
+/// What the network layer tells of a client: only CLIENT LIST and INFO read it.
+#[derive(Clone, Debug, Default)]
+pub struct NetFacts {
+    /// Descriptor number, -1 for none.
+    pub fd: i32,
+    /// Peer address as CLIENT LIST prints it.
+    pub addr: Box<str>,
+    /// Local address.
+    pub laddr: Box<str>,
+    /// Bytes of an unfinished command, in and free in the private query buffer.
+    pub qbuf: usize,
+    /// Free bytes of that buffer.
+    pub qbuf_free: usize,
+    /// Bytes of parsed arguments of an unfinished command.
+    pub argv_mem: usize,
+    /// Bytes and blocks of output that wait for the socket.
+    pub omem: usize,
+    /// Blocks of waiting output.
+    pub oll: usize,
+}
+
+/// A transaction between MULTI and EXEC.
+#[derive(Default)]
+pub struct Transaction {
+    /// Queued commands in order.
+    pub queue: Vec<(&'static Command, OwnedArgs)>,
+    /// Union of their flags decides what EXEC is allowed to do.
+    pub argument_bytes: usize,
+}
+
+/// One client's session.
+pub struct Session {
+    /// Unique number.
+    pub id: ClientId,
+    /// Selected database.
+    pub db: usize,
+    /// State.
+    pub flags: SessionFlags,
+    /// Reply encoding.
+    pub protocol: Protocol,
+    /// CLIENT SETNAME.
+    pub name: Option<Box<[u8]>>,
+    /// CLIENT SETINFO lib-name.
+    pub lib_name: Option<Box<[u8]>>,
+    /// CLIENT SETINFO lib-ver.
+    pub lib_ver: Option<Box<[u8]>>,
+    /// Unix seconds of connecting.
+    pub created_s: i64,
+    /// Unix seconds of the last command or write.
+    pub last_interaction_s: i64,
+    /// The last command that was looked up.
+    pub last_command: Option<&'static Command>,
+    /// Open transaction.
+    pub transaction: Option<Box<Transaction>>,
+    /// How many keys are watched.
+    pub watched: u32,
+    /// What the network layer knows.
+    pub net: NetFacts,
+}

@@ -1,0 +1,264 @@
+//! The specification of a command, written beside its handler as a `static`. What COMMAND INFO and COMMAND DOCS answer
+//! is derived from it, and a test compares it with the published facts of Redis 8.
+
+#![forbid(unsafe_code)]
+
+use crate::command::context::Context;
+use crate::command::error::CommandError;
+use crate::resp::args::Args;
+
+bitflags::bitflags! {
+    /// Command flags, under the names COMMAND INFO prints and in its order.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Flags: u32 {
+        /// May modify the keyspace.
+        const WRITE = 1 << 0;
+        /// Only reads keys.
+        const READONLY = 1 << 1;
+        /// Refused when memory is short.
+        const DENYOOM = 1 << 2;
+        /// Implemented by a module.
+        const MODULE = 1 << 3;
+        /// Administrative.
+        const ADMIN = 1 << 4;
+        /// Publish/subscribe.
+        const PUBSUB = 1 << 5;
+        /// Refused in scripts.
+        const NOSCRIPT = 1 << 6;
+        /// May block the client.
+        const BLOCKING = 1 << 7;
+        /// Allowed while the data set is loaded.
+        const LOADING = 1 << 8;
+        /// Allowed on a replica with stale data.
+        const STALE = 1 << 9;
+        /// Not shown to MONITOR.
+        const SKIP_MONITOR = 1 << 10;
+        /// Not entered in the slow log.
+        const SKIP_SLOWLOG = 1 << 11;
+        /// Accepted for a slot that is being imported.
+        const ASKING = 1 << 12;
+        /// Constant or logarithmic time.
+        const FAST = 1 << 13;
+        /// Allowed before authentication.
+        const NO_AUTH = 1 << 14;
+        /// Key arguments are optional (shown by COMMAND INFO as a flag).
+        const NO_MANDATORY_KEYS = 1 << 15;
+        /// Refused during asynchronous loading.
+        const NO_ASYNC_LOADING = 1 << 16;
+        /// Refused inside MULTI.
+        const NO_MULTI = 1 << 17;
+        /// Keys are not at fixed positions.
+        const MOVABLEKEYS = 1 << 18;
+        /// Allowed while a script is busy.
+        const ALLOW_BUSY = 1 << 19;
+        /// May be replicated though it is no write (hidden).
+        const MAY_REPLICATE = 1 << 24;
+        /// Never propagated by itself: reserved for commands that touch no keys (hidden).
+        const TOUCHES_ARBITRARY_KEYS = 1 << 25;
+    }
+}
+
+bitflags::bitflags! {
+    /// ACL categories, in the order COMMAND INFO prints them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Categories: u32 {
+        #[allow(missing_docs)] const KEYSPACE = 1 << 0;
+        #[allow(missing_docs)] const READ = 1 << 1;
+        #[allow(missing_docs)] const WRITE = 1 << 2;
+        #[allow(missing_docs)] const SET = 1 << 3;
+        #[allow(missing_docs)] const SORTEDSET = 1 << 4;
+        #[allow(missing_docs)] const LIST = 1 << 5;
+        #[allow(missing_docs)] const HASH = 1 << 6;
+        #[allow(missing_docs)] const STRING = 1 << 7;
+        #[allow(missing_docs)] const BITMAP = 1 << 8;
+        #[allow(missing_docs)] const HYPERLOGLOG = 1 << 9;
+        #[allow(missing_docs)] const GEO = 1 << 10;
+        #[allow(missing_docs)] const STREAM = 1 << 11;
+        #[allow(missing_docs)] const PUBSUB = 1 << 12;
+        #[allow(missing_docs)] const ADMIN = 1 << 13;
+        #[allow(missing_docs)] const FAST = 1 << 14;
+        #[allow(missing_docs)] const SLOW = 1 << 15;
+        #[allow(missing_docs)] const BLOCKING = 1 << 16;
+        #[allow(missing_docs)] const DANGEROUS = 1 << 17;
+        #[allow(missing_docs)] const CONNECTION = 1 << 18;
+        #[allow(missing_docs)] const TRANSACTION = 1 << 19;
+        #[allow(missing_docs)] const SCRIPTING = 1 << 20;
+    }
+}
+
+bitflags::bitflags! {
+    /// What a command does with the keys of one key specification, in COMMAND INFO's order.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct KeyFlags: u16 {
+        #[allow(missing_docs)] const RO = 1 << 0;
+        #[allow(missing_docs)] const RW = 1 << 1;
+        #[allow(missing_docs)] const OW = 1 << 2;
+        #[allow(missing_docs)] const RM = 1 << 3;
+        #[allow(missing_docs)] const ACCESS = 1 << 4;
+        #[allow(missing_docs)] const UPDATE = 1 << 5;
+        #[allow(missing_docs)] const INSERT = 1 << 6;
+        #[allow(missing_docs)] const DELETE = 1 << 7;
+        #[allow(missing_docs)] const NOT_KEY = 1 << 8;
+        #[allow(missing_docs)] const INCOMPLETE = 1 << 9;
+        #[allow(missing_docs)] const VARIABLE_FLAGS = 1 << 10;
+    }
+}
+
+/// Where the keys of a specification begin.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    /// At this argument.
+    Index(i32),
+    /// After this keyword, searched from this argument (negative: from the end, backwards).
+    Keyword(&'static str, i32),
+    /// Cannot be described.
+    Unknown,
+}
+
+/// Which arguments from there on are keys.
+#[derive(Clone, Copy, Debug)]
+pub enum Find {
+    /// Up to `last` (relative; negative: from the end), every `step`-th, only the first 1/`limit` of them (0, 1: all).
+    Range { last: i32, step: i32, limit: i32 },
+    /// A count at `index`, keys from `first` (both relative), every `step`-th.
+    KeyNum { index: i32, first: i32, step: i32 },
+    /// Cannot be described.
+    Unknown,
+}
+
+/// One key specification.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// What happens to the keys.
+    pub flags: KeyFlags,
+    /// Where they begin.
+    pub begin: Begin,
+    /// Which they are.
+    pub find: Find,
+    /// A remark for the reader of COMMAND INFO, in Redis shown as `notes`.
+    pub notes: Option<&'static str>,
+}
+
+/// The kind of an argument in COMMAND DOCS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ArgKind {
+    String,
+    Integer,
+    Double,
+    Key,
+    Pattern,
+    UnixTime,
+    PureToken,
+    OneOf,
+    Block,
+}
+
+/// One node of a command's argument grammar (COMMAND DOCS `arguments`).
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct ArgSpec {
+    pub name: &'static str,
+    pub kind: ArgKind,
+    pub token: Option<&'static str>,
+    pub display_text: Option<&'static str>,
+    pub key_spec_index: Option<u8>,
+    pub since: Option<&'static str>,
+    pub deprecated_since: Option<&'static str>,
+    pub optional: bool,
+    pub multiple: bool,
+    pub multiple_token: bool,
+    pub children: &'static [ArgSpec],
+}
+
+impl ArgSpec {
+    /// A mandatory argument of `kind`.
+    pub const fn new(name: &'static str, kind: ArgKind) -> ArgSpec {
+        ArgSpec {
+            name,
+            kind,
+            token: None,
+            display_text: None,
+            key_spec_index: None,
+            since: None,
+            deprecated_since: None,
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+            children: &[],
+        }
+    }
+}
+
+/// A handler: reads its arguments, works on the context, and writes exactly one reply, or returns the error to reply.
+pub type Handler = fn(&mut Context<'_>, Args<'_>) -> Result<(), CommandError>;
+
+/// Appends the argument positions of the keys; for commands whose keys no specification can describe exactly.
+pub type KeyFinder = fn(Args<'_>, &mut Vec<usize>) -> Result<(), CommandError>;
+
+/// A command or subcommand.
+pub struct Command {
+    /// Lower-case name: `get`, or for a subcommand its own word, `list`.
+    pub name: &'static str,
+    /// Name with its container: `get`, `client|list`.
+    pub full_name: &'static str,
+    /// One sentence for COMMAND DOCS, our own words.
+    pub summary: &'static str,
+    /// First version that had it.
+    pub since: &'static str,
+    /// Group, as COMMAND DOCS prints it.
+    pub group: &'static str,
+    /// Running time.
+    pub complexity: &'static str,
+    /// Exact number of arguments (name included), or negative: at least that many.
+    pub arity: i32,
+    /// Command flags.
+    pub flags: Flags,
+    /// ACL categories, all of them (derived ones too: fast or slow, read, write, ...).
+    pub categories: Categories,
+    /// Hints for clients.
+    pub tips: &'static [&'static str],
+    /// Key specifications.
+    pub key_specs: &'static [KeySpec],
+    /// Finds keys where `key_specs` cannot.
+    pub key_finder: Option<KeyFinder>,
+    /// Version that deprecated it and what replaces it, in words.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// (version, what changed), for COMMAND DOCS.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Argument grammar.
+    pub args: &'static [ArgSpec],
+    /// Subcommands of a container.
+    pub subcommands: &'static [&'static Command],
+    /// Runs it. None only for a pure container.
+    pub handler: Option<Handler>,
+}
+
+impl Command {
+    /// Every field that most commands leave alone; used as `..Command::BLANK`.
+    pub const BLANK: Command = Command {
+        name: "",
+        full_name: "",
+        summary: "",
+        since: "",
+        group: "",
+        complexity: "",
+        arity: 0,
+        flags: Flags::empty(),
+        categories: Categories::empty(),
+        tips: &[],
+        key_specs: &[],
+        key_finder: None,
+        deprecated: None,
+        history: &[],
+        args: &[],
+        subcommands: &[],
+        handler: None,
+    };
+
+    /// Whether `count` arguments (the name included) are acceptable.
+    #[inline]
+    pub fn accepts(&self, count: usize) -> bool {
+        if self.arity >= 0 { count == self.arity as usize } else { count >= self.arity.unsigned_abs() as usize }
+    }
+}
