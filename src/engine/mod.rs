@@ -39,16 +39,14 @@ impl Engine {
 
     /// Durations are measured with `ticks` from now on.
     pub fn use_ticks(&mut self, ticks: Ticks) {
-        self.state.ticks = ticks;
-        self.state.last_tick = ticks.now();
+        self.state.use_ticks(ticks);
     }
 
     /// Called when the server wakes, before the requests of a batch: sets the time that the commands of the batch see,
     /// and from where the duration of the first one is counted.
     #[inline]
     pub fn wake(&mut self, unix_us: i64) {
-        self.state.set_time(unix_us);
-        self.state.last_tick = self.state.ticks.now();
+        self.state.wake(unix_us);
     }
 
     /// A client has connected: opens its session, authenticated if no password is asked for.
