@@ -16,6 +16,9 @@ use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, squ
 
 pub use setup::{Features, Refused, RingOptions};
 
+/// `IORING_ENTER_GETEVENTS`.
+const GETEVENTS: u32 = 1;
+
 /// A ring with its own descriptor registered, so that entering it looks up no file.
 ///
 /// The registration lives in the `Submitter`, which borrows the `IoUring`; the parts are kept together here and dropped
@@ -101,7 +104,11 @@ impl Ring {
         let before = self.submissions.len();
         self.enters += 1;
         let outcome = match wait {
-            None => self.submitter.submit(),
+            None => {
+                // With GETEVENTS: deferred completions are produced only by an enter that asks for them.
+                // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
+                unsafe { self.submitter.enter::<libc::sigset_t>(before as u32, 0, GETEVENTS, None) }
+            }
             Some(wait) => {
                 let timespec = Timespec::from(wait);
                 self.submitter.submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
@@ -123,7 +130,6 @@ impl Ring {
     /// Runs deferred work and flushes overflowed completions without submitting or waiting.
     pub fn flush_overflow(&mut self) -> io::Result<()> {
         self.enters += 1;
-        const GETEVENTS: u32 = 1;
         // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
         let outcome = unsafe { self.submitter.enter::<libc::sigset_t>(0, 0, GETEVENTS, None) };
         match outcome {
