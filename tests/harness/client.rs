@@ -143,6 +143,16 @@ impl Client {
         outcome.is_err_and(|why| why == NOTHING) && self.received.is_empty()
     }
 
+    /// True when something is there to read, or arrives within `pause`.
+    pub(crate) fn has_received_within(&mut self, pause: Duration) -> bool {
+        if self.received.is_empty() {
+            self.set_read_timeout(pause);
+            let _ = self.fill();
+            self.set_read_timeout(TIMEOUT);
+        }
+        !self.received.is_empty()
+    }
+
     /// Appends what one read brings; `Ok(false)` when the peer closed.
     fn fill(&mut self) -> Result<bool, String> {
         let mut chunk = [0; 65536];

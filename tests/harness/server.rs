@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, pidfd_getfd, pidfd_open,
+    prlimit, setrlimit,
+};
 use tempfile::TempDir;
 
 use super::{Client, TIMEOUT, Value};
@@ -83,6 +88,15 @@ impl Builder {
             }
         }
         panic!("no free port in {START_ATTEMPTS} attempts");
+    }
+
+    /// Starts it expecting that it refuses: its exit status and what it wrote.
+    #[track_caller]
+    pub(crate) fn refusal(self) -> (ExitStatus, String) {
+        let folder = TempDir::new().unwrap();
+        let mut child = self.spawn(&folder, free_port());
+        let status = wait_for_exit(&mut child);
+        (status, fs::read_to_string(folder.path().join("log")).unwrap())
     }
 
     fn spawn(&self, folder: &TempDir, port: u16) -> Child {
@@ -169,6 +183,19 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
+    /// The server's socket for one of its clients, to ask the kernel about its options.
+    pub(crate) fn socket_of(&self, descriptor: i32) -> OwnedFd {
+        let pid = Pid::from_raw(self.pid() as i32).unwrap();
+        let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        pidfd_getfd(handle, descriptor, PidfdGetfdFlags::empty()).unwrap()
+    }
+
+    /// Changes the running server's limit of open descriptors.
+    pub(crate) fn set_descriptor_limit(&self, limit: u64) {
+        let new = Rlimit { current: Some(limit), maximum: Some(20_000) };
+        prlimit(Pid::from_raw(self.pid() as i32), Resource::Nofile, new).unwrap();
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
@@ -203,10 +230,10 @@ impl Server {
         wait_for_exit(&mut self.child)
     }
 
-    /// Sends a signal (`TERM`, `INT`, ...) to the server.
-    pub(crate) fn signal(&mut self, name: &str) {
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&mut self, signal: Signal) {
         self.may_exit = true;
-        kill(name, self.pid());
+        kill(signal, self.pid());
     }
 }
 
@@ -242,9 +269,26 @@ pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
 }
 
 /// Sends a signal to a process that this test started.
-pub(crate) fn kill(signal: &str, pid: u32) {
-    let status = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status().unwrap();
-    assert!(status.success(), "kill -{signal} {pid}: {status}");
+pub(crate) fn kill(signal: Signal, pid: u32) {
+    kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
+}
+
+/// Lets this test process open `count` descriptors; false when the host does not allow it.
+pub(crate) fn allow_descriptors(count: u64) -> bool {
+    let now = getrlimit(Resource::Nofile);
+    if now.current.is_none_or(|current| current >= count) {
+        return true;
+    }
+    let maximum = now.maximum.map(|maximum| maximum.max(count));
+    let kept = Rlimit { current: Some(count), maximum: now.maximum };
+    setrlimit(Resource::Nofile, kept)
+        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }))
+        .is_ok()
+}
+
+/// True when the binary under test is ours: some promises go beyond what others keep.
+pub(crate) fn is_torc() -> bool {
+    std::env::var_os("TORC_TEST_SERVER").is_none()
 }
 
 fn wait_until_up(child: &mut Child, port: u16) -> Result<(), String> {
