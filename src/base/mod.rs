@@ -4,4 +4,5 @@ pub mod clock;
 pub mod float;
 pub mod glob;
 pub mod integer;
+pub mod long_double;
 pub mod quoting;
