@@ -4,7 +4,7 @@
 
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY};
-use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::command::spec::{ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
 use crate::resp::args::Args;
 

@@ -138,7 +138,7 @@ fn incrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     let mut string = ctx.db().string_mut(key, hash, now_ms).map_err(|_| WRONG_TYPE)?;
     let number = match string.current() {
         Some(text) => LongDouble::parse(&text.to_cow()).ok_or(NOT_A_FLOAT)?,
-        None => LongDouble::ZERO,
+        None => LongDouble::from_f64(0.0),
     };
     let amount = LongDouble::parse(args.get(2)).ok_or(NOT_A_FLOAT)?;
     let sum = number.add(amount);
