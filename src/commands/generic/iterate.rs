@@ -145,7 +145,7 @@ fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     // The cursor is answered before the keys but known after them: the names wait here, back to back.
     let (mut names, mut ends) = (Vec::new(), Vec::new());
     let db = ctx.state.keyspace.db(ctx.session.db);
-    let next = db.scan_unfiltered(cursor, count, |entry| {
+    let next = db.scan_with_expired(cursor, count, |entry| {
         if filter.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key())) {
             names.extend_from_slice(entry.key());
             ends.push(names.len());
