@@ -122,3 +122,38 @@ fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn flushing() {
+        replay(
+            r#"
+            > MSET a 1 b 2
+            OK
+            > DBSIZE
+            (integer) 2
+            > FLUSHDB
+            OK
+            > DBSIZE
+            (integer) 0
+            > SET a 1
+            OK
+            > FLUSHALL ASYNC
+            OK
+            > EXISTS a
+            (integer) 0
+            > FLUSHALL sync
+            OK
+            > FLUSHDB FOO
+            (error) ERR syntax error
+            > FLUSHALL SYNC ASYNC
+            (error) ERR syntax error
+            > DBSIZE x
+            (error) ERR wrong number of arguments for 'dbsize' command
+            "#,
+        );
+    }
+}

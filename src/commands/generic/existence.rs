@@ -131,3 +131,54 @@ fn type_name(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
     ctx.reply.status(found.map_or("none", |entry| entry.type_name()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn keys_go() {
+        replay(
+            r#"
+            > MSET a 1 b 2 c 3
+            OK
+            > DEL a missing b b
+            (integer) 2
+            > UNLINK c c
+            (integer) 1
+            > DBSIZE
+            (integer) 0
+            > DEL
+            (error) ERR wrong number of arguments for 'del' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn keys_are_counted_as_often_as_they_are_named() {
+        replay(
+            r#"
+            > SET a 1
+            OK
+            > EXISTS a missing a
+            (integer) 2
+            > TOUCH a a missing
+            (integer) 2
+            "#,
+        );
+    }
+
+    #[test]
+    fn type_names() {
+        replay(
+            r#"
+            > SET a 1
+            OK
+            > TYPE a
+            string
+            > TYPE missing
+            none
+            "#,
+        );
+    }
+}

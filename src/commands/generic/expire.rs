@@ -232,3 +232,162 @@ fn persist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     ctx.reply.integer(i64::from(had_expiry));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn expiry_times_in_four_units() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > EXPIRE k 100
+            (integer) 1
+            > TTL k
+            (integer) 100
+            > PEXPIRE k 200000
+            (integer) 1
+            > TTL k
+            (integer) 200
+            > EXPIREAT k 4102444800
+            (integer) 1
+            > EXPIRETIME k
+            (integer) 4102444800
+            > PEXPIREAT k 4102444800123
+            (integer) 1
+            > PEXPIRETIME k
+            (integer) 4102444800123
+            > EXPIRE missing 100
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn conditions() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > EXPIREAT k 4102444800 XX
+            (integer) 0
+            > EXPIREAT k 4102444800 GT
+            (integer) 0
+            > EXPIREAT k 4102444800 LT
+            (integer) 1
+            > EXPIREAT k 4102444800 NX
+            (integer) 0
+            > EXPIREAT k 4102444800 GT
+            (integer) 0
+            > EXPIREAT k 4102444800 LT
+            (integer) 0
+            > EXPIREAT k 4102444801 GT
+            (integer) 1
+            > EXPIREAT k 4102444800 xx lt
+            (integer) 1
+            > EXPIRETIME k
+            (integer) 4102444800
+            > PERSIST k
+            (integer) 1
+            > EXPIREAT k 4102444800 NX
+            (integer) 1
+            "#,
+        );
+    }
+
+    #[test]
+    fn conditions_that_exclude_each_other() {
+        replay(
+            r#"
+            > EXPIRE k 100 NX XX
+            (error) ERR NX and XX, GT or LT options at the same time are not compatible
+            > EXPIRE k 100 NX GT
+            (error) ERR NX and XX, GT or LT options at the same time are not compatible
+            > EXPIRE k 100 GT LT
+            (error) ERR GT and LT options at the same time are not compatible
+            > EXPIRE k 100 NX NX
+            (integer) 0
+            > EXPIRE k ten FOO
+            (error) ERR Unsupported option FOO
+            > EXPIRE k ten NX
+            (error) ERR value is not an integer or out of range
+            "#,
+        );
+    }
+
+    #[test]
+    fn a_time_that_has_passed_removes_the_key() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > EXPIRE k -1 GT
+            (integer) 0
+            > EXPIRE k -1 XX
+            (integer) 0
+            > EXISTS k
+            (integer) 1
+            > EXPIRE k 0
+            (integer) 1
+            > EXISTS k
+            (integer) 0
+            > SET k v
+            OK
+            > PEXPIREAT k -5
+            (integer) 1
+            > EXISTS k
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn times_must_fit() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > EXPIRE k 9223372036854775807
+            (error) ERR invalid expire time in 'expire' command
+            > EXPIRE k 9223372036854775
+            (error) ERR invalid expire time in 'expire' command
+            > EXPIREAT k 9223372036854775807
+            (error) ERR invalid expire time in 'expireat' command
+            > EXPIREAT k -9223372036854775808
+            (error) ERR invalid expire time in 'expireat' command
+            > PEXPIRE k 9223372036854775807
+            (error) ERR invalid expire time in 'pexpire' command
+            > PEXPIREAT k 9223372036854775807
+            (integer) 1
+            > PEXPIRETIME k
+            (integer) 9223372036854775807
+            > EXPIRETIME k
+            (integer) 9223372036854776
+            > PEXPIRE k -9223372036854775808
+            (integer) 1
+            > EXISTS k
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn persist() {
+        replay(
+            r#"
+            > SET k v EX 100
+            OK
+            > PERSIST k
+            (integer) 1
+            > PERSIST k
+            (integer) 0
+            > PERSIST missing
+            (integer) 0
+            > TTL k
+            (integer) -1
+            "#,
+        );
+    }
+}

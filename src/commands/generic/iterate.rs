@@ -181,3 +181,124 @@ fn wanted(ctx: &mut Context<'_>, key: &[u8], filter: &Filter<'_>, now_ms: i64) -
 fn integer_text(cursor: u64) -> String {
     itoa::Buffer::new().format(cursor).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn keys_matches_patterns() {
+        replay(
+            r#"
+            > SET a*b 1
+            OK
+            > KEYS *
+            1) "a*b"
+            > KEYS a\\*b
+            (empty array)
+            > KEYS a*
+            1) "a*b"
+            > KEYS x*
+            (empty array)
+            > KEYS
+            (error) ERR wrong number of arguments for 'keys' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn scan_finds_everything_that_matches() {
+        replay(
+            r#"
+            > MSET a 1
+            OK
+            > SCAN 0
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 MATCH b*
+            1) "0"
+            2) (empty array)
+            > SCAN 0 MATCH b* MATCH a
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 TYPE string COUNT 100
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 TYPE STRING
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 TYPE list
+            1) "0"
+            2) (empty array)
+            > SCAN 0 TYPE nonsense
+            1) "0"
+            2) (empty array)
+            > SCAN +0
+            1) "0"
+            2) 1) "a"
+            "#,
+        );
+    }
+
+    #[test]
+    fn scan_refuses() {
+        replay(
+            r#"
+            > SCAN ten
+            (error) ERR invalid cursor
+            > SCAN -1
+            (error) ERR invalid cursor
+            > SCAN "0 "
+            (error) ERR invalid cursor
+            > SCAN 18446744073709551616
+            (error) ERR invalid cursor
+            > SCAN 0 MATCH
+            (error) ERR syntax error
+            > SCAN 0 COUNT 0
+            (error) ERR syntax error
+            > SCAN 0 COUNT ten
+            (error) ERR value is not an integer or out of range
+            > SCAN 0 NOVALUES
+            (error) ERR NOVALUES option can only be used in HSCAN
+            > SCAN 0 FOO bar
+            (error) ERR syntax error
+            > SCAN ten FOO
+            (error) ERR invalid cursor
+            "#,
+        );
+    }
+
+    #[test]
+    fn expired_keys_are_not_mentioned() {
+        replay(
+            r#"
+            > SET a 1 PXAT 1
+            OK
+            > KEYS *
+            (empty array)
+            > DBSIZE
+            (integer) 1
+            > SCAN 0 MATCH b
+            1) "0"
+            2) (empty array)
+            > DBSIZE
+            (integer) 1
+            > SCAN 0
+            1) "0"
+            2) (empty array)
+            > DBSIZE
+            (integer) 0
+            > SET a 1 PXAT 1
+            OK
+            > RANDOMKEY
+            (nil)
+            > DBSIZE
+            (integer) 0
+            > SET b 1
+            OK
+            > RANDOMKEY
+            "b"
+            "#,
+        );
+    }
+}

@@ -83,3 +83,94 @@ fn move_key(ctx: &mut Context<'_>, args: Args<'_>, replace: bool) -> Result<bool
     ctx.state.stats.dirty += 1;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn rename_moves_value_and_expiry_time() {
+        replay(
+            r#"
+            > SET a 1 EX 100
+            OK
+            > SET b 2
+            OK
+            > RENAME a b
+            OK
+            > GET b
+            "1"
+            > TTL b
+            (integer) 100
+            > EXISTS a
+            (integer) 0
+            > SET c 3
+            OK
+            > RENAME c b
+            OK
+            > TTL b
+            (integer) -1
+            "#,
+        );
+    }
+
+    #[test]
+    fn renamenx_leaves_what_is_there() {
+        replay(
+            r#"
+            > MSET a 1 b 2
+            OK
+            > RENAMENX a b
+            (integer) 0
+            > RENAMENX a c
+            (integer) 1
+            > MGET a b c
+            1) (nil)
+            2) "2"
+            3) "1"
+            "#,
+        );
+    }
+
+    #[test]
+    fn the_same_name_twice() {
+        replay(
+            r#"
+            > SET a 1
+            OK
+            > RENAME a a
+            OK
+            > RENAMENX a a
+            (integer) 0
+            > RENAME missing missing
+            (error) ERR no such key
+            > RENAMENX missing a
+            (error) ERR no such key
+            > RENAME missing a
+            (error) ERR no such key
+            "#,
+        );
+    }
+
+    #[test]
+    fn an_expired_key_gives_way() {
+        replay(
+            r#"
+            > SET a 1
+            OK
+            > SET b 2 PXAT 1
+            OK
+            > RENAMENX a b
+            (integer) 1
+            > GET b
+            "1"
+            > SET c 3 PXAT 1
+            OK
+            > RENAME c b
+            (error) ERR no such key
+            > GET b
+            "1"
+            "#,
+        );
+    }
+}

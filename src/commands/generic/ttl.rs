@@ -124,3 +124,34 @@ fn left(at_ms: i64, now_ms: i64) -> i64 {
 fn to_seconds(ms: i64) -> i64 {
     ms / 1000 + i64::from(ms % 1000 >= 500)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn answers_without_an_expiry_time() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > TTL k
+            (integer) -1
+            > PTTL k
+            (integer) -1
+            > EXPIRETIME k
+            (integer) -1
+            > PEXPIRETIME k
+            (integer) -1
+            > TTL missing
+            (integer) -2
+            > PTTL missing
+            (integer) -2
+            > EXPIRETIME missing
+            (integer) -2
+            > PEXPIRETIME missing
+            (integer) -2
+            "#,
+        );
+    }
+}

@@ -97,3 +97,104 @@ fn changed(ctx: &mut Context<'_>, key: &[u8], len: usize) {
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(len as i64);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn append_makes_and_grows() {
+        replay(
+            r#"
+            > APPEND k Hello
+            (integer) 5
+            > APPEND k " World"
+            (integer) 11
+            > GET k
+            "Hello World"
+            > APPEND k ""
+            (integer) 11
+            > APPEND empty ""
+            (integer) 0
+            > EXISTS empty
+            (integer) 1
+            > SET n 12
+            OK
+            > APPEND n 3
+            (integer) 3
+            > GET n
+            "123"
+            > INCR n
+            (integer) 124
+            "#,
+        );
+    }
+
+    #[test]
+    fn append_keeps_the_expiry_time() {
+        replay(
+            r#"
+            > SET k a EX 100
+            OK
+            > APPEND k b
+            (integer) 2
+            > TTL k
+            (integer) 100
+            "#,
+        );
+    }
+
+    #[test]
+    fn setrange_overwrites_and_fills_with_zeros() {
+        replay(
+            r#"
+            > SET k "Hello World"
+            OK
+            > SETRANGE k 6 Redis
+            (integer) 11
+            > GET k
+            "Hello Redis"
+            > SETRANGE gap 3 abc
+            (integer) 6
+            > GET gap
+            "\x00\x00\x00abc"
+            > SET n 12345
+            OK
+            > SETRANGE n 0 9
+            (integer) 5
+            > GET n
+            "92345"
+            > SETRANGE missing 5 ""
+            (integer) 0
+            > EXISTS missing
+            (integer) 0
+            > SETRANGE k 0 ""
+            (integer) 11
+            "#,
+        );
+    }
+
+    #[test]
+    fn strings_have_a_longest_length() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > SETRANGE k 536870911 xx
+            (error) ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            > SETRANGE k 536870912 x
+            (error) ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            > SETRANGE missing 9223372036854775807 x
+            (error) ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            > SETRANGE k 9223372036854775807 ""
+            (integer) 1
+            > SETRANGE k -1 x
+            (error) ERR offset is out of range
+            > SETRANGE k ten x
+            (error) ERR value is not an integer or out of range
+            > GET k
+            "v"
+            "#,
+        );
+    }
+}

@@ -155,3 +155,142 @@ fn strlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     ctx.reply.integer(len as i64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn get_reads_strings_only() {
+        replay(
+            r#"
+            > GET k
+            (nil)
+            > SET k "a\x00b"
+            OK
+            > GET k
+            "a\x00b"
+            > SET k 12
+            OK
+            > GET k
+            "12"
+            > GET k extra
+            (error) ERR wrong number of arguments for 'get' command
+            > GET
+            (error) ERR wrong number of arguments for 'get' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn getdel_removes_what_it_answers() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > GETDEL k
+            "v"
+            > GETDEL k
+            (nil)
+            > EXISTS k
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn getex_changes_the_expiry_time() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > GETEX k
+            "v"
+            > TTL k
+            (integer) -1
+            > GETEX k EX 100
+            "v"
+            > TTL k
+            (integer) 100
+            > GETEX k PERSIST
+            "v"
+            > TTL k
+            (integer) -1
+            > GETEX k PXAT 4102444800000
+            "v"
+            > PEXPIRETIME k
+            (integer) 4102444800000
+            > GETEX k EXAT 4102444800
+            "v"
+            > EXPIRETIME k
+            (integer) 4102444800
+            > GETEX k PX 1
+            "v"
+            "#,
+        );
+    }
+
+    #[test]
+    fn getex_with_a_time_that_has_passed_removes_the_key() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > GETEX k PXAT 1
+            "v"
+            > EXISTS k
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn getex_refuses() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > GETEX k EX
+            (error) ERR syntax error
+            > GETEX k EX 10 PERSIST
+            (error) ERR syntax error
+            > GETEX k EX 10 PX 10
+            (error) ERR syntax error
+            > GETEX k KEEPTTL
+            (error) ERR syntax error
+            > GETEX k NX
+            (error) ERR syntax error
+            > GETEX k EX 0
+            (error) ERR invalid expire time in 'getex' command
+            > GETEX k EXAT 9223372036854775807
+            (error) ERR invalid expire time in 'getex' command
+            > GETEX k EX ten
+            (error) ERR value is not an integer or out of range
+            > GETEX missing EX ten
+            (nil)
+            > GETEX missing EX 10 FOO
+            (error) ERR syntax error
+            > GET k
+            "v"
+            "#,
+        );
+    }
+
+    #[test]
+    fn strlen_counts_bytes() {
+        replay(
+            r#"
+            > SET k "a\x00\xff"
+            OK
+            > STRLEN k
+            (integer) 3
+            > SET k -12345
+            OK
+            > STRLEN k
+            (integer) 6
+            > STRLEN missing
+            (integer) 0
+            "#,
+        );
+    }
+}

@@ -204,3 +204,161 @@ impl Lengths {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::{replay, replay_resp3};
+
+    #[test]
+    fn the_subsequence_its_length_and_where_it_lies() {
+        replay(
+            r#"
+            > MSET key1 ohmytext key2 mynewtext
+            OK
+            > LCS key1 key2
+            "mytext"
+            > LCS key1 key2 LEN
+            (integer) 6
+            > LCS key1 key2 IDX
+            1) "matches"
+            2) 1) 1) 1) (integer) 4
+                     2) (integer) 7
+                  2) 1) (integer) 5
+                     2) (integer) 8
+               2) 1) 1) (integer) 2
+                     2) (integer) 3
+                  2) 1) (integer) 0
+                     2) (integer) 1
+            3) "len"
+            4) (integer) 6
+            > LCS key1 key2 IDX MINMATCHLEN 4
+            1) "matches"
+            2) 1) 1) 1) (integer) 4
+                     2) (integer) 7
+                  2) 1) (integer) 5
+                     2) (integer) 8
+            3) "len"
+            4) (integer) 6
+            > LCS key1 key2 IDX MINMATCHLEN 4 WITHMATCHLEN
+            1) "matches"
+            2) 1) 1) 1) (integer) 4
+                     2) (integer) 7
+                  2) 1) (integer) 5
+                     2) (integer) 8
+                  3) (integer) 4
+            3) "len"
+            4) (integer) 6
+            > LCS key1 key2 IDX MINMATCHLEN -10
+            1) "matches"
+            2) 1) 1) 1) (integer) 4
+                     2) (integer) 7
+                  2) 1) (integer) 5
+                     2) (integer) 8
+               2) 1) 1) (integer) 2
+                     2) (integer) 3
+                  2) 1) (integer) 0
+                     2) (integer) 1
+            3) "len"
+            4) (integer) 6
+            > LCS key1 key2 WITHMATCHLEN
+            "mytext"
+            "#,
+        );
+    }
+
+    #[test]
+    fn missing_keys_are_empty() {
+        replay(
+            r#"
+            > LCS a b
+            ""
+            > LCS a b LEN
+            (integer) 0
+            > LCS a b IDX
+            1) "matches"
+            2) (empty array)
+            3) "len"
+            4) (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn numbers_have_text() {
+        replay(
+            r#"
+            > MSET a 12345 b 2345
+            OK
+            > LCS a b IDX WITHMATCHLEN
+            1) "matches"
+            2) 1) 1) 1) (integer) 1
+                     2) (integer) 4
+                  2) 1) (integer) 0
+                     2) (integer) 3
+                  3) (integer) 4
+            3) "len"
+            4) (integer) 4
+            "#,
+        );
+    }
+
+    #[test]
+    fn ties_are_broken_as_redis_does() {
+        replay(
+            r#"
+            > MSET x rnhvnv12 y abcnvrh1
+            OK
+            > LCS x y
+            "nv1"
+            > LCS x y IDX WITHMATCHLEN
+            1) "matches"
+            2) 1) 1) 1) (integer) 6
+                     2) (integer) 6
+                  2) 1) (integer) 7
+                     2) (integer) 7
+                  3) (integer) 1
+               2) 1) 1) (integer) 4
+                     2) (integer) 5
+                  2) 1) (integer) 3
+                     2) (integer) 4
+                  3) (integer) 2
+            3) "len"
+            4) (integer) 3
+            "#,
+        );
+    }
+
+    #[test]
+    fn lcs_refuses() {
+        replay(
+            r#"
+            > LCS a b IDX LEN
+            (error) ERR If you want both the length and indexes, please just use IDX.
+            > LCS a b IDX MINMATCHLEN
+            (error) ERR syntax error
+            > LCS a b IDX MINMATCHLEN ten
+            (error) ERR value is not an integer or out of range
+            > LCS a b FOO
+            (error) ERR syntax error
+            > LCS a
+            (error) ERR wrong number of arguments for 'lcs' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn lcs_answers_a_map_in_resp3() {
+        replay_resp3(
+            r#"
+            > MSET key1 ohmytext key2 mynewtext
+            OK
+            > LCS key1 key2 IDX MINMATCHLEN 4
+            1# "matches" => 1) 1) 1) (integer) 4
+                     2) (integer) 7
+                  2) 1) (integer) 5
+                     2) (integer) 8
+            2# "len" => (integer) 6
+            "#,
+        );
+    }
+}

@@ -117,3 +117,65 @@ fn store_pairs(ctx: &mut Context<'_>, args: Args<'_>) {
         true
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn mget_answers_in_order() {
+        replay(
+            r#"
+            > MSET a 1 b two
+            OK
+            > MGET a missing b a
+            1) "1"
+            2) (nil)
+            3) "two"
+            4) "1"
+            "#,
+        );
+    }
+
+    #[test]
+    fn mset_stores_the_last_of_two() {
+        replay(
+            r#"
+            > MSET a 1 a 2
+            OK
+            > GET a
+            "2"
+            > MSET a 1 b
+            (error) ERR wrong number of arguments for 'mset' command
+            > SET a x EX 100
+            OK
+            > MSET a y
+            OK
+            > TTL a
+            (integer) -1
+            "#,
+        );
+    }
+
+    #[test]
+    fn msetnx_stores_all_or_nothing() {
+        replay(
+            r#"
+            > MSETNX a 1 b 2
+            (integer) 1
+            > MSETNX b 3 c 4
+            (integer) 0
+            > MGET a b c
+            1) "1"
+            2) "2"
+            3) (nil)
+            > MSETNX d 1 d 2
+            (integer) 1
+            > GET d
+            "2"
+            > MSETNX e 1 f
+            (error) ERR wrong number of arguments for 'msetnx' command
+            "#,
+        );
+    }
+}

@@ -152,3 +152,162 @@ fn incrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     ctx.reply.bulk(&text);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn counting() {
+        replay(
+            r#"
+            > INCR k
+            (integer) 1
+            > INCRBY k 41
+            (integer) 42
+            > DECR k
+            (integer) 41
+            > DECRBY k 40
+            (integer) 1
+            > DECRBY k -5
+            (integer) 6
+            > GET k
+            "6"
+            > DECR new
+            (integer) -1
+            > EXPIRE k 100
+            (integer) 1
+            > INCR k
+            (integer) 7
+            > TTL k
+            (integer) 100
+            "#,
+        );
+    }
+
+    #[test]
+    fn only_canonical_numbers_count() {
+        replay(
+            r#"
+            > SET k " 1"
+            OK
+            > INCR k
+            (error) ERR value is not an integer or out of range
+            > SET k 01
+            OK
+            > INCR k
+            (error) ERR value is not an integer or out of range
+            > SET k +1
+            OK
+            > INCR k
+            (error) ERR value is not an integer or out of range
+            > SET k -0
+            OK
+            > INCR k
+            (error) ERR value is not an integer or out of range
+            > SET k ""
+            OK
+            > INCR k
+            (error) ERR value is not an integer or out of range
+            > SET k 1.5
+            OK
+            > INCR k
+            (error) ERR value is not an integer or out of range
+            > SET k 1
+            OK
+            > INCRBY k 1.5
+            (error) ERR value is not an integer or out of range
+            > INCRBY k ten
+            (error) ERR value is not an integer or out of range
+            "#,
+        );
+    }
+
+    #[test]
+    fn counting_does_not_overflow() {
+        replay(
+            r#"
+            > SET k 9223372036854775807
+            OK
+            > INCR k
+            (error) ERR increment or decrement would overflow
+            > DECRBY k -1
+            (error) ERR increment or decrement would overflow
+            > DECRBY k -9223372036854775808
+            (error) ERR decrement would overflow
+            > DECRBY k 9223372036854775808
+            (error) ERR value is not an integer or out of range
+            > GET k
+            "9223372036854775807"
+            > SET k -9223372036854775808
+            OK
+            > DECR k
+            (error) ERR increment or decrement would overflow
+            > INCRBY k -1
+            (error) ERR increment or decrement would overflow
+            > INCRBY k 9223372036854775807
+            (integer) -1
+            "#,
+        );
+    }
+
+    #[test]
+    fn fractions() {
+        replay(
+            r#"
+            > SET k 10.50
+            OK
+            > INCRBYFLOAT k 0.1
+            "10.6"
+            > INCRBYFLOAT k -5
+            "5.6"
+            > SET k 5.0e3
+            OK
+            > INCRBYFLOAT k 2.0e2
+            "5200"
+            > INCRBYFLOAT new 1.5
+            "1.5"
+            > SET k 3
+            OK
+            > INCRBYFLOAT k 0x10
+            "19"
+            > GET k
+            "19"
+            > SET k 3 EX 100
+            OK
+            > INCRBYFLOAT k 1
+            "4"
+            > TTL k
+            (integer) 100
+            > INCR k
+            (integer) 5
+            "#,
+        );
+    }
+
+    #[test]
+    fn fractions_refuse() {
+        replay(
+            r#"
+            > SET k abc
+            OK
+            > INCRBYFLOAT k 1
+            (error) ERR value is not a valid float
+            > SET k 1
+            OK
+            > INCRBYFLOAT k ten
+            (error) ERR value is not a valid float
+            > INCRBYFLOAT k inf
+            (error) ERR increment would produce NaN or Infinity
+            > INCRBYFLOAT k nan
+            (error) ERR value is not a valid float
+            > INCRBYFLOAT k " 1"
+            (error) ERR value is not a valid float
+            > INCRBYFLOAT k ""
+            (error) ERR value is not a valid float
+            > GET k
+            "1"
+            "#,
+        );
+    }
+}

@@ -88,6 +88,7 @@ fn clamp(start: i64, end: i64, len: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::transcript::replay;
 
     #[test]
     fn offsets_are_clamped() {
@@ -103,5 +104,47 @@ mod tests {
         assert_eq!(clamp(0, -1, 0), 0..0);
         assert_eq!(clamp(i64::MAX, i64::MAX, 16), 0..0);
         assert_eq!(clamp(i64::MIN, i64::MAX, 16), 0..16);
+    }
+
+    #[test]
+    fn getrange_takes_both_ends() {
+        replay(
+            r#"
+            > SET k "This is a string"
+            OK
+            > GETRANGE k 0 3
+            "This"
+            > GETRANGE k -3 -1
+            "ing"
+            > GETRANGE k 0 -1
+            "This is a string"
+            > GETRANGE k 10 100
+            "string"
+            > GETRANGE k 0 -200
+            "T"
+            > SUBSTR k 5 6
+            "is"
+            > SET k 12345
+            OK
+            > GETRANGE k 1 2
+            "23"
+            > GETRANGE missing 0 -1
+            ""
+            "#,
+        );
+    }
+
+    #[test]
+    fn getrange_looks_at_its_numbers_first() {
+        replay(
+            r#"
+            > GETRANGE missing a 1
+            (error) ERR value is not an integer or out of range
+            > GETRANGE missing 0 b
+            (error) ERR value is not an integer or out of range
+            > GETRANGE missing 0
+            (error) ERR wrong number of arguments for 'getrange' command
+            "#,
+        );
     }
 }

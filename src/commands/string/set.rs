@@ -220,3 +220,256 @@ fn exists(ctx: &mut Context<'_>, key: &[u8]) -> bool {
     let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
     ctx.db().exists(key, hash, now_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn set_replaces_and_clears_the_expiry_time() {
+        replay(
+            r#"
+            > SET k v
+            OK
+            > GET k
+            "v"
+            > SET k w EX 100
+            OK
+            > TTL k
+            (integer) 100
+            > SET k x
+            OK
+            > TTL k
+            (integer) -1
+            > GET k
+            "x"
+            "#,
+        );
+    }
+
+    #[test]
+    fn numbers_are_kept_as_they_are_spelled() {
+        replay(
+            r#"
+            > SET k 0012
+            OK
+            > GET k
+            "0012"
+            > SET k -0
+            OK
+            > GET k
+            "-0"
+            > SET k 9223372036854775807
+            OK
+            > GET k
+            "9223372036854775807"
+            > SET k 9223372036854775808
+            OK
+            > GET k
+            "9223372036854775808"
+            "#,
+        );
+    }
+
+    #[test]
+    fn set_on_condition() {
+        replay(
+            r#"
+            > SET k a NX
+            OK
+            > SET k b NX
+            (nil)
+            > GET k
+            "a"
+            > SET k c XX
+            OK
+            > SET missing c XX
+            (nil)
+            > EXISTS missing
+            (integer) 0
+            > SET k d NX XX
+            (error) ERR syntax error
+            > GET k
+            "c"
+            "#,
+        );
+    }
+
+    #[test]
+    fn set_answers_what_was_there() {
+        replay(
+            r#"
+            > SET k a GET
+            (nil)
+            > SET k b GET
+            "a"
+            > SET k c NX GET
+            "b"
+            > GET k
+            "b"
+            > SET k d XX GET
+            "b"
+            > SET missing e XX GET
+            (nil)
+            > SET missing e NX GET
+            (nil)
+            > GET missing
+            "e"
+            "#,
+        );
+    }
+
+    #[test]
+    fn set_keeps_the_expiry_time_if_told() {
+        replay(
+            r#"
+            > SET k a EX 100
+            OK
+            > SET k b KEEPTTL
+            OK
+            > TTL k
+            (integer) 100
+            > SET k c KEEPTTL EX 5
+            (error) ERR syntax error
+            > SET k c
+            OK
+            > SET k d KEEPTTL
+            OK
+            > TTL k
+            (integer) -1
+            "#,
+        );
+    }
+
+    #[test]
+    fn set_takes_times_in_four_units() {
+        replay(
+            r#"
+            > SET k v EX 100
+            OK
+            > TTL k
+            (integer) 100
+            > SET k v PX 100000
+            OK
+            > TTL k
+            (integer) 100
+            > SET k v EXAT 4102444800
+            OK
+            > EXPIRETIME k
+            (integer) 4102444800
+            > SET k v PXAT 4102444800123
+            OK
+            > PEXPIRETIME k
+            (integer) 4102444800123
+            > SET k v EX 10 EX 100
+            OK
+            > TTL k
+            (integer) 100
+            > SET k v PXAT 9223372036854775807
+            OK
+            > PEXPIRETIME k
+            (integer) 9223372036854775807
+            "#,
+        );
+    }
+
+    #[test]
+    fn set_to_a_time_that_has_passed() {
+        replay(
+            r#"
+            > SET k v PXAT 1
+            OK
+            > DBSIZE
+            (integer) 1
+            > GET k
+            (nil)
+            > DBSIZE
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn set_refuses() {
+        replay(
+            r#"
+            > SET k v EX
+            (error) ERR syntax error
+            > SET k v EX 0
+            (error) ERR invalid expire time in 'set' command
+            > SET k v EX -1
+            (error) ERR invalid expire time in 'set' command
+            > SET k v PX ten
+            (error) ERR value is not an integer or out of range
+            > SET k v EX 9223372036854775807
+            (error) ERR invalid expire time in 'set' command
+            > SET k v EX 9223372036854775
+            (error) ERR invalid expire time in 'set' command
+            > SET k v PX 9223372036854775807
+            (error) ERR invalid expire time in 'set' command
+            > SET k v EX 10 PX 10
+            (error) ERR syntax error
+            > SET k v EX 10 KEEPTTL
+            (error) ERR syntax error
+            > SET k v PERSIST
+            (error) ERR syntax error
+            > SET k v IFEQ v
+            (error) ERR syntax error
+            > SET k
+            (error) ERR wrong number of arguments for 'set' command
+            > EXISTS k
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn the_older_setters() {
+        replay(
+            r#"
+            > SETNX k a
+            (integer) 1
+            > SETNX k b
+            (integer) 0
+            > GET k
+            "a"
+            > SETEX k 100 c
+            OK
+            > TTL k
+            (integer) 100
+            > PSETEX k 200000 d
+            OK
+            > TTL k
+            (integer) 200
+            > GETSET k e
+            "d"
+            > TTL k
+            (integer) -1
+            > GETSET missing f
+            (nil)
+            > GET missing
+            "f"
+            "#,
+        );
+    }
+
+    #[test]
+    fn the_older_setters_refuse() {
+        replay(
+            r#"
+            > SETEX k 0 v
+            (error) ERR invalid expire time in 'setex' command
+            > SETEX k ten v
+            (error) ERR value is not an integer or out of range
+            > SETEX k 9223372036854775807 v
+            (error) ERR invalid expire time in 'setex' command
+            > PSETEX k -1 v
+            (error) ERR invalid expire time in 'psetex' command
+            > PSETEX k 9223372036854775807 v
+            (error) ERR invalid expire time in 'psetex' command
+            > EXISTS k
+            (integer) 0
+            "#,
+        );
+    }
+}
