@@ -56,6 +56,8 @@ pub struct State {
     pub watch: WatchTable,
     /// Emptied databases that are freed in slices.
     pub garbage: VecDeque<Garbage>,
+    /// The configuration before the last CONFIG SET, for taking it back.
+    pub(crate) config_before: Option<Box<Config>>,
     /// The clock's second: what sessions are stamped with.
     pub(crate) now_s: i64,
     /// Tick reading at which the previous command of this batch ended.
@@ -92,6 +94,7 @@ impl State {
             watch: WatchTable::default(),
             garbage: VecDeque::new(),
             config,
+            config_before: None,
             now_s: 0,
             last_tick: 0,
             next_ms_tick: u64::MAX,
