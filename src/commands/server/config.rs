@@ -132,7 +132,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let asked = Circumstances { local_client: is_local(ctx.session), loading: false };
     let steps =
         ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
-    if steps.iter().any(|step| step.apply == Apply::Requirepass) && !ctx.state.password_required() {
+    if steps.contains(&Apply::Requirepass) && !ctx.state.password_required() {
         authenticate_all(ctx);
     }
     ctx.state.config_before = Some(before);
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(engine.run(&["CONFIG", "GET", "nosuch", "nor-*-this"]), "(empty array)");
         assert_eq!(engine.run(&["CONFIG", "SET", "maxclients", "77", "timeout", "5"]), "OK");
         assert_eq!(engine.state.config.maxclients, 77);
-        assert!(engine.state.effects.config_changed.iter().any(|step| step.apply == Apply::Maxclients));
+        assert!(engine.state.effects.config_changed.contains(&Apply::MaxClients));
         engine.undo_config_change();
         assert_eq!(engine.state.config.maxclients, 10_000);
     }
