@@ -11,7 +11,7 @@ use crate::config::{Apply, Circumstances};
 use crate::resp::args::Args;
 
 /// `CONFIG`.
-pub static CONFIG: Command = Command {
+pub(super) static CONFIG: Command = Command {
     name: "config",
     full_name: "config",
     summary: "Holds the commands about configuration parameters.",
@@ -25,7 +25,7 @@ pub static CONFIG: Command = Command {
 };
 
 /// `CONFIG GET`.
-pub static CONFIG_GET: Command = Command {
+static CONFIG_GET: Command = Command {
     name: "get",
     full_name: "config|get",
     summary: "Answers the parameters that match patterns, with their values.",
@@ -44,7 +44,7 @@ pub static CONFIG_GET: Command = Command {
 };
 
 /// `CONFIG HELP`.
-pub static CONFIG_HELP: Command = Command {
+static CONFIG_HELP: Command = Command {
     name: "help",
     full_name: "config|help",
     summary: "Lists the subcommands of CONFIG.",
@@ -59,7 +59,7 @@ pub static CONFIG_HELP: Command = Command {
 };
 
 /// `CONFIG RESETSTAT`.
-pub static CONFIG_RESETSTAT: Command = Command {
+static CONFIG_RESETSTAT: Command = Command {
     name: "resetstat",
     full_name: "config|resetstat",
     summary: "Sets the statistics of INFO back to zero.",
@@ -75,7 +75,7 @@ pub static CONFIG_RESETSTAT: Command = Command {
 };
 
 /// `CONFIG SET`.
-pub static CONFIG_SET: Command = Command {
+static CONFIG_SET: Command = Command {
     name: "set",
     full_name: "config|set",
     summary: "Changes parameters while the server runs, all of them or none.",
