@@ -210,10 +210,10 @@ mod tests {
     fn resetstat_starts_counting_anew() {
         let mut engine = Engine::for_console();
         engine.run(&["GET", "k"]);
-        assert!(engine.run(&["INFO", "stats"]).contains("keyspace_misses:1\r"));
+        assert!(engine.run(&["INFO", "stats"]).contains("keyspace_misses:1\\r"));
         assert_eq!(engine.run(&["CONFIG", "RESETSTAT"]), "OK");
         let stats = engine.run(&["INFO", "stats"]);
-        assert!(stats.contains("keyspace_misses:0\r") && stats.contains("total_commands_processed:1\r"), "{stats}");
+        assert!(stats.contains("keyspace_misses:0\\r") && stats.contains("total_commands_processed:1\\r"), "{stats}");
         assert!(!engine.run(&["INFO", "commandstats"]).contains("cmdstat_get:"));
     }
 }
