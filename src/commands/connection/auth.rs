@@ -88,7 +88,7 @@ fn auth(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
     let open = !ctx.state.password_required();
-    let right = open || same_password(password, ctx.state.config.requirepass.as_bytes());
+    let right = open || same_password(password, ctx.state.config.requirepass.as_ref());
     if user == DEFAULT_USER && right {
         ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
         return Ok(());
