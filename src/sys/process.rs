@@ -37,6 +37,12 @@ pub fn daemonize() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Stops this process until somebody has it go on: how Upstart learns that a server is ready.
+pub fn stop_for_supervisor() {
+    // SAFETY: takes a number only.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
 /// CONFIG SET maxclients: makes room for so many clients, or says why not in Redis' words.
 pub fn raise_descriptor_limit(maxclients: u32) -> Result<(), String> {
     let possible = match ensure_open_files(maxclients) {
