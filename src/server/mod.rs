@@ -8,6 +8,7 @@ mod effects;
 pub mod event_loop;
 pub mod listeners;
 mod output;
+pub mod startup;
 
 use std::path::PathBuf;
 
