@@ -128,6 +128,8 @@ fn to_seconds(ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use crate::commands::transcript::replay;
+    use crate::commands::transcript::replay_in;
+    use crate::engine::Engine;
 
     #[test]
     fn answers_without_an_expiry_time() {
@@ -153,5 +155,37 @@ mod tests {
             (integer) -2
             "#,
         );
+    }
+
+    #[test]
+    fn time_passes() {
+        let mut engine = Engine::for_console();
+        replay_in(
+            &mut engine,
+            r#"
+            > SET k v PX 2500
+            OK
+            > PTTL k
+            (integer) 2500
+            > TTL k
+            (integer) 3
+            > EXPIRETIME k
+            (integer) 1700000003
+            > PEXPIRETIME k
+            (integer) 1700000002500
+            "#,
+        );
+        engine.advance_ms(1001);
+        assert_eq!(engine.run(&["PTTL", "k"]), "(integer) 1499");
+        assert_eq!(engine.run(&["TTL", "k"]), "(integer) 1");
+        engine.advance_ms(1498);
+        assert_eq!(engine.run(&["PTTL", "k"]), "(integer) 1");
+        assert_eq!(engine.run(&["TTL", "k"]), "(integer) 0");
+        engine.advance_ms(1);
+        // The very millisecond belongs to the key still.
+        assert_eq!(engine.run(&["PTTL", "k"]), "(integer) 0");
+        engine.advance_ms(1);
+        assert_eq!(engine.run(&["TTL", "k"]), "(integer) -2");
+        assert_eq!(engine.run(&["GET", "k"]), "(nil)");
     }
 }

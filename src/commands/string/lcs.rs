@@ -208,6 +208,8 @@ impl Lengths {
 #[cfg(test)]
 mod tests {
     use crate::commands::transcript::{replay, replay_resp3};
+    use crate::config::Config;
+    use crate::engine::Engine;
 
     #[test]
     fn the_subsequence_its_length_and_where_it_lies() {
@@ -360,5 +362,15 @@ mod tests {
             2# "len" => (integer) 6
             "#,
         );
+    }
+
+    #[test]
+    fn the_table_has_a_largest_size() {
+        let config = Config { proto_max_bulk_len: 1 << 20, ..Config::default() };
+        let mut engine = Engine::for_console_with(config);
+        engine.run(&["MSET", "a", &"x".repeat(511), "b", &"x".repeat(512)]);
+        assert_eq!(engine.run(&["LCS", "a", "a", "LEN"]), "(integer) 511");
+        let refused = "(error) ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+        assert_eq!(engine.run(&["LCS", "a", "b", "LEN"]), refused);
     }
 }
