@@ -30,9 +30,30 @@ pub fn find_keys(command: &Command, args: Args<'_>) -> Result<Vec<FoundKey>, Com
     Ok(keys)
 }
 
+/// First key, last key and step as COMMAND INFO prints them: the part of the key specifications that one range can
+/// express. (0, 0, 0) where none can.
+pub fn legacy_range(command: &Command) -> (i32, i32, i32) {
+    if let [KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, .. }, .. }] = *command.key_specs {
+        return (first, if last < 0 { last } else { first + last }, step);
+    }
+    let (mut first, mut last) = (i32::MAX, 0);
+    for spec in command.key_specs {
+        let Begin::Index(index) = spec.begin else { continue };
+        let Find::Range { last: relative, step: 1, .. } = spec.find else { continue };
+        if last != 0 && last != index - 1 {
+            continue;
+        }
+        first = first.min(index);
+        // A position counted from the end lies behind every other: as an unsigned number it is greater.
+        let absolute = if relative < 0 { relative } else { index + relative };
+        last = (last as u32).max(absolute as u32) as i32;
+    }
+    if first == i32::MAX { (0, 0, 0) } else { (first, last, 1) }
+}
+
 /// Whether the command can have keys at all.
 pub fn may_have_keys(command: &Command) -> bool {
-    command.key_finder.is_some() || !command.key_specs.is_empty()
+    command.key_finder.is_some() || command.key_specs.iter().any(|spec| !spec.flags.contains(KeyFlags::NOT_KEY))
 }
 
 fn find_by_spec(spec: &KeySpec, args: Args<'_>, keys: &mut Vec<FoundKey>) -> Result<(), CommandError> {
@@ -131,6 +152,26 @@ mod tests {
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "-1", "a"]), None);
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "y"]), None);
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "0"]), Some(vec![]));
+    }
+
+    #[test]
+    fn the_legacy_range_covers_what_is_contiguous() {
+        const fn spec(index: i32, last: i32) -> KeySpec {
+            let find = Find::Range { last, step: 1, limit: 0 };
+            KeySpec { flags: KeyFlags::RO, begin: Begin::Index(index), find, notes: None }
+        }
+        const KEYWORD: KeySpec = KeySpec { begin: Begin::Keyword("STORE", 2), ..spec(0, 0) };
+        let range = |specs: &[KeySpec]| {
+            let key_specs = Box::leak(specs.to_vec().into_boxed_slice());
+            legacy_range(&Command { key_specs, ..Command::BLANK })
+        };
+        assert_eq!(range(&[]), (0, 0, 0));
+        assert_eq!(range(&[spec(1, 1)]), (1, 2, 1));
+        assert_eq!(range(&[spec(1, -1)]), (1, -1, 1));
+        assert_eq!(range(&[spec(1, 0), spec(2, 0)]), (1, 2, 1));
+        assert_eq!(range(&[spec(2, 0), spec(3, -1)]), (2, -1, 1));
+        assert_eq!(range(&[spec(1, 0), KEYWORD]), (1, 1, 1));
+        assert_eq!(range(&[KEYWORD]), (0, 0, 0));
     }
 
     #[test]

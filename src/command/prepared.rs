@@ -40,10 +40,12 @@ const _: () = assert!(size_of::<Prepared>() == 24);
 
 impl Prepared {
     pub(crate) fn refused(verdict: Verdict) -> Prepared {
+        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict }
     }
 
     #[inline]
     pub(crate) fn found(command: &'static Command, id: CommandId, verdict: Verdict) -> Prepared {
+        Prepared { command: Some(command), hash: 0, id, first_key: 0, verdict }
     }
 }
 

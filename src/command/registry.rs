@@ -213,6 +213,7 @@ impl Registry {
         if !command.accepts(args.len()) || command.handler.is_none() {
             return Prepared::found(command, id, Verdict::WrongArity);
         }
+        Prepared { first_key: entry.first_key, ..Prepared::found(command, id, Verdict::Run) }
     }
 
     /// The entry of `id`.

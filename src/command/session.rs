@@ -142,6 +142,12 @@ impl Session {
         }
     }
 
+    /// Whether it may run commands that need authentication.
+    #[inline]
+    pub fn is_authenticated(&self) -> bool {
+        self.flags.contains(SessionFlags::AUTHENTICATED)
+    }
+
     /// Whether commands are queued.
     #[inline]
     pub fn in_multi(&self) -> bool {

@@ -58,6 +58,11 @@ bitflags::bitflags! {
     }
 }
 
+impl Flags {
+    /// The flags that COMMAND INFO prints.
+    pub const SHOWN: Flags = Flags::from_bits_truncate((1 << 24) - 1);
+}
+
 bitflags::bitflags! {
     /// ACL categories, in the order COMMAND INFO prints them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,10 +56,17 @@ pub struct State {
     pub watch: WatchTable,
     /// Emptied databases that are freed in slices.
     pub garbage: VecDeque<Garbage>,
+    /// The configuration before the last CONFIG SET, for taking it back.
+    pub(crate) config_before: Option<Box<Config>>,
     /// The clock's second: what sessions are stamped with.
     pub(crate) now_s: i64,
     /// Tick reading at which the previous command of this batch ended.
     pub(crate) last_tick: u64,
+    /// Tick reading from which on the clock is a millisecond late.
+    pub(crate) next_ms_tick: u64,
+    wake_tick: u64,
+    wake_us: i64,
+    ticks_per_ms: u64,
     /// Error replies that were accounted for, of the reply in use.
     pub(crate) errors_accounted: u64,
     /// When the meters took their last sample.
@@ -87,8 +94,13 @@ impl State {
             watch: WatchTable::default(),
             garbage: VecDeque::new(),
             config,
+            config_before: None,
             now_s: 0,
             last_tick: 0,
+            next_ms_tick: u64::MAX,
+            wake_tick: 0,
+            wake_us: 0,
+            ticks_per_ms: u64::MAX,
             errors_accounted: 0,
             metered_ms: 0,
             expire_behind: false,
@@ -106,6 +118,35 @@ impl State {
             self.now_s = now_s;
             self.keyspace.set_access_stamp(self.lru_clock());
         }
+    }
+
+    /// Called when the server wakes: sets the time, and from where ticks are counted on.
+    #[inline]
+    pub(crate) fn wake(&mut self, unix_us: i64) {
+        self.last_tick = self.ticks.now();
+        self.wake_tick = self.last_tick;
+        self.wake_us = unix_us;
+        self.next_ms_tick = self.last_tick.saturating_add(self.ticks_per_ms);
+        self.set_time(unix_us);
+    }
+
+    /// Durations are measured with `ticks` from now on.
+    pub(crate) fn use_ticks(&mut self, ticks: Ticks) {
+        self.ticks = ticks;
+        self.ticks_per_ms = ticks.from_us(1000);
+        self.wake(self.clock.unix_us());
+    }
+
+    /// A command ended at `tick`, a millisecond or more after the clock was set: the next one sees a later time.
+    #[cold]
+    pub(crate) fn advance_clock(&mut self, tick: u64) {
+        self.next_ms_tick = tick.saturating_add(self.ticks_per_ms);
+        self.set_time(self.wake_us + self.ticks.to_us(tick.saturating_sub(self.wake_tick)) as i64);
+    }
+
+    /// The time to the microsecond, which commands of one batch do not share.
+    pub fn precise_unix_us(&self) -> i64 {
+        self.wake_us + self.ticks.to_us(self.ticks.now().saturating_sub(self.wake_tick)) as i64
     }
 
     /// The clock of INFO's `lru_clock` and of entries: seconds in 24 bits.

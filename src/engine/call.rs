@@ -34,6 +34,9 @@ pub fn call(state: &mut State, session: &mut Session, prepared: &Prepared, args:
     if reply.errors_written() != state.errors_accounted {
         account_failure(state, prepared, reply);
     }
+    if end >= state.next_ms_tick {
+        state.advance_clock(end);
+    }
     if !state.watch.is_empty() {
         state.touch_expired(Some(session));
     }

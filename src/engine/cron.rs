@@ -26,7 +26,7 @@ impl Engine {
     /// Runs every 1000/hz milliseconds.
     pub fn cron(&mut self) -> CronReport {
         let state = &mut self.state;
-        let expired_before = state.stats.expired_keys;
+        let expired_before = state.expired_keys();
         state.expire_slow();
         for db in 0..state.keyspace.count() {
             state.keyspace.db_mut(db).step(RESIZE_STEPS);
@@ -35,10 +35,9 @@ impl Engine {
         if now_ms >= state.metered_ms + METER_PERIOD_MS {
             state.metered_ms = now_ms;
             state.stats.sample_meters(now_ms);
-            state.note_memory_peak();
         }
         CronReport {
-            expired_keys: state.stats.expired_keys - expired_before,
+            expired_keys: state.expired_keys() - expired_before,
             garbage_left: free_garbage(state, GARBAGE_PER_TURN),
         }
     }

@@ -21,6 +21,7 @@ use crate::command::ticks::Ticks;
 use crate::config::Config;
 pub use crate::engine::cron::CronReport;
 use crate::resp::args::Args;
+use crate::resp::parse::ProtocolError;
 use crate::resp::reply::Reply;
 
 /// The engine.
@@ -39,16 +40,14 @@ impl Engine {
 
     /// Durations are measured with `ticks` from now on.
     pub fn use_ticks(&mut self, ticks: Ticks) {
-        self.state.ticks = ticks;
-        self.state.last_tick = ticks.now();
+        self.state.use_ticks(ticks);
     }
 
     /// Called when the server wakes, before the requests of a batch: sets the time that the commands of the batch see,
     /// and from where the duration of the first one is counted.
     #[inline]
     pub fn wake(&mut self, unix_us: i64) {
-        self.state.set_time(unix_us);
-        self.state.last_tick = self.state.ticks.now();
+        self.state.wake(unix_us);
     }
 
     /// A client has connected: opens its session, authenticated if no password is asked for.
@@ -126,8 +125,27 @@ impl Engine {
         state.sessions.put(session);
     }
 
-    /// Counts an error that the server answers outside of any command: a protocol error, a refused connection.
-    pub fn count_error(&mut self, code: &[u8]) {
-        self.state.stats.count_error(code);
+    /// Answers a request that is not one (network.md 6): the connection is closed behind the reply.
+    #[cold]
+    pub fn protocol_error(&mut self, slot: Slot, error: ProtocolError, reply: &mut Reply) {
+        let session = self.session_mut(slot);
+        session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
+        reply.set_protocol(session.protocol);
+        reply.error(error.reply_text());
+        self.state.stats.count_error(reply.last_error_code());
+    }
+
+    /// The line of CLIENT LIST about the client in `slot`, without its end: for the log.
+    pub fn describe_client(&self, slot: Slot) -> String {
+        let mut line = Vec::new();
+        crate::commands::connection::describe_client(self.session(slot), self.state.now_s, &mut line);
+        String::from_utf8_lossy(&line).trim_end().to_string()
+    }
+
+    /// The process could not follow what CONFIG SET changed: every parameter gets back the value it had before.
+    pub fn undo_config_change(&mut self) {
+        if let Some(before) = self.state.config_before.take() {
+            self.state.config = *before;
+        }
     }
 }

@@ -1,1 +1,249 @@
-//! The Io boundary: what the server asks of the kernel and what comes back.
+//! The Io boundary: what the server asks of the kernel, and the completions that come back. `ring` is the real one,
+//! `sim` a seeded fake. Knows connections as slots, and nothing of the protocol spoken on them.
+//!
+//! Rules that both sides keep:
+//! - The Io side owns every buffer in flight. Received bytes are lent as [`Received`] until [`Io::recycle`]; sends of a
+//!   turn borrow the reply slab only for the call of [`Io::turn`].
+//! - One send in flight per connection: a soft send of the turn, or an owned send, never both.
+//! - After [`Io::close`] no completion of that connection is delivered any more.
+//! - [`Io::poll`] only collects; nothing is executed while it drains.
+
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+pub mod ring;
+pub mod sim;
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::{OwnedFd, RawFd};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A connection: a slot, and a generation that tells one use of the slot from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// Index, small and reused; the engine's session has the same one.
+    pub slot: u32,
+    /// Which use of the slot, 24 bits.
+    pub generation: u32,
+}
+
+/// A listening socket, in the order of `listen` calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerId(pub u32);
+
+/// Error number of a failed operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl std::fmt::Display for Errno {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The standard library appends "(os error N)", which Redis' log lines do not have.
+        let text = io::Error::from_raw_os_error(self.0).to_string();
+        out.write_str(text.split(" (os error").next().unwrap_or(&text))
+    }
+}
+
+/// Received bytes: a range of one of the Io side's buffers, valid until the next `recycle`.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    buffer: u16,
+    start: u32,
+    len: u32,
+}
+
+impl Received {
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Never true for a delivered one.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Why a standing receive ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvEnd {
+    /// The peer closed.
+    Eof,
+    /// The kernel gave the standing request up, or all buffers were in use: arm it again.
+    Rearm,
+    /// `recv_stop` took effect.
+    Stopped,
+    /// The connection broke.
+    Failed(Errno),
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Completion {
+    /// A connection was accepted; nothing is armed on it yet.
+    Accepted {
+        /// Where.
+        listener: ListenerId,
+        /// Its slot.
+        conn: ConnId,
+    },
+    /// The standing accept ended; `None`: just arm it again.
+    AcceptEnded {
+        /// Where.
+        listener: ListenerId,
+        /// Why, where it was an error.
+        error: Option<Errno>,
+    },
+    /// Bytes arrived.
+    Received {
+        /// On this connection.
+        conn: ConnId,
+        /// Here.
+        bytes: Received,
+    },
+    /// The standing receive is over.
+    RecvEnded {
+        /// On this connection.
+        conn: ConnId,
+        /// For this reason.
+        end: RecvEnd,
+    },
+    /// A receive into the caller's own memory is over; `bytes` gives it back, longer by what arrived.
+    ReceivedInto {
+        /// On this connection.
+        conn: ConnId,
+        /// The memory.
+        bytes: Vec<u8>,
+        /// Nothing arrived: the peer closed (`Ok`), or the connection broke.
+        end: Option<RecvEnd>,
+    },
+    /// A soft send of the last turn did not send everything.
+    SendShort {
+        /// On this connection.
+        conn: ConnId,
+        /// How much it did send, or why the connection broke.
+        sent: Result<usize, Errno>,
+    },
+    /// An owned send is over.
+    Sent {
+        /// On this connection.
+        conn: ConnId,
+        /// The chunks, given back.
+        chunks: Vec<Bytes>,
+        /// How much was sent.
+        sent: Result<usize, Errno>,
+    },
+    /// A watched descriptor is readable.
+    Readable {
+        /// The number given to `watch`.
+        token: u32,
+    },
+}
+
+/// A piece of a reply.
+#[derive(Clone, Debug)]
+pub enum Segment {
+    /// A range of the reply slab.
+    Slab(Range<usize>),
+    /// A value by reference: index into `TurnOutput::shared`.
+    Shared(usize),
+}
+
+/// One connection's output of a turn.
+#[derive(Clone, Debug)]
+pub struct SoftSend {
+    /// To this connection.
+    pub conn: ConnId,
+    /// These of `TurnOutput::segments`.
+    pub segments: Range<usize>,
+}
+
+/// All output of a turn. Borrowed by the kernel only until `turn` returns.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnOutput<'a> {
+    /// Replies as written.
+    pub slab: &'a [u8],
+    /// Values by reference.
+    pub shared: &'a [Bytes],
+    /// Pieces of all sends, in order.
+    pub segments: &'a [Segment],
+    /// Who gets what.
+    pub sends: &'a [SoftSend],
+}
+
+impl TurnOutput<'_> {
+    /// Nothing to send.
+    pub const NONE: TurnOutput<'static> = TurnOutput { slab: &[], shared: &[], segments: &[], sends: &[] };
+
+    /// The bytes of a segment.
+    pub fn bytes_of<'s>(&'s self, segment: &Segment) -> &'s [u8] {
+        match segment {
+            Segment::Slab(range) => &self.slab[range.clone()],
+            Segment::Shared(index) => &self.shared[*index],
+        }
+    }
+}
+
+/// Counters of the Io side since start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IoStats {
+    /// Times the kernel was entered.
+    pub enters: u64,
+    /// Operations submitted.
+    pub submissions: u64,
+    /// Completions reaped.
+    pub completions: u64,
+    /// Times completions had to wait in the kernel because the queue was full.
+    pub overflows: u64,
+    /// Receives that found no free buffer.
+    pub starved: u64,
+    /// Standing requests that were armed again.
+    pub rearms: u64,
+    /// Soft sends that sent less than everything.
+    pub sends_short: u64,
+}
+
+/// The kernel, or something that behaves like it.
+pub trait Io {
+    /// Takes a listening socket over and arms a standing accept on it.
+    fn listen(&mut self, socket: OwnedFd) -> ListenerId;
+    /// Arms the standing accept of a listener again after `AcceptEnded`.
+    fn accept_again(&mut self, listener: ListenerId);
+    /// Stops accepting and closes the listening socket.
+    fn unlisten(&mut self, listener: ListenerId);
+    /// Arms a standing receive. It ends with exactly one `RecvEnded`.
+    fn recv_start(&mut self, conn: ConnId);
+    /// Asks the standing receive to end. Bytes may still arrive before `RecvEnded`.
+    fn recv_stop(&mut self, conn: ConnId);
+    /// Receives once, straight behind the end of `bytes`, at most `max` more. No standing receive may be armed.
+    fn recv_into(&mut self, conn: ConnId, bytes: Vec<u8>, max: usize);
+    /// Sends chunks that the Io side keeps until `Sent`, the first one from `offset` on.
+    fn send(&mut self, conn: ConnId, chunks: Vec<Bytes>, offset: usize);
+    /// Ends the connection: what is in flight is cancelled, the descriptor closed once it is back, the slot reused.
+    fn close(&mut self, conn: ConnId);
+    /// Sends a short text if the socket takes it at once, then closes: for connections that are turned away.
+    fn refuse(&mut self, conn: ConnId, text: &[u8]);
+    /// Reports when a descriptor of the caller's is readable.
+    fn watch(&mut self, fd: RawFd, token: u32);
+    /// Submits everything asked for since the last turn and the turn's output in one go, and waits for a completion at
+    /// most `wait` (None: does not wait).
+    fn turn(&mut self, output: TurnOutput<'_>, wait: Option<Duration>) -> io::Result<()>;
+    /// Collects what has completed.
+    fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()>;
+    /// Bytes of a `Received`.
+    fn bytes(&self, received: Received) -> &[u8];
+    /// Everything lent as `Received` so far has been dealt with.
+    fn recycle(&mut self);
+    /// The connection's descriptor, for socket options and CLIENT LIST.
+    fn descriptor(&self, conn: ConnId) -> Option<RawFd>;
+    /// Tells the Io side where the reply slab lives, so that it can register it.
+    fn use_slab(&mut self, slab: &[u8]);
+    /// This world's wall clock, in Unix microseconds.
+    fn now_us(&self) -> i64;
+    /// Counters.
+    fn stats(&self) -> IoStats;
+    /// Name and features of the back end, for INFO and the log.
+    fn describe(&self) -> String;
+}

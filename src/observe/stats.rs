@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::io::IoStats;
+
 /// Samples behind each instantaneous figure.
 const METER_SAMPLES: usize = 16;
 
@@ -170,6 +172,8 @@ pub struct Stats {
     pub errors: ErrorStats,
     /// Instantaneous figures.
     pub meters: Meters,
+    /// What the Io side counts, as the server last copied it; it is never reset.
+    pub io: IoStats,
 }
 
 impl Stats {
@@ -184,7 +188,7 @@ impl Stats {
         *self = Stats {
             dirty: self.dirty,
             peak_memory_bytes: self.peak_memory_bytes,
-            lazyfreed_objects: 0,
+            io: self.io,
             ..Stats::new(self.commands.len())
         };
     }

@@ -1,3 +1,7 @@
 //! The operating system, behind safe wrappers: sockets, signals, processes, limits, memory facts. Unsafe room.
 
 pub mod prefetch;
+pub mod random;
+pub mod signals;
+pub mod socket;
+pub mod time;

@@ -1,1 +1,171 @@
-//! The ring: set-up, probing, operations, registered buffers. Unsafe room.
+//! The ring: set-up and probing, submission and completion, provided buffers. Unsafe room.
+//!
+//! Runs on the one thread that created it (`SINGLE_ISSUER`). Knows nothing of connections: callers pack what they need
+//! into `user_data`.
+
+pub mod buffer_ring;
+pub mod operation;
+pub mod setup;
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::time::Duration;
+
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
+
+pub use setup::{Features, Refused, RingOptions};
+
+/// `IORING_ENTER_GETEVENTS`.
+const GETEVENTS: u32 = 1;
+
+/// A ring with its own descriptor registered, so that entering it looks up no file.
+///
+/// The registration lives in the `Submitter`, which borrows the `IoUring`; the parts are kept together here and dropped
+/// before their owner.
+pub struct Ring {
+    submitter: ManuallyDrop<Submitter<'static>>,
+    submissions: ManuallyDrop<SubmissionQueue<'static>>,
+    completions: ManuallyDrop<CompletionQueue<'static>>,
+    owner: *mut IoUring,
+    features: Features,
+    enters: u64,
+    submitted: u64,
+}
+
+impl Ring {
+    /// Sets a ring up with the best features this kernel has, or says why the kernel refuses.
+    pub fn new(options: &RingOptions) -> Result<Ring, Refused> {
+        let (ring, mut features) = setup::build(options)?;
+        let owner = Box::into_raw(Box::new(ring));
+        // SAFETY: `owner` came from Box::into_raw just now; the parts made of this reference are dropped in `Drop`
+        // before the box is taken back, and nobody else holds the pointer.
+        let parts = unsafe { &mut *owner };
+        let (mut submitter, submissions, completions) = parts.split();
+        features.registered_ring = submitter.register_ring_fd().is_ok();
+        Ok(Ring {
+            submitter: ManuallyDrop::new(submitter),
+            submissions: ManuallyDrop::new(submissions),
+            completions: ManuallyDrop::new(completions),
+            owner,
+            features,
+            enters: 0,
+            submitted: 0,
+        })
+    }
+
+    /// What the kernel offers and this ring uses.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// For what is found out after the ring was made.
+    pub fn features_mut(&mut self) -> &mut Features {
+        &mut self.features
+    }
+
+    /// How often the kernel was entered.
+    pub fn enters(&self) -> u64 {
+        self.enters
+    }
+
+    /// How many operations were submitted.
+    pub fn submitted(&self) -> u64 {
+        self.submitted
+    }
+
+    /// For registrations (buffers, buffer rings).
+    pub fn submitter(&self) -> &Submitter<'static> {
+        &self.submitter
+    }
+
+    /// Queues an operation. False when the submission queue is full: enter first.
+    ///
+    /// # Safety
+    /// Memory that the operation refers to must stay valid until its completion was reaped (or, for soft sends and
+    /// iovec arrays, until the queue was submitted).
+    #[inline]
+    #[must_use]
+    pub unsafe fn push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: the caller keeps the operation's memory valid, as this function's own contract says.
+        unsafe { self.submissions.push(entry) }.is_ok()
+    }
+
+    /// Operations queued and not yet submitted.
+    #[inline]
+    pub fn queued(&mut self) -> usize {
+        self.submissions.len()
+    }
+
+    /// Submits everything queued and waits for one completion at most `wait` (None: does not wait). `Ok(false)` means
+    /// that the kernel took nothing because completions have to be reaped first.
+    pub fn enter(&mut self, wait: Option<Duration>) -> io::Result<bool> {
+        self.submissions.sync();
+        let before = self.submissions.len();
+        self.enters += 1;
+        let outcome = match wait {
+            None => {
+                // With GETEVENTS: deferred completions are produced only by an enter that asks for them.
+                // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
+                unsafe { self.submitter.enter::<libc::sigset_t>(before as u32, 0, GETEVENTS, None) }
+            }
+            Some(wait) => {
+                let timespec = Timespec::from(wait);
+                self.submitter.submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
+            }
+        };
+        self.submissions.sync();
+        self.submitted += (before - self.submissions.len()) as u64;
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(error) => match error.raw_os_error() {
+                // The wait ran out, or a signal ended it: completions, if any, are in the queue.
+                Some(libc::ETIME | libc::EINTR) => Ok(true),
+                Some(libc::EBUSY | libc::EAGAIN) => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Runs deferred work and flushes overflowed completions without submitting or waiting.
+    pub fn flush_overflow(&mut self) -> io::Result<()> {
+        self.enters += 1;
+        // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
+        let outcome = unsafe { self.submitter.enter::<libc::sigset_t>(0, 0, GETEVENTS, None) };
+        match outcome {
+            Err(error) if !matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether completions wait in the kernel because the completion queue was full.
+    #[inline]
+    pub fn overflowed(&self) -> bool {
+        self.submissions.cq_overflow()
+    }
+
+    /// The next completion.
+    #[inline]
+    pub fn reap(&mut self) -> Option<cqueue::Entry> {
+        self.completions.next()
+    }
+
+    /// Makes completions that arrived since visible to `reap`, and gives reaped places back to the kernel.
+    #[inline]
+    pub fn sync_completions(&mut self) {
+        self.completions.sync();
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: dropped once, here, before the owner it borrows.
+        unsafe { ManuallyDrop::drop(&mut self.completions) };
+        // SAFETY: dropped once, here, before the owner it borrows.
+        unsafe { ManuallyDrop::drop(&mut self.submissions) };
+        // SAFETY: dropped once, here, before the owner it borrows.
+        unsafe { ManuallyDrop::drop(&mut self.submitter) };
+        // SAFETY: `owner` came from Box::into_raw in `new`; its borrowers were dropped in the lines above.
+        drop(unsafe { Box::from_raw(self.owner) });
+    }
+}

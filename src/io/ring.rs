@@ -1,0 +1,651 @@
+//! HOT PATH. The Io boundary on io_uring. Unsafe room: it alone knows which memory the kernel is using.
+//!
+//! `user_data` is never a pointer: `operation (8 bits) | generation (24) | slot (32)`. A completion whose generation is
+//! not the slot's current one belongs to a connection that is being closed; it only counts down what is in flight.
+//!
+//! Closing: `shutdown(2)` ends armed receives and pending sends, their completions count `in_flight` down to zero, and
+//! only then is the descriptor closed and the slot freed, so neither descriptor nor buffer is reused too early.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use bytes::Bytes;
+use io_uring::cqueue;
+use io_uring::squeue::Entry;
+
+use crate::io::{
+    Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, Segment, SoftSend, TurnOutput,
+};
+use crate::uring::buffer_ring::BufferRing;
+use crate::uring::{Refused, Ring, RingOptions, operation};
+
+/// Submission queue entries: a turn with more sends than this submits in several goes.
+const SUBMISSIONS: u32 = 1024;
+/// Completion queue entries: with deferred task work overflow is rare at this size and survived in any case.
+const COMPLETIONS: u32 = 4096;
+/// Provided buffers, shared by all connections: 4 MiB in all.
+const RECV_BUFFERS: u16 = 64;
+/// Length of one incremental buffer.
+const RECV_BUFFER_LEN: usize = 64 * 1024;
+/// Length of one plain buffer, where the kernel has no incremental ones.
+const RECV_BUFFER_PLAIN_LEN: usize = 16 * 1024;
+/// Buffer group of all receives.
+const RECV_GROUP: u16 = 0;
+/// Most chunks of one owned send.
+pub const SEND_CHUNKS_MAX: usize = 64;
+/// Index of the reply slab among the registered buffers.
+const SLAB_BUFFER: u16 = 0;
+
+const GENERATION_MASK: u32 = (1 << 24) - 1;
+
+/// What a completion belongs to; the top byte of `user_data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Op {
+    Accept = 1,
+    Recv = 2,
+    RecvInto = 3,
+    SoftSend = 4,
+    Send = 5,
+    Watch = 6,
+    /// Cancels and closes: nobody waits for them.
+    Quiet = 7,
+}
+
+impl Op {
+    fn of(user_data: u64) -> Op {
+        match user_data >> 56 {
+            1 => Op::Accept,
+            2 => Op::Recv,
+            3 => Op::RecvInto,
+            4 => Op::SoftSend,
+            5 => Op::Send,
+            6 => Op::Watch,
+            _ => Op::Quiet,
+        }
+    }
+
+    #[inline]
+    fn on(self, conn: ConnId) -> u64 {
+        (self as u64) << 56 | u64::from(conn.generation) << 32 | u64::from(conn.slot)
+    }
+
+    fn alone(self, number: u32) -> u64 {
+        (self as u64) << 56 | u64::from(number)
+    }
+}
+
+#[inline]
+fn conn_of(user_data: u64) -> ConnId {
+    ConnId { slot: user_data as u32, generation: (user_data >> 32) as u32 & GENERATION_MASK }
+}
+
+/// Buffers of a connection that the kernel holds; rare, so boxed.
+#[derive(Default)]
+struct Held {
+    chunks: Vec<Bytes>,
+    into: Vec<u8>,
+}
+
+/// One connection's place.
+struct Slot {
+    fd: RawFd,
+    generation: u32,
+    /// Operations whose completion is still to come.
+    in_flight: u16,
+    recv_armed: bool,
+    closing: bool,
+    held: Option<Box<Held>>,
+}
+
+const _: () = assert!(size_of::<Slot>() <= 24);
+
+/// A listening socket; `None` once it was given up.
+struct Listener {
+    socket: Option<OwnedFd>,
+}
+
+/// The real Io.
+pub struct RingIo {
+    // Dropped first: after it the kernel touches none of the memory below.
+    ring: Ring,
+    buffers: BufferRing,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    listeners: Vec<Listener>,
+    watched: Vec<(RawFd, u32)>,
+    /// Operations that found the submission queue full and no way to enter; submitted first.
+    waiting: VecDeque<Entry>,
+    /// Completions reaped outside of `poll`.
+    reaped: VecDeque<cqueue::Entry>,
+    /// Buffers that the kernel is done with and the loop has not recycled yet.
+    exhausted: Vec<u16>,
+    iovecs: Vec<libc::iovec>,
+    slab: Option<(usize, usize)>,
+    stats: IoStats,
+}
+
+impl RingIo {
+    /// Sets up ring and buffers, or says why the kernel refuses.
+    pub fn new() -> Result<RingIo, Refused> {
+        RingIo::with_sizes(SUBMISSIONS, COMPLETIONS, RECV_BUFFERS, RECV_BUFFER_LEN)
+    }
+
+    /// As `new`, with sizes that a test can make small enough to run out.
+    pub fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> Result<RingIo, Refused> {
+        let mut ring = Ring::new(&RingOptions { submissions, completions })?;
+        let plain_len = RECV_BUFFER_PLAIN_LEN.min(buffer_len);
+        let buffers =
+            BufferRing::register(&ring, RECV_GROUP, buffers, buffer_len, plain_len).map_err(|error| {
+                match error.raw_os_error() {
+                    Some(libc::EINVAL) => Refused::TooOld { missing: "provided buffer rings" },
+                    _ => Refused::Limits(error),
+                }
+            })?;
+        ring.features_mut().incremental_buffers = buffers.incremental();
+        Ok(RingIo {
+            ring,
+            buffers,
+            slots: Vec::new(),
+            free: Vec::new(),
+            listeners: Vec::new(),
+            watched: Vec::new(),
+            waiting: VecDeque::new(),
+            reaped: VecDeque::new(),
+            exhausted: Vec::new(),
+            iovecs: Vec::new(),
+            slab: None,
+            stats: IoStats::default(),
+        })
+    }
+
+    /// Queues an operation whose memory, if any, this object holds until its completion.
+    fn push(&mut self, entry: Entry) {
+        if !self.waiting.is_empty() {
+            self.waiting.push_back(entry);
+            return;
+        }
+        // SAFETY: operations pushed here refer to provided buffers, to `Held` memory, or to none; all of it is kept in
+        // this object until the completion was reaped.
+        if !unsafe { self.ring.push(&entry) } {
+            self.waiting.push_back(entry);
+        }
+    }
+
+    /// Moves waiting operations into the submission queue.
+    fn push_waiting(&mut self) {
+        while let Some(entry) = self.waiting.front() {
+            // SAFETY: as in `push`.
+            if !unsafe { self.ring.push(entry) } {
+                return;
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Submits the queue until it is empty, reaping completions aside when the kernel asks for room.
+    fn submit_all(&mut self) -> io::Result<()> {
+        loop {
+            self.push_waiting();
+            if self.ring.queued() == 0 {
+                return Ok(());
+            }
+            if !self.ring.enter(None)? {
+                self.reap_aside()?;
+            }
+        }
+    }
+
+    /// Takes completions out of the queue for the next `poll`.
+    fn reap_aside(&mut self) -> io::Result<()> {
+        loop {
+            self.ring.sync_completions();
+            while let Some(completion) = self.ring.reap() {
+                self.reaped.push_back(completion);
+            }
+            self.ring.sync_completions();
+            if !self.ring.overflowed() {
+                return Ok(());
+            }
+            self.stats.overflows += 1;
+            self.ring.flush_overflow()?;
+        }
+    }
+
+    #[inline]
+    fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(conn.slot as usize)?;
+        (slot.generation == conn.generation && !slot.closing).then_some(slot)
+    }
+
+    fn insert(&mut self, fd: RawFd) -> ConnId {
+        match self.free.pop() {
+            Some(index) => {
+                let slot = &mut self.slots[index as usize];
+                slot.fd = fd;
+                slot.closing = false;
+                ConnId { slot: index, generation: slot.generation }
+            }
+            None => {
+                self.slots.push(Slot { fd, generation: 0, in_flight: 0, recv_armed: false, closing: false, held: None });
+                ConnId { slot: self.slots.len() as u32 - 1, generation: 0 }
+            }
+        }
+    }
+
+    /// Closes the descriptor of a slot that is closing once nothing is in flight.
+    fn close_if_done(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        if !slot.closing || slot.in_flight != 0 {
+            return;
+        }
+        let fd = std::mem::replace(&mut slot.fd, -1);
+        slot.generation = (slot.generation + 1) & GENERATION_MASK;
+        slot.held = None;
+        self.free.push(index);
+        self.push(operation::close(fd, Op::Quiet.alone(0)));
+    }
+
+    /// Pushes one soft send, entering when the queue is full.
+    #[inline]
+    fn push_soft(&mut self, output: &TurnOutput<'_>, send: &SoftSend) -> io::Result<()> {
+        let Some(fd) = self.slot(send.conn).map(|slot| slot.fd) else { return Ok(()) };
+        let user_data = Op::SoftSend.on(send.conn);
+        let segments = &output.segments[send.segments.clone()];
+        let entry = match segments {
+            [] => return Ok(()),
+            [Segment::Slab(range)] => {
+                let bytes = &output.slab[range.clone()];
+                if self.slab_holds(bytes) {
+                    operation::write_fixed_soft(fd, bytes, SLAB_BUFFER, user_data)
+                } else {
+                    operation::send_soft(fd, bytes, user_data)
+                }
+            }
+            [Segment::Shared(index)] => operation::send_soft(fd, &output.shared[*index], user_data),
+            _ => {
+                let start = self.iovecs.len();
+                // Iovecs are reserved for the whole turn before the first is made, so they do not move.
+                debug_assert!(start + segments.len() <= self.iovecs.capacity());
+                let mut fixed = self.ring.features().vectored_fixed;
+                for segment in segments {
+                    let bytes = output.bytes_of(segment);
+                    fixed &= self.slab_holds(bytes);
+                    self.iovecs.push(operation::iovec(bytes));
+                }
+                // The rest is sent as owned chunks when the kernel takes fewer.
+                let end = self.iovecs.len().min(start + IOVECS_MAX);
+                let iovecs = &self.iovecs[start..end];
+                if fixed {
+                    operation::writev_fixed_soft(fd, iovecs, SLAB_BUFFER, user_data)
+                } else {
+                    operation::writev_soft(fd, iovecs, user_data)
+                }
+            }
+        };
+        loop {
+            self.push_waiting();
+            // SAFETY: the output is borrowed until `turn` returns, `turn` submits everything before it does, and a soft
+            // send is over once submitted; iovecs are cleared at the next turn.
+            if self.waiting.is_empty() && unsafe { self.ring.push(&entry) } {
+                return Ok(());
+            }
+            if !self.ring.enter(None)? {
+                self.reap_aside()?;
+            }
+        }
+    }
+
+    #[inline]
+    fn slab_holds(&self, bytes: &[u8]) -> bool {
+        match self.slab {
+            Some((start, end)) => {
+                let first = bytes.as_ptr() as usize;
+                first >= start && first + bytes.len() <= end
+            }
+            None => false,
+        }
+    }
+
+    /// Turns one completion into what the server understands.
+    #[inline]
+    fn deliver(&mut self, completion: &cqueue::Entry, out: &mut Vec<Completion>) {
+        self.stats.completions += 1;
+        let (user_data, result, flags) = (completion.user_data(), completion.result(), completion.flags());
+        match Op::of(user_data) {
+            Op::Recv => self.deliver_recv(conn_of(user_data), result, flags, out),
+            Op::SoftSend => self.deliver_short(conn_of(user_data), result, out),
+            Op::Send => self.deliver_sent(conn_of(user_data), result, out),
+            Op::RecvInto => self.deliver_into(conn_of(user_data), result, out),
+            Op::Accept => self.deliver_accept(user_data as u32, result, flags, out),
+            Op::Watch => self.deliver_watch(user_data as u32, result, flags, out),
+            Op::Quiet => {}
+        }
+    }
+
+    #[inline]
+    fn deliver_recv(&mut self, conn: ConnId, result: i32, flags: u32, out: &mut Vec<Completion>) {
+        let received = match cqueue::buffer_select(flags) {
+            Some(buffer) if result > 0 => {
+                let start = self.buffers.filled(buffer, result as usize);
+                if !(self.buffers.incremental() && cqueue::buffer_more(flags)) {
+                    self.exhausted.push(buffer);
+                }
+                Some(Received { buffer, start: start as u32, len: result as u32 })
+            }
+            Some(buffer) => {
+                if !(self.buffers.incremental() && cqueue::buffer_more(flags)) {
+                    self.exhausted.push(buffer);
+                }
+                None
+            }
+            None => None,
+        };
+        let slot = &mut self.slots[conn.slot as usize];
+        debug_assert_eq!(slot.generation, conn.generation, "a slot is reused only when nothing is in flight");
+        let closing = slot.closing;
+        if let Some(bytes) = received
+            && !closing
+        {
+            out.push(Completion::Received { conn, bytes });
+        }
+        if cqueue::more(flags) {
+            return;
+        }
+        slot.recv_armed = false;
+        slot.in_flight -= 1;
+        if closing {
+            self.close_if_done(conn.slot);
+            return;
+        }
+        let end = match result {
+            0 => RecvEnd::Eof,
+            1.. => RecvEnd::Rearm,
+            error if error == -libc::ENOBUFS => {
+                self.stats.starved += 1;
+                RecvEnd::Rearm
+            }
+            error if error == -libc::EINTR || error == -libc::EAGAIN => RecvEnd::Rearm,
+            error if error == -libc::ECANCELED => RecvEnd::Stopped,
+            error => RecvEnd::Failed(Errno(-error)),
+        };
+        out.push(Completion::RecvEnded { conn, end });
+    }
+
+    #[cold]
+    fn deliver_short(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
+        if self.slot(conn).is_none() {
+            return;
+        }
+        self.stats.sends_short += 1;
+        let sent = match result {
+            0.. => Ok(result as usize),
+            error if error == -libc::EAGAIN || error == -libc::EINTR || error == -libc::ENOBUFS => Ok(0),
+            error => Err(Errno(-error)),
+        };
+        out.push(Completion::SendShort { conn, sent });
+    }
+
+    #[cold]
+    fn deliver_sent(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
+        let slot = &mut self.slots[conn.slot as usize];
+        slot.in_flight -= 1;
+        let chunks = slot.held.as_mut().map(|held| std::mem::take(&mut held.chunks)).unwrap_or_default();
+        if slot.closing {
+            self.close_if_done(conn.slot);
+            return;
+        }
+        let sent = match result {
+            0.. => Ok(result as usize),
+            error if error == -libc::EAGAIN || error == -libc::EINTR => Ok(0),
+            error => Err(Errno(-error)),
+        };
+        out.push(Completion::Sent { conn, chunks, sent });
+    }
+
+    #[cold]
+    fn deliver_into(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
+        let slot = &mut self.slots[conn.slot as usize];
+        slot.in_flight -= 1;
+        let mut bytes = slot.held.as_mut().map(|held| std::mem::take(&mut held.into)).unwrap_or_default();
+        if slot.closing {
+            self.close_if_done(conn.slot);
+            return;
+        }
+        let end = match result {
+            1.. => {
+                let len = bytes.len() + result as usize;
+                assert!(len <= bytes.capacity(), "the kernel received no more than asked for");
+                // SAFETY: the kernel wrote `result` bytes behind the old end, within the capacity.
+                unsafe { bytes.set_len(len) };
+                None
+            }
+            0 => Some(RecvEnd::Eof),
+            error if error == -libc::EAGAIN || error == -libc::EINTR => Some(RecvEnd::Rearm),
+            error => Some(RecvEnd::Failed(Errno(-error))),
+        };
+        out.push(Completion::ReceivedInto { conn, bytes, end });
+    }
+
+    #[cold]
+    fn deliver_accept(&mut self, listener: u32, result: i32, flags: u32, out: &mut Vec<Completion>) {
+        if result >= 0 {
+            let conn = self.insert(result);
+            if self.listeners[listener as usize].socket.is_none() {
+                self.close(conn);
+            } else {
+                out.push(Completion::Accepted { listener: ListenerId(listener), conn });
+            }
+        }
+        if !cqueue::more(flags) && self.listeners[listener as usize].socket.is_some() {
+            let error = (result < 0).then_some(Errno(-result));
+            out.push(Completion::AcceptEnded { listener: ListenerId(listener), error });
+        }
+    }
+
+    #[cold]
+    fn deliver_watch(&mut self, index: u32, result: i32, flags: u32, out: &mut Vec<Completion>) {
+        let (fd, token) = self.watched[index as usize];
+        if result >= 0 {
+            out.push(Completion::Readable { token });
+        }
+        if !cqueue::more(flags) {
+            self.stats.rearms += 1;
+            self.push(operation::poll_readable(fd, Op::Watch.alone(index)));
+        }
+    }
+}
+
+/// Most iovecs of one send (the kernel's IOV_MAX).
+const IOVECS_MAX: usize = 1024;
+
+impl Io for RingIo {
+    fn listen(&mut self, socket: OwnedFd) -> ListenerId {
+        let id = ListenerId(self.listeners.len() as u32);
+        let fd = socket.as_raw_fd();
+        self.listeners.push(Listener { socket: Some(socket) });
+        self.push(operation::accept_multishot(fd, Op::Accept.alone(id.0)));
+        id
+    }
+
+    fn accept_again(&mut self, listener: ListenerId) {
+        if let Some(socket) = &self.listeners[listener.0 as usize].socket {
+            let fd = socket.as_raw_fd();
+            self.stats.rearms += 1;
+            self.push(operation::accept_multishot(fd, Op::Accept.alone(listener.0)));
+        }
+    }
+
+    fn unlisten(&mut self, listener: ListenerId) {
+        if let Some(socket) = self.listeners[listener.0 as usize].socket.take() {
+            self.push(operation::cancel(Op::Accept.alone(listener.0), Op::Quiet.alone(0)));
+            // The cancel must reach the kernel before the descriptor number is free for something else. A failure
+            // shows again in the next turn, where it is reported.
+            let _ = self.submit_all();
+            drop(socket);
+        }
+    }
+
+    fn recv_start(&mut self, conn: ConnId) {
+        let Some(slot) = self.slot(conn) else { return };
+        assert!(!slot.recv_armed, "one standing receive per connection");
+        slot.recv_armed = true;
+        slot.in_flight += 1;
+        let fd = slot.fd;
+        self.push(operation::recv_multishot(fd, RECV_GROUP, Op::Recv.on(conn)));
+    }
+
+    fn recv_stop(&mut self, conn: ConnId) {
+        if self.slot(conn).is_some_and(|slot| slot.recv_armed) {
+            self.push(operation::cancel(Op::Recv.on(conn), Op::Quiet.alone(0)));
+        }
+    }
+
+    fn recv_into(&mut self, conn: ConnId, mut bytes: Vec<u8>, max: usize) {
+        let Some(slot) = self.slot(conn) else { return };
+        assert!(!slot.recv_armed, "a standing receive would take the bytes");
+        let room = bytes.spare_capacity_mut();
+        let len = room.len().min(max).min(RECV_INTO_MAX);
+        assert!(len > 0, "there is room to receive into");
+        let memory = room.as_mut_ptr().cast::<u8>();
+        slot.in_flight += 1;
+        slot.held.get_or_insert_default().into = bytes;
+        let fd = slot.fd;
+        self.push(operation::recv_into(fd, memory, len as u32, Op::RecvInto.on(conn)));
+    }
+
+    fn send(&mut self, conn: ConnId, chunks: Vec<Bytes>, offset: usize) {
+        let Some(slot) = self.slot(conn) else { return };
+        slot.in_flight += 1;
+        let fd = slot.fd;
+        let held = slot.held.get_or_insert_default();
+        assert!(held.chunks.is_empty(), "one send in flight per connection");
+        held.chunks = chunks;
+        let mut iovecs = Vec::with_capacity(held.chunks.len().min(SEND_CHUNKS_MAX));
+        operation::iovecs_of(&held.chunks, offset, SEND_CHUNKS_MAX, &mut iovecs);
+        let entry = operation::writev(fd, &iovecs, Op::Send.on(conn));
+        // The kernel reads the iovec array while it takes the submission; enter now, while it lives.
+        self.push(entry);
+        let _ = self.submit_all();
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let Some(slot) = self.slot(conn) else { return };
+        slot.closing = true;
+        if slot.in_flight > 0 {
+            let fd = slot.fd;
+            // SAFETY: plain system call on a descriptor that this slot owns.
+            unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
+        }
+        self.close_if_done(conn.slot);
+    }
+
+    fn refuse(&mut self, conn: ConnId, text: &[u8]) {
+        if let Some(slot) = self.slot(conn) {
+            // SAFETY: `text` is valid for its length; the call does not wait.
+            unsafe { libc::send(slot.fd, text.as_ptr().cast(), text.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        }
+        self.close(conn);
+    }
+
+    fn watch(&mut self, fd: RawFd, token: u32) {
+        self.watched.push((fd, token));
+        self.push(operation::poll_readable(fd, Op::Watch.alone(self.watched.len() as u32 - 1)));
+    }
+
+    fn turn(&mut self, output: TurnOutput<'_>, wait: Option<Duration>) -> io::Result<()> {
+        self.iovecs.clear();
+        self.iovecs.reserve(output.segments.len());
+        for send in output.sends {
+            self.push_soft(&output, send)?;
+        }
+        if self.waiting.is_empty() && self.ring.enter(if self.reaped.is_empty() { wait } else { None })? {
+            if self.ring.queued() == 0 {
+                return Ok(());
+            }
+        } else {
+            self.reap_aside()?;
+        }
+        self.submit_all()
+    }
+
+    fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        while let Some(completion) = self.reaped.pop_front() {
+            self.deliver(&completion, completions);
+        }
+        loop {
+            self.ring.sync_completions();
+            while let Some(completion) = self.ring.reap() {
+                self.deliver(&completion, completions);
+            }
+            self.ring.sync_completions();
+            if !self.ring.overflowed() {
+                return Ok(());
+            }
+            self.stats.overflows += 1;
+            self.ring.flush_overflow()?;
+        }
+    }
+
+    #[inline]
+    fn bytes(&self, received: Received) -> &[u8] {
+        self.buffers.bytes(received.buffer, received.start as usize, received.len as usize)
+    }
+
+    fn recycle(&mut self) {
+        if self.exhausted.is_empty() {
+            return;
+        }
+        for index in 0..self.exhausted.len() {
+            self.buffers.provide(self.exhausted[index]);
+        }
+        self.exhausted.clear();
+        self.buffers.publish();
+    }
+
+    fn descriptor(&self, conn: ConnId) -> Option<RawFd> {
+        let slot = self.slots.get(conn.slot as usize)?;
+        (slot.generation == conn.generation && !slot.closing).then_some(slot.fd)
+    }
+
+    fn use_slab(&mut self, slab: &[u8]) {
+        let iovecs = [operation::iovec(slab)];
+        // SAFETY: the slab outlives the ring: the server keeps it allocated at this address as long as it runs turns,
+        // and a fixed write only ever names ranges of a slab that is borrowed for the turn.
+        let registered = unsafe { self.ring.submitter().register_buffers(&iovecs) };
+        // Refused under a low RLIMIT_MEMLOCK: replies then go out by plain sends.
+        if registered.is_ok() {
+            let start = slab.as_ptr() as usize;
+            self.slab = Some((start, start + slab.len()));
+            self.ring.features_mut().registered_slab = true;
+        }
+    }
+
+    fn now_us(&self) -> i64 {
+        crate::sys::time::unix_us()
+    }
+
+    fn stats(&self) -> IoStats {
+        IoStats { enters: self.ring.enters(), submissions: self.ring.submitted(), ..self.stats }
+    }
+
+    fn describe(&self) -> String {
+        format!("io_uring ({})", self.ring.features())
+    }
+}
+
+/// Most bytes of one receive into own memory: the kernel's length field is 32 bits.
+const RECV_INTO_MAX: usize = 1 << 30;
+
+impl Drop for RingIo {
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            if slot.fd >= 0 {
+                // SAFETY: the slot owns the descriptor, and nothing uses it after this object.
+                unsafe { libc::close(slot.fd) };
+            }
+        }
+    }
+}
