@@ -10,7 +10,7 @@ use crate::commands::lookup;
 use crate::resp::args::Args;
 
 /// `KEYS`
-pub static KEYS: Command = Command {
+pub(super) static KEYS: Command = Command {
     name: "keys",
     full_name: "keys",
     summary: "Lists every key whose name matches a pattern.",
@@ -27,7 +27,7 @@ pub static KEYS: Command = Command {
 };
 
 /// `SCAN`
-pub static SCAN: Command = Command {
+pub(super) static SCAN: Command = Command {
     name: "scan",
     full_name: "scan",
     summary: "Walks through the key names of the database, a few at a time.",
@@ -50,7 +50,7 @@ pub static SCAN: Command = Command {
 };
 
 /// `RANDOMKEY`
-pub static RANDOMKEY: Command = Command {
+pub(super) static RANDOMKEY: Command = Command {
     name: "randomkey",
     full_name: "randomkey",
     summary: "Picks any key of the database.",

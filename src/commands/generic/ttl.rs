@@ -9,7 +9,7 @@ use crate::commands::{key_specs, lookup};
 use crate::resp::args::Args;
 
 /// `TTL`
-pub static TTL: Command = Command {
+pub(super) static TTL: Command = Command {
     name: "ttl",
     full_name: "ttl",
     summary: "Answers how many seconds a key has left.",
@@ -28,7 +28,7 @@ pub static TTL: Command = Command {
 };
 
 /// `PTTL`
-pub static PTTL: Command = Command {
+pub(super) static PTTL: Command = Command {
     name: "pttl",
     full_name: "pttl",
     summary: "Answers how many milliseconds a key has left.",
@@ -47,7 +47,7 @@ pub static PTTL: Command = Command {
 };
 
 /// `EXPIRETIME`
-pub static EXPIRETIME: Command = Command {
+pub(super) static EXPIRETIME: Command = Command {
     name: "expiretime",
     full_name: "expiretime",
     summary: "Answers the Unix second at which a key expires.",
@@ -64,7 +64,7 @@ pub static EXPIRETIME: Command = Command {
 };
 
 /// `PEXPIRETIME`
-pub static PEXPIRETIME: Command = Command {
+pub(super) static PEXPIRETIME: Command = Command {
     name: "pexpiretime",
     full_name: "pexpiretime",
     summary: "Answers the Unix millisecond at which a key expires.",

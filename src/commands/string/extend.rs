@@ -11,7 +11,7 @@ use crate::commands::key_specs;
 use crate::resp::args::Args;
 
 /// `APPEND`
-pub static APPEND: Command = Command {
+pub(super) static APPEND: Command = Command {
     name: "append",
     full_name: "append",
     summary: "Adds bytes to the end of a string, creating it where there is none.",
@@ -28,7 +28,7 @@ pub static APPEND: Command = Command {
 };
 
 /// `SETRANGE`
-pub static SETRANGE: Command = Command {
+pub(super) static SETRANGE: Command = Command {
     name: "setrange",
     full_name: "setrange",
     summary: "Overwrites a part of a string from an offset on, filling any gap with zero bytes.",

@@ -11,7 +11,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
 /// `LCS`
-pub static LCS: Command = Command {
+pub(super) static LCS: Command = Command {
     name: "lcs",
     full_name: "lcs",
     summary: "Finds the longest common subsequence of two strings.",
@@ -87,7 +87,7 @@ fn lcs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     let [Some(first), Some(second)] = texts else { return Err(NOT_STRINGS) };
     let options = Options::read(args, 3)?;
-    let table = Lengths::of(&first, &second, u64::from(ctx.state.config.proto_max_bulk_len))?;
+    let table = Lengths::of(&first, &second, ctx.state.config.proto_max_bulk_len)?;
     let total = table.at(first.len(), second.len());
     if options.len {
         ctx.reply.integer(i64::from(total));
