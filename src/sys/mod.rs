@@ -1,7 +1,11 @@
 //! The operating system, behind safe wrappers: sockets, signals, processes, limits, memory facts. Unsafe room.
 
+pub mod errno;
+pub mod path_glob;
 pub mod prefetch;
 pub mod random;
 pub mod signals;
 pub mod socket;
 pub mod time;
+
+pub use errno::Errno;

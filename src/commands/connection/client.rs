@@ -373,7 +373,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
 }
 
 /// Bytes that a client costs: its session, its buffers, what it has queued.
-fn memory_of(session: &Session) -> usize {
+pub(crate) fn memory_of(session: &Session) -> usize {
     let names = [&session.name, &session.lib_name, &session.lib_ver];
     let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
     let net = &session.net;

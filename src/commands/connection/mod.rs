@@ -11,7 +11,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
 use crate::command::session::SessionFlags;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
-pub(crate) use crate::commands::connection::client::describe as describe_client;
+pub(crate) use crate::commands::connection::client::{describe as describe_client, memory_of as client_memory};
 use crate::engine::transaction;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;

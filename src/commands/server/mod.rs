@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod command_info;
+mod config;
 mod docs;
+mod info;
 
 use crate::command::context::Context;
 use crate::command::effects::ShutdownRequest;
@@ -12,7 +14,7 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND];
+pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
 
 /// `TIME`.
 pub static TIME: Command = Command {
