@@ -3,9 +3,5 @@
 pub mod errno;
 pub mod path_glob;
 pub mod prefetch;
-pub mod random;
-pub mod signals;
-pub mod socket;
-pub mod time;
 
 pub use errno::Errno;
