@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::command::session::Slot;
-use crate::config::ApplyStep;
+use crate::config::Apply;
 
 /// SHUTDOWN's arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Effects {
     /// The process is to end.
     pub shutdown: Option<ShutdownRequest>,
     /// What CONFIG SET changed and the process has to follow.
-    pub config_changed: Vec<ApplyStep>,
+    pub config_changed: Vec<Apply>,
     /// Lines for the log, at its warning level.
     pub warnings: Vec<String>,
 }

@@ -80,10 +80,7 @@ impl State {
     /// State with empty databases and `commands`, at Unix time 0.
     pub(crate) fn new(config: Config, facts: ProcessFacts, seed: u64, commands: &[&[&'static Command]]) -> State {
         let mut rng = Rng::seeded(seed);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let renames: Vec<(String, String)> =
-            config.renamed_commands.iter().map(|renamed| (text(&renamed.from), text(&renamed.to))).collect();
-        let registry = Registry::with_renames(&commands.concat(), &renames);
+        let registry = Registry::with_renames(&commands.concat(), &config.rename_command);
         State {
             keyspace: Keyspace::new(config.databases as usize, rng.next_u64()),
             stats: Stats::new(registry.len()),

@@ -13,7 +13,7 @@ use crate::resp::args::Args;
 pub static COMMANDS: &[&Command] = &[&DISCARD, &EXEC, &MULTI, &UNWATCH, &WATCH];
 
 /// `DISCARD`.
-pub static DISCARD: Command = Command {
+static DISCARD: Command = Command {
     name: "discard",
     full_name: "discard",
     summary: "Drops the queued commands and leaves the transaction.",
@@ -28,7 +28,7 @@ pub static DISCARD: Command = Command {
 };
 
 /// `EXEC`.
-pub static EXEC: Command = Command {
+static EXEC: Command = Command {
     name: "exec",
     full_name: "exec",
     summary: "Executes the queued commands of the transaction, one after the other and undisturbed.",
@@ -43,7 +43,7 @@ pub static EXEC: Command = Command {
 };
 
 /// `MULTI`.
-pub static MULTI: Command = Command {
+static MULTI: Command = Command {
     name: "multi",
     full_name: "multi",
     summary: "Begins a transaction: the commands that follow are queued.",
@@ -58,7 +58,7 @@ pub static MULTI: Command = Command {
 };
 
 /// `UNWATCH`.
-pub static UNWATCH: Command = Command {
+static UNWATCH: Command = Command {
     name: "unwatch",
     full_name: "unwatch",
     summary: "Forgets every watched key of the connection.",
@@ -73,7 +73,7 @@ pub static UNWATCH: Command = Command {
 };
 
 /// `WATCH`.
-pub static WATCH: Command = Command {
+static WATCH: Command = Command {
     name: "watch",
     full_name: "watch",
     summary: "Makes the next transaction depend on keys staying as they are.",

@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod info;
+pub mod log;
 pub mod stats;

@@ -16,7 +16,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
 /// `AUTH`.
-pub static AUTH: Command = Command {
+pub(super) static AUTH: Command = Command {
     name: "auth",
     full_name: "auth",
     summary: "Proves who the client is, by password or by user name and password.",
@@ -36,7 +36,7 @@ pub static AUTH: Command = Command {
 };
 
 /// `HELLO`.
-pub static HELLO: Command = Command {
+pub(super) static HELLO: Command = Command {
     name: "hello",
     full_name: "hello",
     summary: "Greets the server: agrees on a protocol version, and may authenticate and name the connection at once.",

@@ -11,7 +11,7 @@ use crate::config::{Apply, Circumstances};
 use crate::resp::args::Args;
 
 /// `CONFIG`.
-pub static CONFIG: Command = Command {
+pub(super) static CONFIG: Command = Command {
     name: "config",
     full_name: "config",
     summary: "Holds the commands about configuration parameters.",
@@ -25,7 +25,7 @@ pub static CONFIG: Command = Command {
 };
 
 /// `CONFIG GET`.
-pub static CONFIG_GET: Command = Command {
+static CONFIG_GET: Command = Command {
     name: "get",
     full_name: "config|get",
     summary: "Answers the parameters that match patterns, with their values.",
@@ -44,7 +44,7 @@ pub static CONFIG_GET: Command = Command {
 };
 
 /// `CONFIG HELP`.
-pub static CONFIG_HELP: Command = Command {
+static CONFIG_HELP: Command = Command {
     name: "help",
     full_name: "config|help",
     summary: "Lists the subcommands of CONFIG.",
@@ -59,7 +59,7 @@ pub static CONFIG_HELP: Command = Command {
 };
 
 /// `CONFIG RESETSTAT`.
-pub static CONFIG_RESETSTAT: Command = Command {
+static CONFIG_RESETSTAT: Command = Command {
     name: "resetstat",
     full_name: "config|resetstat",
     summary: "Sets the statistics of INFO back to zero.",
@@ -75,7 +75,7 @@ pub static CONFIG_RESETSTAT: Command = Command {
 };
 
 /// `CONFIG SET`.
-pub static CONFIG_SET: Command = Command {
+static CONFIG_SET: Command = Command {
     name: "set",
     full_name: "config|set",
     summary: "Changes parameters while the server runs, all of them or none.",
@@ -132,7 +132,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let asked = Circumstances { local_client: is_local(ctx.session), loading: false };
     let steps =
         ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
-    if steps.iter().any(|step| step.apply == Apply::Requirepass) && !ctx.state.password_required() {
+    if steps.contains(&Apply::Requirepass) && !ctx.state.password_required() {
         authenticate_all(ctx);
     }
     ctx.state.config_before = Some(before);
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(engine.run(&["CONFIG", "GET", "nosuch", "nor-*-this"]), "(empty array)");
         assert_eq!(engine.run(&["CONFIG", "SET", "maxclients", "77", "timeout", "5"]), "OK");
         assert_eq!(engine.state.config.maxclients, 77);
-        assert!(engine.state.effects.config_changed.iter().any(|step| step.apply == Apply::Maxclients));
+        assert!(engine.state.effects.config_changed.contains(&Apply::MaxClients));
         engine.undo_config_change();
         assert_eq!(engine.state.config.maxclients, 10_000);
     }

@@ -15,7 +15,7 @@ use crate::resp::args::Args;
 use crate::sys::memory::{self, Who};
 
 /// `INFO`.
-pub static INFO: Command = Command {
+pub(super) static INFO: Command = Command {
     name: "info",
     full_name: "info",
     summary: "Reports on the server: state, statistics, memory, databases.",

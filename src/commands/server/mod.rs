@@ -17,7 +17,7 @@ use crate::resp::args::Args;
 pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
 
 /// `TIME`.
-pub static TIME: Command = Command {
+static TIME: Command = Command {
     name: "time",
     full_name: "time",
     summary: "Answers the server's time.",
@@ -33,7 +33,7 @@ pub static TIME: Command = Command {
 };
 
 /// `SHUTDOWN`.
-pub static SHUTDOWN: Command = Command {
+static SHUTDOWN: Command = Command {
     name: "shutdown",
     full_name: "shutdown",
     summary: "Ends the server.",
