@@ -109,8 +109,10 @@ mod tests {
         let fd = SignalFd::open().expect("a signal descriptor");
         assert_eq!(fd.read(), Ok(Vec::new()));
         for signal in [libc::SIGTERM, libc::SIGINT] {
-            // SAFETY: the signal is blocked in this thread, and pthread_self is this thread.
-            unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
+            // SAFETY: has no arguments.
+            let thread = unsafe { libc::pthread_self() };
+            // SAFETY: the thread runs, and the signal is blocked in it.
+            unsafe { libc::pthread_kill(thread, signal) };
         }
         let mut signals = fd.read().expect("readable");
         signals.sort_by_key(|signal| signal.name());
