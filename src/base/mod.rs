@@ -1,1 +1,10 @@
 //! Small pure helpers named for what they hold: number text, glob, hashing, clock, random numbers.
+
+pub mod clock;
+pub mod float;
+pub mod glob;
+pub mod integer;
+pub mod long_double;
+pub mod quoting;
+pub mod rng;
+pub mod siphash;

@@ -1,1 +1,4 @@
 //! Memory layouts without command knowledge. Unsafe room.
+
+pub mod entry;
+pub mod table;

@@ -226,6 +226,8 @@ pub trait Io {
     fn send(&mut self, conn: ConnId, chunks: Vec<Bytes>, offset: usize);
     /// Ends the connection: what is in flight is cancelled, the descriptor closed once it is back, the slot reused.
     fn close(&mut self, conn: ConnId);
+    /// Sends a short text if the socket takes it at once, then closes: for connections that are turned away.
+    fn refuse(&mut self, conn: ConnId, text: &[u8]);
     /// Reports when a descriptor of the caller's is readable.
     fn watch(&mut self, fd: RawFd, token: u32);
     /// Submits everything asked for since the last turn and the turn's output in one go, and waits for a completion at
@@ -241,6 +243,8 @@ pub trait Io {
     fn descriptor(&self, conn: ConnId) -> Option<RawFd>;
     /// Tells the Io side where the reply slab lives, so that it can register it.
     fn use_slab(&mut self, slab: &[u8]);
+    /// This world's wall clock, in Unix microseconds.
+    fn now_us(&self) -> i64;
     /// Counters.
     fn stats(&self) -> IoStats;
     /// Name and features of the back end, for INFO and the log.

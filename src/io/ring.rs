@@ -562,6 +562,14 @@ impl Io for RingIo {
         self.close_if_done(conn.slot);
     }
 
+    fn refuse(&mut self, conn: ConnId, text: &[u8]) {
+        if let Some(slot) = self.slot(conn) {
+            // SAFETY: `text` is valid for its length; the call does not wait.
+            unsafe { libc::send(slot.fd, text.as_ptr().cast(), text.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        }
+        self.close(conn);
+    }
+
     fn watch(&mut self, fd: RawFd, token: u32) {
         self.watched.push((fd, token));
         self.push(operation::poll_readable(fd, Op::Watch.alone(self.watched.len() as u32 - 1)));
@@ -640,6 +648,10 @@ impl Io for RingIo {
             self.slab = Some((start, start + slab.len()));
             self.ring.features_mut().registered_slab = true;
         }
+    }
+
+    fn now_us(&self) -> i64 {
+        crate::sys::time::unix_us()
     }
 
     fn stats(&self) -> IoStats {

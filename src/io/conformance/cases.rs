@@ -57,6 +57,7 @@ on_all_back_ends!(
     connections_come_and_go,
     slots_are_used_again_under_another_generation,
     unlisten_keeps_connections,
+    a_refused_peer_sees_the_end,
 );
 
 /// `len` bytes that differ by place and by seed.
@@ -439,4 +440,19 @@ fn unlisten_keeps_connections<N: Net>(mut net: N) {
     assert_eq!(got, b"still here");
     net.io().close(conn);
     net.settle();
+}
+
+fn a_refused_peer_sees_the_end<N: Net>(mut net: N) {
+    let (peer, conn) = net.connected();
+    net.io().refuse(conn, b"-ERR no\r\n");
+    net.settle();
+    let mut read = Vec::new();
+    for _ in 0..TURNS_MAX {
+        read.extend(net.read(peer));
+        if net.ended(peer) {
+            break;
+        }
+        net.step_over();
+    }
+    assert!(net.ended(peer) && b"-ERR no\r\n".starts_with(&read));
 }

@@ -1,0 +1,588 @@
+//! HOT PATH. A key and its value in one allocation behind a thin pointer. Unsafe room. Any one thread at a time.
+//!
+//! ```text
+//!   0        4        8                    +8 if it expires
+//!   | meta   | keylen | [expire, ms: i64]  | value field | key bytes | [inline value bytes]
+//! ```
+//!
+//! The value field is an `i64` (an integer kept unboxed), a `u32` length (the value's bytes follow the key's), or a
+//! pointer to a boxed `V` (everything else). The allocation's size is not stored: it is always `size_class` of what the
+//! header describes, so a value may be overwritten in place exactly where the old and the new one share a class.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// The largest value kept beside its key, in bytes.
+pub const INLINE_MAX: usize = 512;
+
+/// The longest key, in bytes: what fits the header's field.
+pub const KEY_MAX: usize = u32::MAX as usize;
+
+const LRU_MASK: u32 = 0x00ff_ffff;
+const KIND_SHIFT: u32 = 24;
+const KIND_MASK: u32 = 3 << KIND_SHIFT;
+const HAS_EXPIRE: u32 = 1 << 26;
+const RAW: u32 = 1 << 27;
+/// What a rebuilt entry keeps of its former meta word.
+const KEPT: u32 = LRU_MASK | RAW;
+
+const ALIGN: usize = 8;
+
+#[repr(C)]
+struct Header {
+    /// Access stamp (24 bits), kind of value (2 bits), flags.
+    meta: Cell<u32>,
+    key_len: u32,
+}
+
+const HEADER: usize = size_of::<Header>();
+const _: () = assert!(HEADER == 8 && align_of::<Header>() <= ALIGN);
+const _: () = assert!(size_of::<Option<Entry<Vec<u8>>>>() == 8);
+// A key of 16 bytes with a value of 64 bytes.
+const _: () = assert!(Shape { kind: Kind::Inline, expires: false, key_len: 16, inline_len: 64 }.total() <= 96);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Kind {
+    Inline = 0,
+    Int = 1,
+    Boxed = 2,
+}
+
+/// What the layout of an entry follows from.
+#[derive(Clone, Copy)]
+struct Shape {
+    kind: Kind,
+    expires: bool,
+    key_len: usize,
+    inline_len: usize,
+}
+
+impl Shape {
+    #[inline]
+    const fn field_offset(self) -> usize {
+        HEADER + if self.expires { 8 } else { 0 }
+    }
+
+    #[inline]
+    const fn key_offset(self) -> usize {
+        self.field_offset() + if matches!(self.kind, Kind::Inline) { 4 } else { 8 }
+    }
+
+    #[inline]
+    const fn total(self) -> usize {
+        self.key_offset() + self.key_len + self.inline_len
+    }
+
+    #[inline]
+    fn layout(self) -> Layout {
+        Layout::from_size_align(size_class(self.total()), ALIGN).expect("a key and an inline value are below 5 GiB")
+    }
+}
+
+/// The size to ask the allocator for: multiples of 16 up to 128, then four steps to each doubling, as jemalloc's.
+#[inline]
+const fn size_class(size: usize) -> usize {
+    let step = if size <= 128 { 16 } else { 1 << ((size - 1).ilog2() - 2) };
+    size.next_multiple_of(step)
+}
+
+/// A value to be stored.
+#[derive(Debug)]
+pub enum NewValue<'a, V> {
+    /// An integer, kept unboxed.
+    Int(i64),
+    /// Up to `INLINE_MAX` bytes, copied beside the key.
+    Inline(&'a [u8]),
+    /// Anything else.
+    Boxed(Box<V>),
+}
+
+/// A value as it is stored.
+#[derive(Debug)]
+pub enum Stored<'a, V> {
+    /// An integer.
+    Int(i64),
+    /// Bytes beside the key.
+    Inline(&'a [u8]),
+    /// Anything else.
+    Boxed(&'a V),
+}
+
+/// A key, its value, its time to expire and its access stamp. Owns one allocation.
+pub struct Entry<V> {
+    raw: NonNull<Header>,
+    owns: PhantomData<Box<V>>,
+}
+
+// SAFETY: an entry owns its allocation and its boxed value alone; nothing in it is tied to a thread but `V`.
+unsafe impl<V: Send> Send for Entry<V> {}
+
+impl<V> Entry<V> {
+    /// A new entry. `key` must not be longer than `KEY_MAX`, an inline value not longer than `INLINE_MAX`.
+    #[inline]
+    pub fn new(key: &[u8], value: NewValue<'_, V>, expire_ms: Option<i64>) -> Entry<V> {
+        Entry::build(key, value, expire_ms, 0)
+    }
+
+    fn build(key: &[u8], value: NewValue<'_, V>, expire_ms: Option<i64>, kept: u32) -> Entry<V> {
+        assert!(key.len() <= KEY_MAX, "keys are bounded by the protocol");
+        let (kind, inline) = match &value {
+            NewValue::Int(_) => (Kind::Int, &[][..]),
+            NewValue::Boxed(_) => (Kind::Boxed, &[][..]),
+            NewValue::Inline(bytes) => (Kind::Inline, *bytes),
+        };
+        assert!(inline.len() <= INLINE_MAX, "bigger values are boxed");
+        let shape = Shape { kind, expires: expire_ms.is_some(), key_len: key.len(), inline_len: inline.len() };
+        let layout = shape.layout();
+        // SAFETY: the layout's size is at least the header's, so not zero.
+        let start = unsafe { alloc(layout) };
+        let Some(raw) = NonNull::new(start.cast::<Header>()) else { handle_alloc_error(layout) };
+        let expires = if expire_ms.is_some() { HAS_EXPIRE } else { 0 };
+        let meta = Cell::new(kept & KEPT | (kind as u32) << KIND_SHIFT | expires);
+        // SAFETY: the allocation is aligned to 8, big enough for a header, and nobody else's.
+        unsafe { raw.write(Header { meta, key_len: key.len() as u32 }) };
+        let mut entry = Entry { raw, owns: PhantomData };
+        if let Some(at_ms) = expire_ms {
+            entry.write_at(HEADER, at_ms);
+        }
+        match value {
+            NewValue::Int(value) => entry.write_at(shape.field_offset(), value),
+            NewValue::Inline(bytes) => entry.write_at(shape.field_offset(), bytes.len() as u32),
+            NewValue::Boxed(value) => entry.write_at(shape.field_offset(), Box::into_raw(value)),
+        }
+        entry.write_bytes(shape.key_offset(), key);
+        entry.write_bytes(shape.key_offset() + key.len(), inline);
+        entry
+    }
+
+    #[inline(always)]
+    fn header(&self) -> &Header {
+        // SAFETY: `raw` points to the header of a live allocation of this entry; it is only ever changed through its
+        // `Cell` or by `&mut self`.
+        unsafe { self.raw.as_ref() }
+    }
+
+    #[inline(always)]
+    fn start(&self) -> *mut u8 {
+        self.raw.as_ptr().cast()
+    }
+
+    /// Writes a field. `offset` must be one of the layout's, for this type, below the allocation's size.
+    #[inline(always)]
+    fn write_at<T: Copy>(&mut self, offset: usize, value: T) {
+        // SAFETY: callers pass an offset inside the allocation.
+        let at = unsafe { self.start().add(offset) };
+        // SAFETY: the field lies in the allocation, `&mut self` makes the access ours alone, and alignment is not asked.
+        unsafe { at.cast::<T>().write_unaligned(value) };
+    }
+
+    /// Reads a field that was written with this type.
+    #[inline(always)]
+    fn read_at<T: Copy>(&self, offset: usize) -> T {
+        // SAFETY: callers pass an offset inside the allocation.
+        let at = unsafe { self.start().add(offset) };
+        // SAFETY: a value of this type was written there by `build` or an in-place change, and alignment is not asked.
+        unsafe { at.cast::<T>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    fn write_bytes(&mut self, offset: usize, bytes: &[u8]) {
+        // SAFETY: callers pass an offset that leaves room for `bytes` in the allocation.
+        let at = unsafe { self.start().add(offset) };
+        // SAFETY: the target is inside the allocation and `&mut self` makes it disjoint from the borrowed `bytes`.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+    }
+
+    #[inline(always)]
+    fn bytes_at(&self, offset: usize, len: usize) -> &[u8] {
+        // SAFETY: callers pass a range inside the allocation.
+        let at = unsafe { self.start().add(offset) };
+        // SAFETY: the range was initialised by `build`, and is only changed through `&mut self`.
+        unsafe { std::slice::from_raw_parts(at, len) }
+    }
+
+    #[inline(always)]
+    fn has_expire(&self) -> bool {
+        self.header().meta.get() & HAS_EXPIRE != 0
+    }
+
+    #[inline(always)]
+    fn kind(&self) -> Kind {
+        match (self.header().meta.get() & KIND_MASK) >> KIND_SHIFT {
+            0 => Kind::Inline,
+            1 => Kind::Int,
+            _ => Kind::Boxed,
+        }
+    }
+
+    #[inline]
+    fn shape(&self) -> Shape {
+        let (kind, expires) = (self.kind(), self.has_expire());
+        let mut shape = Shape { kind, expires, key_len: self.header().key_len as usize, inline_len: 0 };
+        if kind == Kind::Inline {
+            shape.inline_len = self.read_at::<u32>(shape.field_offset()) as usize;
+        }
+        shape
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        let header = self.header();
+        let meta = header.meta.get();
+        // The same sum as `Shape::key_offset`, without a branch.
+        let expire = (meta & HAS_EXPIRE) >> (HAS_EXPIRE.trailing_zeros() - 3);
+        let field = if meta & KIND_MASK == 0 { 4 } else { 8 };
+        self.bytes_at(HEADER + expire as usize + field, header.key_len as usize)
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> Stored<'_, V> {
+        let shape = self.shape();
+        match shape.kind {
+            Kind::Inline => Stored::Inline(self.bytes_at(shape.key_offset() + shape.key_len, shape.inline_len)),
+            Kind::Int => Stored::Int(self.read_at(shape.field_offset())),
+            Kind::Boxed => {
+                let value: *mut V = self.read_at(shape.field_offset());
+                // SAFETY: the pointer came from `Box::into_raw` and is owned by this entry alone.
+                Stored::Boxed(unsafe { &*value })
+            }
+        }
+    }
+
+    /// The boxed value, to be changed; `None` for an integer or inline bytes.
+    #[inline]
+    pub fn boxed_mut(&mut self) -> Option<&mut V> {
+        if self.kind() != Kind::Boxed {
+            return None;
+        }
+        let value: *mut V = self.read_at(self.shape().field_offset());
+        // SAFETY: the pointer came from `Box::into_raw`, and `&mut self` lends the value exclusively.
+        Some(unsafe { &mut *value })
+    }
+
+    /// The inline value's bytes, to be changed in place; `None` for other kinds.
+    pub fn inline_mut(&mut self) -> Option<&mut [u8]> {
+        let shape = self.shape();
+        if shape.kind != Kind::Inline {
+            return None;
+        }
+        // SAFETY: the value's bytes follow the key's inside the allocation.
+        let at = unsafe { self.start().add(shape.key_offset() + shape.key_len) };
+        // SAFETY: they are initialised, and `&mut self` lends them exclusively.
+        Some(unsafe { std::slice::from_raw_parts_mut(at, shape.inline_len) })
+    }
+
+    /// Replaces the value; key, expiry and stamp stay and the raw mark goes. Allocates only where the new value has
+    /// another kind or size class.
+    #[inline]
+    pub fn set_value(&mut self, value: NewValue<'_, V>) {
+        self.set_raw(false);
+        let old = self.shape();
+        match value {
+            NewValue::Int(number) if old.kind == Kind::Int => self.write_at(old.field_offset(), number),
+            NewValue::Inline(bytes) if self.fits(old, bytes.len()) => {
+                self.write_at(old.field_offset(), bytes.len() as u32);
+                self.write_bytes(old.key_offset() + old.key_len, bytes);
+            }
+            NewValue::Boxed(boxed) if old.kind == Kind::Boxed => {
+                let former = self.boxed_mut().expect("the kind is boxed");
+                *former = *boxed;
+            }
+            value => *self = Entry::build(self.key(), value, self.expire_ms(), self.header().meta.get()),
+        }
+    }
+
+    /// Whether an inline value of this length would keep the allocation.
+    #[inline]
+    fn fits(&self, old: Shape, inline_len: usize) -> bool {
+        old.kind == Kind::Inline
+            && inline_len <= INLINE_MAX
+            && size_class(Shape { inline_len, ..old }.total()) == size_class(old.total())
+    }
+
+    /// Replaces the value by an integer: in place where it is one already.
+    #[inline]
+    pub fn set_int(&mut self, value: i64) {
+        self.set_value(NewValue::Int(value));
+    }
+
+    /// When the key expires, in Unix milliseconds.
+    #[inline]
+    pub fn expire_ms(&self) -> Option<i64> {
+        self.has_expire().then(|| self.read_at(HEADER))
+    }
+
+    /// Whether the key has expired: Redis keeps it through the very millisecond of its expiry.
+    #[inline]
+    pub fn is_due(&self, now_ms: i64) -> bool {
+        self.has_expire() && now_ms > self.read_at::<i64>(HEADER)
+    }
+
+    /// Sets or clears the expiry. Allocates where there was none before, or none is left.
+    pub fn set_expire(&mut self, expire_ms: Option<i64>) {
+        match expire_ms {
+            Some(at_ms) if self.has_expire() => self.write_at(HEADER, at_ms),
+            None if !self.has_expire() => {}
+            _ => self.rebuild(None, expire_ms),
+        }
+    }
+
+    /// Gives the entry another key; all else stays.
+    pub fn set_key(&mut self, key: &[u8]) {
+        self.rebuild(Some(key), self.expire_ms());
+    }
+
+    #[cold]
+    fn rebuild(&mut self, key: Option<&[u8]>, expire_ms: Option<i64>) {
+        let boxed = self.detach_boxed();
+        let value = match (boxed, self.value()) {
+            (Some(boxed), _) => NewValue::Boxed(boxed),
+            (None, Stored::Int(number)) => NewValue::Int(number),
+            (None, Stored::Inline(bytes)) => NewValue::Inline(bytes),
+            (None, Stored::Boxed(_)) => unreachable!("a boxed value was detached"),
+        };
+        *self = Entry::build(key.unwrap_or(self.key()), value, expire_ms, self.header().meta.get());
+    }
+
+    /// Takes the boxed value out and leaves the integer 0, whose layout is the same.
+    fn detach_boxed(&mut self) -> Option<Box<V>> {
+        if self.kind() != Kind::Boxed {
+            return None;
+        }
+        let offset = self.shape().field_offset();
+        let value: *mut V = self.read_at(offset);
+        let meta = &self.header().meta;
+        meta.set(meta.get() & !KIND_MASK | (Kind::Int as u32) << KIND_SHIFT);
+        self.write_at(offset, 0i64);
+        // SAFETY: the pointer came from `Box::into_raw`, and the entry has just given up its claim to it.
+        Some(unsafe { Box::from_raw(value) })
+    }
+
+    /// The access stamp: 24 bits whose meaning is the eviction policy's.
+    #[inline]
+    pub fn lru(&self) -> u32 {
+        self.header().meta.get() & LRU_MASK
+    }
+
+    /// Sets the access stamp to the low 24 bits of `stamp`. Needs no exclusive access, so that reads can stamp.
+    #[inline]
+    pub fn set_lru(&self, stamp: u32) {
+        let meta = &self.header().meta;
+        meta.set(meta.get() & !LRU_MASK | stamp & LRU_MASK);
+    }
+
+    /// Whether the string was made or changed piecewise (APPEND, SETRANGE): OBJECT ENCODING then says `raw`.
+    #[inline]
+    pub fn is_raw(&self) -> bool {
+        self.header().meta.get() & RAW != 0
+    }
+
+    /// Sets or clears that mark.
+    #[inline]
+    pub fn set_raw(&mut self, raw: bool) {
+        let meta = &self.header().meta;
+        meta.set(if raw { meta.get() | RAW } else { meta.get() & !RAW });
+    }
+
+    /// Where the allocation starts: for prefetching only.
+    #[inline]
+    pub fn address(&self) -> *const u8 {
+        self.start()
+    }
+
+    /// Bytes of the entry's own allocation; a boxed value comes on top.
+    #[inline]
+    pub fn allocation_bytes(&self) -> usize {
+        size_class(self.shape().total())
+    }
+}
+
+impl<V> Drop for Entry<V> {
+    #[inline]
+    fn drop(&mut self) {
+        let layout = self.shape().layout();
+        drop(self.detach_boxed());
+        // SAFETY: the allocation was made with this layout: in-place changes never leave the size class.
+        unsafe { dealloc(self.start(), layout) };
+    }
+}
+
+impl<V: std::fmt::Debug> std::fmt::Debug for Entry<V> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Entry")
+            .field("key", &self.key().escape_ascii().to_string())
+            .field("value", &self.value())
+            .field("expire_ms", &self.expire_ms())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type TestEntry = Entry<String>;
+
+    #[test]
+    fn sizes_step_as_the_allocators_do() {
+        let classes = [(1, 16), (16, 16), (17, 32), (92, 96), (128, 128), (129, 160), (257, 320), (513, 640)];
+        for (size, class) in classes {
+            assert_eq!(size_class(size), class, "{size}");
+        }
+        assert!((1..5000).all(|size| size_class(size_class(size)) == size_class(size)));
+    }
+
+    #[test]
+    fn a_small_pair_takes_96_bytes() {
+        let entry = TestEntry::new(&[b'k'; 16], NewValue::Inline(&[b'v'; 64]), None);
+        assert_eq!(entry.allocation_bytes(), 96);
+    }
+
+    #[test]
+    fn overwriting_with_the_same_size_keeps_the_allocation() {
+        let mut entry = TestEntry::new(b"key", NewValue::Inline(&[b'a'; 64]), Some(5));
+        let address = entry.address();
+        entry.set_value(NewValue::Inline(&[b'b'; 63]));
+        entry.set_expire(Some(6));
+        assert_eq!(entry.address(), address);
+        assert!(matches!(entry.value(), Stored::Inline(bytes) if bytes == [b'b'; 63]));
+    }
+
+    #[test]
+    fn a_key_is_kept_through_the_millisecond_of_its_expiry() {
+        let entry = TestEntry::new(b"key", NewValue::Int(1), Some(10));
+        assert!(!entry.is_due(10));
+        assert!(entry.is_due(11));
+        assert!(!TestEntry::new(b"key", NewValue::Int(1), None).is_due(i64::MAX));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Value {
+        Int(i64),
+        Inline(Vec<u8>),
+        Boxed(String),
+    }
+
+    impl Value {
+        fn as_new(&self) -> NewValue<'_, String> {
+            match self {
+                Value::Int(value) => NewValue::Int(*value),
+                Value::Inline(bytes) => NewValue::Inline(bytes),
+                Value::Boxed(text) => NewValue::Boxed(Box::new(text.clone())),
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Change {
+        Value(Value),
+        Int(i64),
+        Expire(Option<i64>),
+        Key(Vec<u8>),
+        Lru(u32),
+        Raw(bool),
+        Upper,
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<i64>().prop_map(Value::Int),
+            prop::collection::vec(any::<u8>(), 0..=INLINE_MAX).prop_map(Value::Inline),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Inline),
+            "[a-z]{0,40}".prop_map(Value::Boxed),
+        ]
+    }
+
+    fn changes() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            4 => values().prop_map(Change::Value),
+            1 => any::<i64>().prop_map(Change::Int),
+            2 => any::<Option<i64>>().prop_map(Change::Expire),
+            1 => prop::collection::vec(any::<u8>(), 0..300).prop_map(Change::Key),
+            1 => any::<u32>().prop_map(Change::Lru),
+            1 => any::<bool>().prop_map(Change::Raw),
+            1 => Just(Change::Upper),
+        ]
+    }
+
+    struct Model {
+        key: Vec<u8>,
+        value: Value,
+        expire_ms: Option<i64>,
+        lru: u32,
+        raw: bool,
+    }
+
+    impl Model {
+        fn apply(&mut self, change: Change) {
+            match change {
+                Change::Value(value) => (self.value, self.raw) = (value, false),
+                Change::Int(value) => (self.value, self.raw) = (Value::Int(value), false),
+                Change::Expire(expire_ms) => self.expire_ms = expire_ms,
+                Change::Key(key) => self.key = key,
+                Change::Lru(stamp) => self.lru = stamp & 0xff_ffff,
+                Change::Raw(raw) => self.raw = raw,
+                Change::Upper => match &mut self.value {
+                    Value::Int(_) => {}
+                    Value::Inline(bytes) => bytes.make_ascii_uppercase(),
+                    Value::Boxed(text) => text.make_ascii_uppercase(),
+                },
+            }
+        }
+
+        fn check(&self, entry: &TestEntry) {
+            assert_eq!(entry.key(), self.key);
+            assert_eq!(entry.expire_ms(), self.expire_ms);
+            assert_eq!((entry.lru(), entry.is_raw()), (self.lru, self.raw));
+            match (entry.value(), &self.value) {
+                (Stored::Int(found), Value::Int(value)) => assert_eq!(found, *value),
+                (Stored::Inline(found), Value::Inline(value)) => assert_eq!(found, value),
+                (Stored::Boxed(found), Value::Boxed(value)) => assert_eq!(found, value),
+                (found, value) => panic!("{found:?} is not {value:?}"),
+            }
+        }
+    }
+
+    fn apply(entry: &mut TestEntry, change: &Change) {
+        match change {
+            Change::Value(value) => entry.set_value(value.as_new()),
+            Change::Int(value) => entry.set_int(*value),
+            Change::Expire(expire_ms) => entry.set_expire(*expire_ms),
+            Change::Key(key) => entry.set_key(key),
+            Change::Lru(stamp) => entry.set_lru(*stamp),
+            Change::Raw(raw) => entry.set_raw(*raw),
+            Change::Upper => {
+                if let Some(text) = entry.boxed_mut() {
+                    text.make_ascii_uppercase();
+                } else if let Some(bytes) = entry.inline_mut() {
+                    bytes.make_ascii_uppercase();
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_transition_agrees_with_a_plain_struct(
+            key in prop::collection::vec(any::<u8>(), 0..100),
+            value in values(),
+            expire_ms in any::<Option<i64>>(),
+            changes in prop::collection::vec(changes(), 0..30),
+        ) {
+            let mut entry = TestEntry::new(&key, value.as_new(), expire_ms);
+            let mut model = Model { key, value, expire_ms, lru: 0, raw: false };
+            model.check(&entry);
+            for change in changes {
+                apply(&mut entry, &change);
+                model.apply(change);
+                model.check(&entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,650 @@
+//! HOT PATH. A hash table of 8-byte items that grows and shrinks one bucket at a time. Any one thread.
+//!
+//! It knows nothing of hashing or keys: callers bring the hash of what they look for and a test for equality; when an
+//! item has to move they are asked for its hash again.
+//!
+//! A bucket is one cache line: six items, a tag (seven bits of the hash) for each, and a link to an overflow bucket.
+//! Buckets are addressed linearly (Litwin, 1980): with `2^L + s` buckets, an item lives in bucket `hash mod 2^(L+1)`
+//! where there is one, else in `hash mod 2^L`. Splitting bucket `s` moves about half of its items to the new bucket
+//! `2^L + s`, the last one; merging is the reverse. So every step is small, whatever the table's size:
+//!
+//! ```text
+//!   0        s            2^L      2^L + s
+//!   | split  |  not yet   | halves |          next split: bucket s -> s and 2^L + s
+//! ```
+//!
+//! Buckets lie in segments of 64 KiB, so growth never copies an array and shrinkage gives memory back piece by piece.
+
+#![forbid(unsafe_code)]
+
+use crate::base::rng::Rng;
+use crate::sys::prefetch::{CACHE_LINE, prefetch_line};
+
+/// Items in a bucket.
+const SLOTS: usize = 6;
+/// Buckets in a segment, as a power of two.
+const SEGMENT_SHIFT: u32 = 10;
+const SEGMENT_BUCKETS: usize = 1 << SEGMENT_SHIFT;
+/// Buckets split or merged by one insertion or removal while the table is on the move.
+const STEPS_PER_CHANGE: usize = 2;
+/// A random choice that hits no item this often falls back to the next item in bucket order.
+const RANDOM_TRIES_MAX: usize = 100;
+/// Slots that a random choice draws from: more than a bucket has, so that longer chains get their share.
+const RANDOM_SLOTS: usize = 2 * SLOTS;
+
+/// The high bits of the tag word's bytes that stand for slots.
+const SLOT_BITS: u64 = 0x0000_8080_8080_8080;
+/// The high and the low bit of each byte of a word.
+const SPREAD_HIGH: u64 = 0x8080_8080_8080_8080;
+const SPREAD_LOW: u64 = 0x0101_0101_0101_0101;
+
+#[repr(C, align(64))]
+struct Bucket<T> {
+    /// `0x80 | hash bits` of the item in the same slot, 0 where it is empty. The last two bytes are always 0.
+    tags: [u8; 8],
+    slots: [Option<T>; SLOTS],
+    next: Option<Box<Bucket<T>>>,
+}
+
+impl<T> Bucket<T> {
+    /// Evaluated for every `T` that a table is made of.
+    const LAYOUT: () = {
+        assert!(size_of::<Option<T>>() == 8, "an item and its absence must fit 8 bytes");
+        assert!(size_of::<Bucket<T>>() == CACHE_LINE);
+    };
+
+    #[inline]
+    fn empty() -> Bucket<T> {
+        const { Self::LAYOUT };
+        Bucket { tags: [0; 8], slots: [const { None }; SLOTS], next: None }
+    }
+
+    /// One bit (the highest of its byte) for each slot that has this tag.
+    #[inline(always)]
+    fn matches(&self, tag: u8) -> u64 {
+        // Taken slots' tags have the high bit, so a difference without it is a small number or zero; empty slots and
+        // the spare bytes keep the bit. Adding 0x7f to seven bits carries into the eighth unless they are zero.
+        let difference = u64::from_le_bytes(self.tags) ^ (u64::from(tag) * SPREAD_LOW);
+        !(((difference & !SPREAD_HIGH) + !SPREAD_HIGH) | difference) & SPREAD_HIGH
+    }
+
+    /// One bit for each taken slot.
+    #[inline(always)]
+    fn taken(&self) -> u64 {
+        u64::from_le_bytes(self.tags) & SLOT_BITS
+    }
+
+    fn count(&self) -> usize {
+        self.taken().count_ones() as usize
+    }
+
+    #[inline(always)]
+    fn put(&mut self, slot: usize, tag: u8, item: T) {
+        debug_assert!(self.slots[slot].is_none());
+        self.tags[slot] = tag;
+        self.slots[slot] = Some(item);
+    }
+
+    #[inline]
+    fn take(&mut self, slot: usize) -> Option<T> {
+        self.tags[slot] = 0;
+        self.slots[slot].take()
+    }
+
+    /// Puts `item` into the first free slot of this chain. True if that took a new overflow bucket.
+    #[inline]
+    fn push(&mut self, tag: u8, item: T) -> bool {
+        let mut bucket = self;
+        loop {
+            let free = !bucket.taken() & SLOT_BITS;
+            if free != 0 {
+                bucket.put(slot_of(free), tag, item);
+                return false;
+            }
+            if bucket.next.is_none() {
+                bucket.next = Some(overflow(tag, item));
+                return true;
+            }
+            bucket = bucket.next.as_deref_mut().expect("just seen");
+        }
+    }
+
+    /// This bucket and its overflow buckets.
+    #[inline]
+    fn chain(&self) -> impl Iterator<Item = &Bucket<T>> {
+        std::iter::successors(Some(self), |bucket| bucket.next.as_deref())
+    }
+
+    /// The items of this bucket alone.
+    #[inline]
+    fn items(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+}
+
+#[cold]
+fn overflow<T>(tag: u8, item: T) -> Box<Bucket<T>> {
+    let mut bucket = Box::new(Bucket::empty());
+    bucket.put(0, tag, item);
+    bucket
+}
+
+/// The slot of the lowest bit of a match.
+#[inline(always)]
+fn slot_of(matches: u64) -> usize {
+    (matches.trailing_zeros() / 8) as usize
+}
+
+/// The top bits: the low ones choose the bucket.
+#[inline(always)]
+fn tag_of(hash: u64) -> u8 {
+    0x80 | (hash >> 57) as u8
+}
+
+/// How an item that has to move is hashed again. Any `Fn(&T) -> u64` will do.
+pub trait Rehash<T> {
+    /// The hash that the item was inserted with.
+    fn hash(&self, item: &T) -> u64;
+    /// Called some time before `hash`, where that reads memory behind the item.
+    #[inline]
+    fn prefetch(&self, _item: &T) {}
+}
+
+impl<T, F: Fn(&T) -> u64> Rehash<T> for F {
+    #[inline]
+    fn hash(&self, item: &T) -> u64 {
+        self(item)
+    }
+}
+
+/// Where an item lies. Good until the next insertion, removal or step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    bucket: usize,
+    depth: u32,
+    slot: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Motion {
+    Still,
+    Growing,
+    Shrinking,
+}
+
+/// The table. Without items it owns no memory.
+pub struct Table<T> {
+    segments: Vec<Vec<Bucket<T>>>,
+    len: usize,
+    /// Buckets, overflow not counted: `2^L + s`.
+    count: usize,
+    /// `2^L - 1`.
+    mask: usize,
+    /// Overflow buckets.
+    overflows: usize,
+    motion: Motion,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Table<T> {
+        Table::new()
+    }
+}
+
+impl<T> Table<T> {
+    /// An empty table.
+    pub const fn new() -> Table<T> {
+        Table { segments: Vec::new(), len: 0, count: 0, mask: 0, overflows: 0, motion: Motion::Still }
+    }
+
+    /// How many items there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many buckets there are, overflow not counted.
+    pub fn buckets(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a split or merge of the whole table is under way.
+    pub fn is_moving(&self) -> bool {
+        self.motion != Motion::Still
+    }
+
+    /// Bytes of the table's own memory; what items point to is not counted.
+    pub fn bytes(&self) -> usize {
+        let segments: usize = self.segments.iter().map(Vec::capacity).sum();
+        (segments + self.overflows) * size_of::<Bucket<T>>() + self.segments.capacity() * size_of::<Vec<Bucket<T>>>()
+    }
+
+    #[inline(always)]
+    fn index_of(&self, hash: u64) -> usize {
+        let wide = hash as usize & (self.mask << 1 | 1);
+        if wide < self.count { wide } else { hash as usize & self.mask }
+    }
+
+    #[inline(always)]
+    fn bucket(&self, index: usize) -> Option<&Bucket<T>> {
+        self.segments.get(index >> SEGMENT_SHIFT)?.get(index & (SEGMENT_BUCKETS - 1))
+    }
+
+    #[inline(always)]
+    fn bucket_mut(&mut self, index: usize) -> Option<&mut Bucket<T>> {
+        self.segments.get_mut(index >> SEGMENT_SHIFT)?.get_mut(index & (SEGMENT_BUCKETS - 1))
+    }
+
+    /// The item of this hash that `eq` accepts.
+    #[inline]
+    pub fn get(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<&T> {
+        let tag = tag_of(hash);
+        let mut bucket = self.bucket(self.index_of(hash))?;
+        loop {
+            let mut matches = bucket.matches(tag);
+            while matches != 0 {
+                if let Some(item) = &bucket.slots[slot_of(matches)]
+                    && eq(item)
+                {
+                    return Some(item);
+                }
+                matches &= matches - 1;
+            }
+            bucket = bucket.next.as_deref()?;
+        }
+    }
+
+    /// The same, to be changed. Its hash must stay what it is.
+    #[inline]
+    pub fn get_mut(&mut self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&mut T> {
+        let at = self.find(hash, eq)?;
+        self.at_mut(at)
+    }
+
+    /// Where the item of this hash that `eq` accepts lies: for callers that look first and decide then.
+    #[inline]
+    pub fn find(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Position> {
+        let tag = tag_of(hash);
+        let index = self.index_of(hash);
+        let mut bucket = self.bucket(index)?;
+        let mut depth = 0;
+        loop {
+            let mut matches = bucket.matches(tag);
+            while matches != 0 {
+                let slot = slot_of(matches);
+                if let Some(item) = &bucket.slots[slot]
+                    && eq(item)
+                {
+                    return Some(Position { bucket: index, depth, slot: slot as u32 });
+                }
+                matches &= matches - 1;
+            }
+            bucket = bucket.next.as_deref()?;
+            depth += 1;
+        }
+    }
+
+    /// The item at a position.
+    #[inline]
+    pub fn at(&self, at: Position) -> Option<&T> {
+        let mut bucket = self.bucket(at.bucket)?;
+        for _ in 0..at.depth {
+            bucket = bucket.next.as_deref()?;
+        }
+        bucket.slots.get(at.slot as usize)?.as_ref()
+    }
+
+    /// The item at a position, to be changed. Its hash must stay what it is.
+    #[inline]
+    pub fn at_mut(&mut self, at: Position) -> Option<&mut T> {
+        let mut bucket = self.bucket_mut(at.bucket)?;
+        for _ in 0..at.depth {
+            bucket = bucket.next.as_deref_mut()?;
+        }
+        bucket.slots.get_mut(at.slot as usize)?.as_mut()
+    }
+
+    /// Adds an item that is known to be absent. May split buckets before.
+    #[inline]
+    pub fn insert_unique(&mut self, hash: u64, item: T, rehash: &impl Rehash<T>) {
+        if self.motion == Motion::Growing || self.is_full() {
+            self.grow(rehash);
+        }
+        let index = self.index_of(hash);
+        let bucket = self.bucket_mut(index).expect("growing left at least one bucket");
+        let overflowed = bucket.push(tag_of(hash), item);
+        self.overflows += usize::from(overflowed);
+        self.len += 1;
+    }
+
+    /// Adds an item, or puts it in the place of the one that `eq` accepts and returns that.
+    pub fn replace(&mut self, hash: u64, item: T, eq: impl FnMut(&T) -> bool, rehash: &impl Rehash<T>) -> Option<T> {
+        if let Some(old) = self.get_mut(hash, eq) {
+            return Some(std::mem::replace(old, item));
+        }
+        self.insert_unique(hash, item, rehash);
+        None
+    }
+
+    /// Takes out the item of this hash that `eq` accepts. May merge buckets after.
+    #[inline]
+    pub fn remove(&mut self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<T> {
+        let at = self.find(hash, eq)?;
+        self.remove_at(at)
+    }
+
+    /// Takes out the item at a position. May merge buckets after.
+    #[inline]
+    pub fn remove_at(&mut self, at: Position) -> Option<T> {
+        let mut bucket = self.bucket_mut(at.bucket)?;
+        for _ in 1..at.depth {
+            bucket = bucket.next.as_deref_mut()?;
+        }
+        let item = match at.depth {
+            0 => bucket.take(at.slot as usize)?,
+            _ => {
+                let below = bucket.next.as_deref_mut()?;
+                let item = below.take(at.slot as usize)?;
+                if below.taken() == 0 {
+                    bucket.next = below.next.take();
+                    self.overflows -= 1;
+                }
+                item
+            }
+        };
+        self.len -= 1;
+        if self.motion == Motion::Shrinking || self.is_sparse() {
+            self.shrink();
+        }
+        Some(item)
+    }
+
+    /// All items, in bucket order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.segments.iter().flatten().flat_map(Bucket::chain).flat_map(Bucket::items)
+    }
+
+    /// Visits the items of the buckets that `cursor` stands for and returns the next cursor; 0 starts and ends. An item
+    /// that is present from the start of such a walk to its end is visited at least once, whatever is inserted,
+    /// removed, split or merged between the calls: the cursor counts up in its high bits, so that what a split makes of
+    /// a visited bucket counts as visited, and so does the bucket that two visited ones are merged into.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&T)) -> u64 {
+        let mask = self.mask as u64;
+        let low = (cursor & mask) as usize;
+        for index in [low, low + self.mask + 1] {
+            // The second is there only where the bucket was split in this round.
+            if let Some(head) = self.bucket(index) {
+                head.chain().flat_map(Bucket::items).for_each(&mut visit);
+            }
+        }
+        (cursor | !mask).reverse_bits().wrapping_add(1).reverse_bits()
+    }
+
+    /// An item chosen at random, each with nearly the same chance.
+    pub fn random(&self, rng: &mut Rng) -> Option<&T> {
+        if self.len == 0 {
+            return None;
+        }
+        for _ in 0..RANDOM_TRIES_MAX {
+            let head = self.bucket(rng.below(self.count as u64) as usize)?;
+            let count: usize = head.chain().map(Bucket::count).sum();
+            // Slots without an item reject, so that an item's chance does not depend on its neighbours. A chain longer
+            // than the draw shares the chance of a full one.
+            let slot = rng.below(count.max(RANDOM_SLOTS) as u64) as usize;
+            if slot < count {
+                return head.chain().flat_map(Bucket::items).nth(slot);
+            }
+        }
+        let start = rng.below(self.count as u64) as usize;
+        (start..self.count)
+            .chain(0..start)
+            .filter_map(|index| self.bucket(index))
+            .find_map(|head| head.chain().flat_map(Bucket::items).next())
+    }
+
+    /// Asks for the bucket of a hash to be brought near, some time before it is looked into.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if let Some(bucket) = self.bucket(self.index_of(hash)) {
+            prefetch_line(std::ptr::from_ref(bucket));
+        }
+    }
+
+    /// Asks for what the items with this hash's tag point to: the two cache lines from `address` on. Reads the bucket,
+    /// so it comes some time after `prefetch_bucket`.
+    #[inline]
+    pub fn prefetch_items(&self, hash: u64, address: impl Fn(&T) -> *const u8) {
+        let Some(bucket) = self.bucket(self.index_of(hash)) else { return };
+        let mut matches = bucket.matches(tag_of(hash));
+        while matches != 0 {
+            if let Some(item) = &bucket.slots[slot_of(matches)] {
+                let start = address(item);
+                prefetch_line(start);
+                prefetch_line(start.wrapping_add(CACHE_LINE));
+            }
+            matches &= matches - 1;
+        }
+        if let Some(next) = &bucket.next {
+            prefetch_line(std::ptr::from_ref::<Bucket<T>>(next));
+        }
+    }
+
+    /// Removes all items and gives all memory back. Takes as long as there are items: see `into_remains` for big tables.
+    pub fn clear(&mut self) {
+        *self = Table::new();
+    }
+
+    /// The table as garbage, to be dropped in slices.
+    pub fn into_remains(self) -> Remains<T> {
+        Remains { segments: self.segments, len: self.len }
+    }
+
+    /// Splits or merges up to `steps` buckets, if the table has to grow or shrink. For the cron: returns true while
+    /// there is more to do.
+    pub fn step(&mut self, steps: usize, rehash: &impl Rehash<T>) -> bool {
+        for _ in 0..steps {
+            match self.motion {
+                Motion::Growing => self.split_one(rehash),
+                Motion::Shrinking => self.merge_one(),
+                Motion::Still if self.len == 0 && self.count <= 1 => {
+                    self.clear();
+                    return false;
+                }
+                Motion::Still if self.is_full() => self.motion = Motion::Growing,
+                Motion::Still if self.is_sparse() => self.motion = Motion::Shrinking,
+                Motion::Still => return false,
+            }
+        }
+        self.is_moving()
+    }
+
+    /// More than 4.5 items per bucket: one bucket in six has an overflow by then.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.len * 2 >= self.count * 9
+    }
+
+    /// Fewer than 0.7 items per bucket.
+    #[inline(always)]
+    fn is_sparse(&self) -> bool {
+        self.len * 10 < self.count * 7 && self.count > 1
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, rehash: &impl Rehash<T>) {
+        if self.count == 0 {
+            self.push_bucket(Bucket::empty());
+            return;
+        }
+        self.motion = Motion::Growing;
+        for _ in 0..STEPS_PER_CHANGE {
+            if self.motion == Motion::Growing {
+                self.split_one(rehash);
+            }
+        }
+        // The buckets that the next insertion will split: what their items point to is likely far away.
+        let split = self.count - (self.mask + 1);
+        for index in split..split + STEPS_PER_CHANGE {
+            if let Some(bucket) = self.bucket(index) {
+                bucket.items().for_each(|item| rehash.prefetch(item));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn shrink(&mut self) {
+        self.motion = Motion::Shrinking;
+        for _ in 0..STEPS_PER_CHANGE {
+            if self.motion == Motion::Shrinking {
+                self.merge_one();
+            }
+        }
+    }
+
+    /// Splits the next bucket; at the end of a level the table comes to rest.
+    fn split_one(&mut self, rehash: &impl Rehash<T>) {
+        let bit = self.mask + 1;
+        let index = self.count - bit;
+        let mut fresh = Bucket::empty();
+        let mut overflows = self.overflows;
+        let head = self.bucket_mut(index).expect("the split pointer is below 2^L");
+        // Overflow buckets are taken apart, so that what stays closes ranks.
+        let mut rest = head.next.take();
+        for slot in 0..SLOTS {
+            if let Some(item) = &head.slots[slot]
+                && rehash.hash(item) as usize & bit != 0
+            {
+                let tag = head.tags[slot];
+                let item = head.take(slot).expect("just seen");
+                overflows += usize::from(fresh.push(tag, item));
+            }
+        }
+        while let Some(mut bucket) = rest {
+            overflows -= 1;
+            for slot in 0..SLOTS {
+                let tag = bucket.tags[slot];
+                if let Some(item) = bucket.take(slot) {
+                    let moves = rehash.hash(&item) as usize & bit != 0;
+                    let chain = if moves { &mut fresh } else { &mut *head };
+                    overflows += usize::from(chain.push(tag, item));
+                }
+            }
+            rest = bucket.next.take();
+        }
+        self.overflows = overflows;
+        self.push_bucket(fresh);
+        if self.count == 2 * bit {
+            self.mask = 2 * bit - 1;
+            self.motion = Motion::Still;
+        }
+    }
+
+    /// Empties the last bucket into the one that it was split from; at the end of a level the table comes to rest.
+    fn merge_one(&mut self) {
+        if self.count <= 1 {
+            self.motion = Motion::Still;
+            return;
+        }
+        if self.count == self.mask + 1 {
+            self.mask >>= 1;
+        }
+        let mut bucket = Box::new(self.pop_bucket());
+        let mut overflows = self.overflows;
+        let head = self.bucket_mut(self.count - (self.mask + 1)).expect("the split pointer is below 2^L");
+        loop {
+            for slot in 0..SLOTS {
+                let tag = bucket.tags[slot];
+                if let Some(item) = bucket.take(slot) {
+                    overflows += usize::from(head.push(tag, item));
+                }
+            }
+            let Some(next) = bucket.next.take() else { break };
+            overflows -= 1;
+            bucket = next;
+        }
+        self.overflows = overflows;
+        if self.count == self.mask + 1 && !self.is_sparse() {
+            self.motion = Motion::Still;
+        }
+    }
+
+    fn push_bucket(&mut self, bucket: Bucket<T>) {
+        let first = self.segments.len() <= 1;
+        match self.segments.last_mut() {
+            Some(segment) if segment.len() < SEGMENT_BUCKETS => {
+                if first && segment.len() == segment.capacity() {
+                    segment.reserve_exact(segment.len());
+                }
+                segment.push(bucket);
+            }
+            _ => {
+                // A small table stays small: only the first segment grows to its size.
+                let mut segment = Vec::with_capacity(if self.count == 0 { 1 } else { SEGMENT_BUCKETS });
+                segment.push(bucket);
+                self.segments.push(segment);
+            }
+        }
+        self.count += 1;
+    }
+
+    fn pop_bucket(&mut self) -> Bucket<T> {
+        let only = self.segments.len() == 1;
+        let segment = self.segments.last_mut().expect("the table has a bucket");
+        let bucket = segment.pop().expect("segments are never empty");
+        if segment.is_empty() {
+            self.segments.pop();
+            if self.segments.len() * 4 <= self.segments.capacity() {
+                self.segments.shrink_to(self.segments.len() * 2);
+            }
+        } else if only && segment.len() * 4 <= segment.capacity() {
+            segment.shrink_to(segment.len() * 2);
+        }
+        self.count -= 1;
+        bucket
+    }
+}
+
+/// What is left of a table that nobody looks into any more. Dropping it at once takes as long as it has items.
+pub struct Remains<T> {
+    segments: Vec<Vec<Bucket<T>>>,
+    len: usize,
+}
+
+impl<T> Remains<T> {
+    /// Items not yet dropped.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether all memory has been given back.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Drops buckets until about `work` of buckets and items is done. Returns what is left of `work`.
+    pub fn drop_some(&mut self, mut work: usize) -> usize {
+        while work > 0
+            && let Some(segment) = self.segments.last_mut()
+        {
+            match segment.pop() {
+                Some(bucket) => {
+                    let count: usize = bucket.chain().map(Bucket::count).sum();
+                    self.len -= count;
+                    work = work.saturating_sub(1 + count);
+                }
+                None => drop(self.segments.pop()),
+            }
+        }
+        work
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,55 @@
+//! What a flush leaves behind: to be dropped in slices between commands, or whole on another thread.
+
+#![forbid(unsafe_code)]
+
+use std::num::NonZeroU64;
+
+use crate::encoding::table::{Remains, Table};
+use crate::types::KeyEntry;
+
+/// Keys and values that no command can see any more.
+#[derive(Default)]
+pub struct Garbage {
+    entries: Vec<Remains<KeyEntry>>,
+    expires: Vec<Remains<NonZeroU64>>,
+}
+
+// It may be sent away to be dropped elsewhere.
+const fn assert_send<T: Send>() {}
+const _: () = assert_send::<Garbage>();
+
+impl Garbage {
+    pub(super) fn add(&mut self, entries: Table<KeyEntry>, expires: Table<NonZeroU64>) {
+        self.entries.push(entries.into_remains());
+        self.expires.push(expires.into_remains());
+    }
+
+    /// Keys not yet dropped.
+    pub fn len(&self) -> usize {
+        self.entries.iter().map(Remains::len).sum()
+    }
+
+    /// Whether no key is left to be dropped.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops about `work` buckets and keys. Returns true while something is left.
+    pub fn drop_some(&mut self, mut work: usize) -> bool {
+        work = drop_last(&mut self.entries, work);
+        drop_last(&mut self.expires, work);
+        !(self.entries.is_empty() && self.expires.is_empty())
+    }
+}
+
+/// Works on the last of several and forgets it when it is done. Returns what is left of `work`.
+fn drop_last<T>(remains: &mut Vec<Remains<T>>, mut work: usize) -> usize {
+    while let Some(last) = remains.last_mut() {
+        work = last.drop_some(work);
+        if !last.is_empty() {
+            break;
+        }
+        remains.pop();
+    }
+    work
+}

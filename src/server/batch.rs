@@ -1,0 +1,466 @@
+//! HOT PATH. Bytes to commands to replies: gather what ready clients sent into a batch, look all of it up, prefetch the
+//! keys, then execute. A client is served in turns of at most one batch, so that a long pipeline delays nobody.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::command::prepared::Prepared;
+use crate::command::session::{SessionFlags, Slot};
+use crate::io::{Io, Received};
+use crate::resp::args::{Args, OwnedArgs, Span};
+use crate::resp::parse::{Limits, ProtocolError, Step};
+use crate::server::client::{Blob, Client, Partial};
+use crate::server::event_loop::Server;
+
+/// Most commands of one batch: their keys' cache lines fit the first-level cache.
+pub(super) const BATCH_COMMANDS_MAX: usize = 64;
+/// Output waiting for one client, in bytes, at which its commands wait until the socket has taken some.
+pub(super) const STALL_BYTES: usize = 16 << 20;
+
+/// Where the bytes of a command are.
+enum Source {
+    Received(Received),
+    Partial,
+    Owned(Box<OwnedArgs>),
+}
+
+/// What is to be done.
+enum Work {
+    Command { prepared: Prepared, spans: Range<u32> },
+    Fail(ProtocolError),
+}
+
+struct Item {
+    slot: u32,
+    source: Source,
+    work: Work,
+}
+
+/// Commands that are executed together.
+#[derive(Default)]
+pub(super) struct Batch {
+    items: Vec<Item>,
+    spans: Vec<Span>,
+    blobs: Vec<Bytes>,
+    /// Clients whose unfinished command moved on: their buffers are tidied after execution.
+    partials: Vec<u32>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.spans.clear();
+        self.blobs.clear();
+        self.partials.clear();
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= BATCH_COMMANDS_MAX
+    }
+}
+
+/// How the gathering from one client ended.
+#[derive(PartialEq, Eq)]
+enum Gathered {
+    /// Everything was parsed.
+    All,
+    /// There is more: the batch is full, or one command has to be executed before the next is parsed.
+    More,
+    /// Nothing of this client is parsed any more.
+    Failed,
+}
+
+impl<I: Io> Server<I> {
+    /// Fills the batch from the ready clients.
+    pub(super) fn gather(&mut self) {
+        self.batch.clear();
+        while !self.batch.is_full() {
+            let Some(slot) = self.ready.pop_front() else { break };
+            let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
+            client.queued = false;
+            if client.closing {
+                continue;
+            }
+            if client.stalled {
+                stash(client, &self.io);
+                continue;
+            }
+            if self.gather_from(slot) == Gathered::More {
+                let client = self.clients[slot as usize].as_deref_mut().expect("gathering closes nobody");
+                Self::enqueue(&mut self.ready, client);
+                // This client's next command may depend on the ones in the batch.
+                if !self.batch.is_full() {
+                    break;
+                }
+            }
+        }
+        self.prepare();
+    }
+
+    fn gather_from(&mut self, slot: u32) -> Gathered {
+        let session = self.engine.session(Slot(slot));
+        let config = &self.engine.state.config;
+        let authenticated = session.flags.contains(SessionFlags::AUTHENTICATED);
+        let limits = Limits { bulk_len_max: config.proto_max_bulk_len as u64, authenticated };
+        let client = self.clients[slot as usize].as_deref_mut().expect("a ready client exists");
+        let batch = &mut self.batch;
+        while let Some((prepared, args)) = client.deferred.pop_front() {
+            let work = Work::Command { prepared, spans: 0..0 };
+            batch.items.push(Item { slot, source: Source::Owned(Box::new(args)), work });
+            if batch.is_full() {
+                return Gathered::More;
+            }
+        }
+        if client.partial.as_ref().is_some_and(|partial| partial.fresh) {
+            match gather_partial(client, &limits, batch) {
+                Gathered::All => {}
+                other => return other,
+            }
+        }
+        while let Some(received) = client.inbox.first().copied() {
+            let bytes = self.io.bytes(received);
+            if client.partial.is_some() {
+                client.inbox.remove(0);
+                client.append(bytes);
+                match gather_partial(client, &limits, batch) {
+                    Gathered::All => continue,
+                    other => return other,
+                }
+            }
+            match gather_in_place(client, received, bytes, &limits, batch) {
+                Gathered::All => {
+                    client.inbox.remove(0);
+                }
+                other => return other,
+            }
+        }
+        Gathered::All
+    }
+
+    /// Looks the batch up and touches the memory that it is going to need.
+    #[inline]
+    fn prepare(&mut self) {
+        let Batch { items, spans, blobs, .. } = &mut self.batch;
+        for item in items.iter_mut() {
+            let Work::Command { prepared, spans: range } = &mut item.work else { continue };
+            let base = match &item.source {
+                Source::Received(received) => self.io.bytes(*received),
+                Source::Partial => partial_bytes(&self.clients, item.slot),
+                // Looked up when it was deferred.
+                Source::Owned(_) => continue,
+            };
+            let args = Args::new(base, &spans[range.start as usize..range.end as usize], blobs);
+            *prepared = self.engine.prepare(args);
+            self.engine.prefetch_bucket(Slot(item.slot), prepared);
+        }
+        if items.len() > 1 {
+            for item in items.iter() {
+                if let Work::Command { prepared, .. } = &item.work {
+                    self.engine.prefetch_entry(Slot(item.slot), prepared);
+                }
+            }
+        }
+    }
+
+    /// Executes the batch.
+    pub(super) fn execute(&mut self) {
+        let items = std::mem::take(&mut self.batch.items);
+        let mut current = u32::MAX;
+        let mut start = self.reply.position();
+        for (index, item) in items.iter().enumerate() {
+            if item.slot != current {
+                self.note_written(current, start);
+                current = item.slot;
+                start = self.reply.position();
+            }
+            let Some(client) = self.clients[item.slot as usize].as_deref_mut() else { continue };
+            if client.closing {
+                continue;
+            }
+            if client.stalled {
+                self.defer(item);
+                continue;
+            }
+            match &item.work {
+                Work::Command { prepared, spans } => {
+                    let base = match &item.source {
+                        Source::Received(received) => self.io.bytes(*received),
+                        Source::Partial => partial_bytes(&self.clients, item.slot),
+                        Source::Owned(_) => &[],
+                    };
+                    let args = match &item.source {
+                        Source::Owned(args) => args.as_args(),
+                        _ => {
+                            let spans = &self.batch.spans[spans.start as usize..spans.end as usize];
+                            Args::new(base, spans, &self.batch.blobs)
+                        }
+                    };
+                    let mark = self.reply.mark();
+                    self.engine.execute(Slot(item.slot), prepared, args, &mut self.reply);
+                    if self.engine.state.effects.any() {
+                        self.apply_effects(item.slot, mark);
+                    }
+                }
+                Work::Fail(error) => self.protocol_error(item.slot, *error),
+            }
+            if self.session_closing(item.slot) {
+                self.note_written(current, start);
+                current = u32::MAX;
+                self.close_after_output(item.slot);
+            } else if self.reply.bytes_since(start) >= STALL_BYTES
+                && items.get(index + 1).is_some_and(|next| next.slot == current)
+            {
+                self.clients[item.slot as usize].as_deref_mut().expect("just served").stalled = true;
+            }
+        }
+        self.note_written(current, start);
+        self.batch.items = items;
+        self.tidy_partials();
+        // Blobs that the keyspace kept must have it as their only owner.
+        self.batch.clear();
+    }
+
+    /// Keeps a parsed command for when the client's output has drained.
+    #[cold]
+    fn defer(&mut self, item: &Item) {
+        let Work::Command { prepared, spans } = &item.work else { return };
+        let args = match &item.source {
+            Source::Owned(args) => (**args).clone(),
+            source => {
+                let base = match source {
+                    Source::Received(received) => self.io.bytes(*received),
+                    _ => partial_bytes(&self.clients, item.slot),
+                };
+                let spans = &self.batch.spans[spans.start as usize..spans.end as usize];
+                OwnedArgs::from_args(Args::new(base, spans, &self.batch.blobs))
+            }
+        };
+        let client = self.clients[item.slot as usize].as_deref_mut().expect("the caller looked");
+        client.deferred.push_back((*prepared, args));
+    }
+
+    /// Notes that the client wrote everything in the slab from `start` on.
+    #[inline]
+    fn note_written(&mut self, slot: u32, start: usize) {
+        let end = self.reply.position();
+        if end == start || slot == u32::MAX {
+            return;
+        }
+        if let Some(client) = self.clients[slot as usize].as_deref_mut() {
+            if client.written.is_empty() {
+                self.touched.push(slot);
+            }
+            client.written.push(start..end);
+        }
+    }
+
+    /// Cuts executed commands off the private buffers, and receives big arguments directly from here on.
+    fn tidy_partials(&mut self) {
+        for index in 0..self.batch.partials.len() {
+            let slot = self.batch.partials[index];
+            let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
+            client.tidy_partial();
+            let (conn, limit) = (client.conn, client.buffered_bytes());
+            self.mirror_input(slot);
+            if self.over_query_limit(slot, limit) {
+                self.close_for_query_buffer(slot);
+            } else {
+                self.read_on(conn);
+            }
+        }
+    }
+}
+
+fn partial_bytes(clients: &[Option<Box<Client>>], slot: u32) -> &[u8] {
+    match clients[slot as usize].as_deref().and_then(|client| client.partial.as_deref()) {
+        Some(partial) => &partial.buf,
+        None => &[],
+    }
+}
+
+/// A client whose commands have to wait keeps its bytes in a buffer of its own: the Io side wants its buffers back.
+#[cold]
+fn stash<I: Io>(client: &mut Client, io: &I) {
+    for received in std::mem::take(&mut client.inbox) {
+        let parsed = if client.partial.is_none() { client.parser.position() } else { 0 };
+        client.parser.rebase(parsed);
+        client.keep_for_later(&io.bytes(received)[parsed..]);
+    }
+}
+
+/// Parses commands where they were received. An unfinished one at the end becomes the client's partial.
+#[inline]
+fn gather_in_place(
+    client: &mut Client,
+    received: Received,
+    bytes: &[u8],
+    limits: &Limits,
+    batch: &mut Batch,
+) -> Gathered {
+    loop {
+        let first = batch.spans.len();
+        match client.parser.next(bytes, limits, &mut batch.spans, &mut batch.blobs) {
+            Step::Command => {
+                let spans = first as u32..batch.spans.len() as u32;
+                let work = Work::Command { prepared: Prepared::NONE, spans };
+                batch.items.push(Item { slot: client.conn.slot, source: Source::Received(received), work });
+                if client.parser.position() == bytes.len() {
+                    client.parser.rebase(bytes.len());
+                    return Gathered::All;
+                }
+                if batch.is_full() || !limits.authenticated {
+                    return Gathered::More;
+                }
+            }
+            Step::Failed(error) => {
+                let work = Work::Fail(error);
+                batch.items.push(Item { slot: client.conn.slot, source: Source::Received(received), work });
+                return Gathered::Failed;
+            }
+            step @ (Step::NeedMore | Step::NeedBlob { .. }) => {
+                client.keep_unfinished(bytes, first, step, batch);
+                return Gathered::All;
+            }
+        }
+    }
+}
+
+/// Parses commands in the client's own buffer.
+fn gather_partial(client: &mut Client, limits: &Limits, batch: &mut Batch) -> Gathered {
+    let slot = client.conn.slot;
+    if batch.partials.last() != Some(&slot) {
+        batch.partials.push(slot);
+    }
+    let Client { parser, partial, .. } = client;
+    let Some(partial) = partial.as_deref_mut() else { return Gathered::All };
+    partial.take_blob(parser);
+    if partial.blob.is_some() {
+        partial.fresh = false;
+        return Gathered::All;
+    }
+    loop {
+        match parser.next(&partial.buf, limits, &mut partial.spans, &mut partial.blobs) {
+            Step::Command => {
+                let first = batch.spans.len() as u32;
+                partial.move_spans(batch);
+                let work = Work::Command { prepared: Prepared::NONE, spans: first..batch.spans.len() as u32 };
+                batch.items.push(Item { slot, source: Source::Partial, work });
+                if batch.is_full() || !limits.authenticated {
+                    return Gathered::More;
+                }
+            }
+            Step::Failed(error) => {
+                batch.items.push(Item { slot, source: Source::Partial, work: Work::Fail(error) });
+                return Gathered::Failed;
+            }
+            Step::NeedMore => {
+                partial.fresh = false;
+                return Gathered::All;
+            }
+            Step::NeedBlob { len } => {
+                partial.start_blob(parser.position(), len);
+                partial.fresh = false;
+                return Gathered::All;
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Moves the unfinished rest of a received buffer, with what was parsed of it, into a buffer of the client's own.
+    #[cold]
+    fn keep_unfinished(&mut self, bytes: &[u8], first_span: usize, step: Step, batch: &mut Batch) {
+        let start = self.parser.command_start();
+        let mut partial = Box::new(Partial::default());
+        partial.buf.extend_from_slice(&bytes[start..]);
+        partial.spans.extend(batch.spans.drain(first_span..).map(|span| span.shifted_down(start)));
+        self.parser.rebase(start);
+        if let Step::NeedBlob { len } = step {
+            partial.start_blob(self.parser.position(), len);
+        }
+        if !partial.buf.is_empty() {
+            let slot = self.conn.slot;
+            self.partial = Some(partial);
+            batch.partials.push(slot);
+        }
+    }
+
+    /// Keeps bytes that must not be parsed yet.
+    pub(super) fn keep_for_later(&mut self, bytes: &[u8]) {
+        self.partial.get_or_insert_default();
+        self.append(bytes);
+    }
+
+    /// Takes bytes that follow an unfinished command.
+    fn append(&mut self, bytes: &[u8]) {
+        let partial = self.partial.as_deref_mut().expect("the caller saw an unfinished command");
+        let rest = match &mut partial.blob {
+            Some(blob) => blob.take_from(bytes),
+            None => bytes,
+        };
+        partial.buf.extend_from_slice(rest);
+        partial.fresh = true;
+    }
+
+    /// Cuts what was executed off the front of the buffer; gives the buffer up when nothing is left.
+    fn tidy_partial(&mut self) {
+        let Client { parser, partial, .. } = self;
+        let Some(unfinished) = partial.as_deref_mut() else { return };
+        let done = if parser.is_idle() { parser.position() } else { parser.command_start() };
+        if done > 0 {
+            unfinished.buf.drain(..done);
+            parser.rebase(done);
+            for span in &mut unfinished.spans {
+                *span = span.shifted_down(done);
+            }
+        }
+        if unfinished.buf.is_empty() && parser.is_idle() && unfinished.blob.is_none() {
+            *partial = None;
+        }
+    }
+
+    /// Bytes that this client makes us hold before they are a command.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        let partial = self.partial.as_deref().map_or(0, |partial| {
+            let blob = partial.blob.as_ref().map_or(0, |blob| blob.bytes.len());
+            partial.buf.len() + blob + partial.blobs.iter().map(Bytes::len).sum::<usize>()
+        });
+        partial + self.deferred.iter().map(|(_, args)| args.as_args().bytes_total()).sum::<usize>()
+    }
+}
+
+impl Partial {
+    /// Gives the arguments of a complete command to the batch.
+    fn move_spans(&mut self, batch: &mut Batch) {
+        let shift = batch.blobs.len();
+        batch.spans.extend(self.spans.drain(..).map(|span| match span.blob() {
+            Some(blob) => Span::in_blob(blob + shift),
+            None => span,
+        }));
+        batch.blobs.append(&mut self.blobs);
+    }
+
+    /// A big argument begins at `position`: what is there of it moves into its final allocation.
+    fn start_blob(&mut self, position: usize, len: usize) {
+        let mut bytes = Vec::new();
+        // A length that cannot be allocated is the peer's word only: the memory then grows with what really comes.
+        if bytes.try_reserve_exact(len).is_err() {
+            bytes = Vec::new();
+        }
+        let mut blob = Blob { bytes, len };
+        let rest = self.buf.split_off(position);
+        let behind = blob.take_from(&rest);
+        self.buf.extend_from_slice(behind);
+        self.blob = Some(blob);
+    }
+
+    /// Hands a complete big argument to the parser.
+    fn take_blob(&mut self, parser: &mut crate::resp::parse::Parser) {
+        if self.blob.as_ref().is_some_and(|blob| blob.missing() == 0)
+            && let Some(blob) = self.blob.take()
+        {
+            parser.blob_received(Bytes::from(blob.bytes), &mut self.spans, &mut self.blobs);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! A client as the network layer sees it: parser, unfinished command, output that waits for the socket. Belongs to the
+//! thread whose ring reads and writes the socket; knows nothing of databases or users.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::command::prepared::Prepared;
+use crate::io::{ConnId, Received};
+use crate::resp::args::{OwnedArgs, Span};
+use crate::resp::parse::Parser;
+
+/// Where a connection stands, in Redis' terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnState {
+    /// Taken from the listener, not yet let in.
+    Accepting,
+    /// Served.
+    Connected,
+    /// Closed by the peer.
+    Closed,
+    /// Broken.
+    Error,
+}
+
+/// How bytes of this client reach us at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A standing receive is armed.
+    Standing,
+    /// It was asked to end, to receive a big argument straight into its place or to wait for a slow reader.
+    Stopping,
+    /// One receive into the big argument is in flight.
+    Into,
+    /// Nothing is armed.
+    Idle,
+}
+
+/// One client of the network layer. Small: thousands of them are idle.
+pub struct Client {
+    /// The connection.
+    pub conn: ConnId,
+    /// State of the connection.
+    pub state: ConnState,
+    /// How bytes arrive.
+    pub reading: Reading,
+    /// In the queue of clients that have work this turn.
+    pub queued: bool,
+    /// Its output is over the limit at which reading stops.
+    pub stalled: bool,
+    /// Close once everything is written.
+    pub closing: bool,
+    /// State of the unfinished command.
+    pub parser: Parser,
+    /// Bytes received this turn and not parsed yet, oldest first.
+    pub inbox: Vec<Received>,
+    /// Unfinished command; none between commands.
+    pub partial: Option<Box<Partial>>,
+    /// Commands that were parsed and have to wait for the output to drain.
+    pub deferred: VecDeque<(Prepared, OwnedArgs)>,
+    /// Ranges of the reply slab written this turn.
+    pub written: Written,
+    /// Output that the socket did not take.
+    pub pending: Option<Box<Pending>>,
+}
+
+impl Client {
+    /// A client that was just let in.
+    pub fn new(conn: ConnId) -> Client {
+        Client {
+            conn,
+            state: ConnState::Accepting,
+            reading: Reading::Idle,
+            queued: false,
+            stalled: false,
+            closing: false,
+            parser: Parser::new(),
+            inbox: Vec::new(),
+            partial: None,
+            deferred: VecDeque::new(),
+            written: Written::default(),
+            pending: None,
+        }
+    }
+
+    /// Whether there is something to parse or execute.
+    pub fn has_work(&self) -> bool {
+        !self.inbox.is_empty() || !self.deferred.is_empty() || self.partial.as_ref().is_some_and(|partial| partial.fresh)
+    }
+}
+
+/// An unfinished command, and bytes behind it that could not be parsed yet.
+#[derive(Default)]
+pub struct Partial {
+    /// The bytes, from the start of the command.
+    pub buf: Vec<u8>,
+    /// Arguments found so far.
+    pub spans: Vec<Span>,
+    /// Those of them that are blobs.
+    pub blobs: Vec<Bytes>,
+    /// The big argument that is being received.
+    pub blob: Option<Blob>,
+    /// Bytes came that the parser has not seen.
+    pub fresh: bool,
+}
+
+/// A big argument on its way into its final allocation.
+pub struct Blob {
+    /// What has arrived.
+    pub bytes: Vec<u8>,
+    /// How long it will be.
+    pub len: usize,
+}
+
+impl Blob {
+    /// Bytes still to come.
+    pub fn missing(&self) -> usize {
+        self.len - self.bytes.len()
+    }
+
+    /// Takes what belongs to it from the front of `bytes`; returns the rest.
+    pub fn take_from<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let (mine, rest) = bytes.split_at(bytes.len().min(self.missing()));
+        self.bytes.extend_from_slice(mine);
+        rest
+    }
+}
+
+/// Ranges of the reply slab that belong to one client: nearly always one.
+#[derive(Default)]
+pub struct Written {
+    first: Range<usize>,
+    more: Vec<Range<usize>>,
+}
+
+impl Written {
+    /// Adds a range behind the others.
+    #[inline]
+    pub fn push(&mut self, range: Range<usize>) {
+        if self.first.is_empty() {
+            self.first = range;
+            return;
+        }
+        let last = self.more.last_mut().unwrap_or(&mut self.first);
+        if last.end == range.start {
+            last.end = range.end;
+        } else {
+            self.more.push(range);
+        }
+    }
+
+    /// In order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = Range<usize>> {
+        std::iter::once(&self.first).filter(|range| !range.is_empty()).chain(&self.more).cloned()
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// Forgets them.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.first = 0..0;
+        self.more.clear();
+    }
+}
+
+/// Size at which collected small replies become a chunk of their own, in bytes (Redis' reply block).
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Output that waits for a slow reader.
+#[derive(Default)]
+pub struct Pending {
+    chunks: VecDeque<Bytes>,
+    tail: Vec<u8>,
+    /// Bytes of the first chunk that are written.
+    offset: usize,
+    /// All bytes not known to be written.
+    bytes: usize,
+    in_flight: bool,
+    /// Since when the soft limit is exceeded, in Unix milliseconds.
+    pub soft_limit_since_ms: Option<i64>,
+}
+
+impl Pending {
+    /// Appends a copy.
+    pub fn push_copy(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        if bytes.len() >= CHUNK_BYTES {
+            self.freeze_tail();
+            self.chunks.push_back(Bytes::copy_from_slice(bytes));
+            return;
+        }
+        self.tail.extend_from_slice(bytes);
+        if self.tail.len() >= CHUNK_BYTES {
+            self.freeze_tail();
+        }
+    }
+
+    /// Appends a value by reference.
+    pub fn push_shared(&mut self, bytes: Bytes) {
+        self.freeze_tail();
+        self.bytes += bytes.len();
+        self.chunks.push_back(bytes);
+    }
+
+    fn freeze_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(Bytes::from(std::mem::take(&mut self.tail)));
+        }
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Blocks that wait.
+    pub fn blocks(&self) -> usize {
+        self.chunks.len() + usize::from(!self.tail.is_empty())
+    }
+
+    /// The next send: at most `max` chunks, and how much of the first is written already. None while one is in flight.
+    pub fn next_send(&mut self, max: usize) -> Option<(Vec<Bytes>, usize)> {
+        if self.in_flight {
+            return None;
+        }
+        self.freeze_tail();
+        if self.chunks.is_empty() {
+            return None;
+        }
+        self.in_flight = true;
+        let count = self.chunks.len().min(max);
+        Some((self.chunks.drain(..count).collect(), self.offset))
+    }
+
+    /// A send is over: what it did not write goes back to the front.
+    pub fn sent(&mut self, chunks: Vec<Bytes>, written: usize) {
+        assert!(self.in_flight, "a send was in flight");
+        self.in_flight = false;
+        self.bytes -= written;
+        let mut written = written + std::mem::take(&mut self.offset);
+        let mut rest = VecDeque::from(chunks);
+        while let Some(chunk) = rest.front()
+            && chunk.len() <= written
+        {
+            written -= chunk.len();
+            rest.pop_front();
+        }
+        if !rest.is_empty() {
+            self.offset = written;
+        }
+        rest.append(&mut self.chunks);
+        self.chunks = rest;
+    }
+
+    /// Whether everything is written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_join_when_they_touch() {
+        let mut written = Written::default();
+        written.push(0..10);
+        written.push(10..20);
+        written.push(30..40);
+        assert_eq!(written.iter().collect::<Vec<_>>(), [0..20, 30..40]);
+        written.clear();
+        assert!(written.is_empty() && written.iter().next().is_none());
+    }
+
+    #[test]
+    fn what_a_send_left_is_sent_next() {
+        let mut pending = Pending::default();
+        pending.push_copy(b"hello ");
+        pending.push_shared(Bytes::from_static(b"wide "));
+        pending.push_copy(b"world");
+        let mut out = Vec::new();
+        for step in [3, 0, 7, 100] {
+            let Some((chunks, offset)) = pending.next_send(2) else { break };
+            assert!(pending.next_send(2).is_none(), "one send at a time");
+            let all: Vec<u8> = chunks.concat()[offset..].to_vec();
+            let written = step.min(all.len());
+            out.extend_from_slice(&all[..written]);
+            pending.sent(chunks, written);
+        }
+        while let Some((chunks, offset)) = pending.next_send(64) {
+            let all = chunks.concat()[offset..].to_vec();
+            out.extend_from_slice(&all);
+            pending.sent(chunks, all.len());
+        }
+        assert_eq!(out, b"hello wide world");
+        assert!(pending.is_empty() && pending.blocks() == 0);
+    }
+
+    #[test]
+    fn a_blob_takes_only_its_own_bytes() {
+        let mut blob = Blob { bytes: Vec::with_capacity(4), len: 4 };
+        assert_eq!(blob.take_from(b"ab"), b"");
+        assert_eq!(blob.missing(), 2);
+        assert_eq!(blob.take_from(b"cd\r\nrest"), b"\r\nrest");
+        assert_eq!(blob.bytes, b"abcd");
+    }
+}

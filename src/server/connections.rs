@@ -1,0 +1,257 @@
+//! Connections: letting them in, turning them away, receiving, closing, timing out.
+
+use crate::command::session::{NetFacts, SessionFlags, Slot};
+use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
+use crate::observe::log;
+use crate::resp::args::Args;
+use crate::resp::parse::ProtocolError;
+use crate::server::client::{Client, ConnState, Reading};
+use crate::server::event_loop::Server;
+use crate::server::listeners::ListenerKind;
+use crate::sys::socket;
+
+/// Sent to a connection beyond `maxclients`.
+const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+/// Missing bytes of a big argument from which receiving straight into it pays for re-arming the receive.
+const DIRECT_RECEIVE_MIN: usize = 64 * 1024;
+/// Query buffer limit before authentication, in bytes.
+const UNAUTHENTICATED_QUERY_MAX: usize = 1024 * 1024;
+/// Bytes of the query buffer that a log line shows.
+const QUERY_LOG_BYTES: usize = 64;
+
+impl<I: Io> Server<I> {
+    /// Lets accepted connections in, at most `max-new-connections-per-cycle` of them.
+    pub(super) fn admit(&mut self) {
+        for _ in 0..self.engine.state.config.max_new_connections_per_cycle {
+            let Some((listener, conn)) = self.accepted.pop_front() else { return };
+            self.admit_one(listener, conn);
+        }
+    }
+
+    fn admit_one(&mut self, listener: ListenerId, conn: ConnId) {
+        let Some(kind) = self.listeners.kind(listener) else { return self.io.close(conn) };
+        let fd = self.io.descriptor(conn).unwrap_or(-1);
+        let (addr, laddr) = match &kind {
+            ListenerKind::Unix(path) => (format!("{path}:0"), format!("{path}:0")),
+            ListenerKind::Tcp => (socket::peer_text(fd), socket::local_text(fd)),
+        };
+        match kind {
+            ListenerKind::Unix(ref path) => log::verbose(format_args!("Accepted connection to {path}")),
+            ListenerKind::Tcp => log::verbose(format_args!("Accepted {addr}")),
+        }
+        if self.connected >= self.engine.state.config.maxclients as usize {
+            self.engine.state.stats.connections_rejected += 1;
+            return self.io.refuse(conn, TOO_MANY_CLIENTS);
+        }
+        let local = matches!(kind, ListenerKind::Unix(_)) || is_loopback(&addr);
+        let config = &self.engine.state.config;
+        if config.protected_mode && config.requirepass.is_empty() && !local {
+            self.engine.state.stats.connections_rejected += 1;
+            return self.io.refuse(conn, PROTECTED_MODE);
+        }
+        let index = conn.slot as usize;
+        if self.clients.len() <= index {
+            self.clients.resize_with(index + 1, || None);
+        }
+        let mut client = Box::new(Client::new(conn));
+        client.state = ConnState::Connected;
+        client.reading = Reading::Standing;
+        self.clients[index] = Some(client);
+        self.connected += 1;
+        let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), ..NetFacts::default() };
+        self.engine.client_connected(Slot(conn.slot), matches!(kind, ListenerKind::Unix(_)), net);
+        self.io.recv_start(conn);
+    }
+
+    /// A standing accept ended. Without descriptors there is no point in trying at once.
+    pub(super) fn accept_ended(&mut self, listener: ListenerId, error: Option<Errno>) {
+        match error {
+            Some(Errno(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => {
+                let error = error.unwrap_or(Errno(0));
+                log::warning(format_args!("Accepting client connection: {error}"));
+                self.accepts_to_retry.push(listener);
+            }
+            Some(Errno(libc::ECANCELED)) => {}
+            Some(error @ Errno(libc::EBADF | libc::EINVAL | libc::ENOTSOCK)) => {
+                log::warning(format_args!("Accepting client connection: {error}"));
+            }
+            _ => self.io.accept_again(listener),
+        }
+    }
+
+    /// Bytes arrived.
+    #[inline]
+    pub(super) fn received(&mut self, conn: ConnId, bytes: Received) {
+        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let stats = &mut self.engine.state.stats;
+        stats.net_input_bytes += bytes.len() as u64;
+        stats.reads_processed += 1;
+        let Some(client) = self.clients.get_mut(conn.slot as usize).and_then(Option::as_deref_mut) else { return };
+        if client.conn != conn || client.closing {
+            return;
+        }
+        self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
+        if client.stalled {
+            // It does not read its replies: what it still sends is kept, not parsed.
+            let bytes = self.io.bytes(bytes);
+            client.keep_for_later(bytes);
+            let held = client.buffered_bytes();
+            if self.over_query_limit(conn.slot, held) {
+                self.close_for_query_buffer(conn.slot);
+            }
+            return;
+        }
+        client.inbox.push(bytes);
+        Self::enqueue(&mut self.ready, client);
+    }
+
+    /// A big argument, or a part of it, arrived in its place.
+    pub(super) fn received_into(&mut self, conn: ConnId, bytes: Vec<u8>, end: Option<RecvEnd>) {
+        let Some(client) = self.clients.get_mut(conn.slot as usize).and_then(Option::as_deref_mut) else { return };
+        if client.conn != conn {
+            return;
+        }
+        client.reading = Reading::Idle;
+        let Some(partial) = client.partial.as_deref_mut() else { return };
+        let Some(blob) = &mut partial.blob else { return };
+        let missing = blob.missing();
+        blob.bytes = bytes;
+        // `blob.bytes` was empty while the memory was in flight.
+        let arrived = missing - blob.missing().min(missing);
+        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        self.engine.state.stats.net_input_bytes += arrived as u64;
+        self.engine.state.stats.reads_processed += 1;
+        self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
+        match end {
+            Some(RecvEnd::Eof) => return self.peer_closed(conn, None),
+            Some(RecvEnd::Failed(error)) => return self.peer_closed(conn, Some(error)),
+            _ => {}
+        }
+        if blob.missing() == 0 {
+            partial.fresh = true;
+            Self::enqueue(&mut self.ready, client);
+        }
+        let held = self.clients[conn.slot as usize].as_deref().map_or(0, Client::buffered_bytes);
+        self.mirror_input(conn.slot);
+        if self.over_query_limit(conn.slot, held) {
+            return self.close_for_query_buffer(conn.slot);
+        }
+        self.to_rearm.push(conn);
+    }
+
+    /// Whether the rest of a big argument should be received straight into its place.
+    pub(super) fn direct_receive(&self, conn: ConnId) -> bool {
+        let client = self.clients[conn.slot as usize].as_deref();
+        let blob = client.and_then(|client| client.partial.as_deref()).and_then(|partial| partial.blob.as_ref());
+        blob.is_some_and(|blob| blob.missing() >= DIRECT_RECEIVE_MIN && blob.bytes.capacity() >= blob.len)
+    }
+
+    /// Whether a client holds more unparsed bytes than it may.
+    pub(super) fn over_query_limit(&self, slot: u32, held: usize) -> bool {
+        let limit = self.engine.state.config.client_query_buffer_limit as usize;
+        held > limit || (held > UNAUTHENTICATED_QUERY_MAX && !self.engine.session(Slot(slot)).is_authenticated())
+    }
+
+    /// Closes a client that sent too much at once. No reply is sent.
+    #[cold]
+    pub(super) fn close_for_query_buffer(&mut self, slot: u32) {
+        let Some(client) = self.clients[slot as usize].as_deref() else { return };
+        let conn = client.conn;
+        let first = client.partial.as_deref().map_or(&[][..], |partial| &partial.buf);
+        let shown = first[..first.len().min(QUERY_LOG_BYTES)].escape_ascii().to_string();
+        let line = self.engine.describe_client(Slot(slot));
+        log::warning(format_args!(
+            "Closing client that reached max query buffer length: {line} (qbuf initial bytes: \"{shown}\")"
+        ));
+        self.engine.state.stats.query_buffer_limit_disconnections += 1;
+        self.close_now(conn);
+    }
+
+    /// Answers a protocol error; the connection is closed behind the reply.
+    #[cold]
+    pub(super) fn protocol_error(&mut self, slot: u32, error: ProtocolError) {
+        let line = self.engine.describe_client(Slot(slot));
+        log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
+        self.engine.protocol_error(Slot(slot), error, &mut self.reply);
+    }
+
+    /// Nothing more is read or executed; the connection is closed once its output is written.
+    pub(super) fn close_after_output(&mut self, slot: u32) {
+        let asap = self.engine.session(Slot(slot)).flags.contains(SessionFlags::CLOSE_ASAP);
+        let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
+        client.closing = true;
+        client.inbox.clear();
+        client.deferred.clear();
+        let conn = client.conn;
+        if asap {
+            client.pending = None;
+        }
+        self.to_close.push(conn);
+    }
+
+    /// The peer closed or reset the connection.
+    pub(super) fn peer_closed(&mut self, conn: ConnId, error: Option<Errno>) {
+        let Some(client) = self.client(conn) else { return };
+        client.state = if error.is_some() { ConnState::Error } else { ConnState::Closed };
+        if client.closing {
+            return;
+        }
+        // What it sent before it closed is still executed in this turn, and answered.
+        if error.is_none() && client.has_work() {
+            return self.to_end.push(conn);
+        }
+        match error {
+            Some(error) => log::verbose(format_args!("Reading from client: {error}")),
+            None => log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot)))),
+        }
+        self.close_now(conn);
+    }
+
+    /// Peers that closed behind their last commands: those have run now.
+    pub(super) fn end_closed_peers(&mut self) {
+        for index in 0..self.to_end.len() {
+            let conn = self.to_end[index];
+            if self.client(conn).is_some_and(|client| !client.closing) {
+                self.close_after_output(conn.slot);
+            }
+        }
+        self.to_end.clear();
+    }
+
+    /// Forgets the client and closes its connection.
+    pub(super) fn close_now(&mut self, conn: ConnId) {
+        let Some(entry) = self.clients.get_mut(conn.slot as usize) else { return };
+        if entry.as_ref().is_none_or(|client| client.conn != conn) {
+            return;
+        }
+        *entry = None;
+        self.connected -= 1;
+        self.engine.client_gone(Slot(conn.slot));
+        self.io.close(conn);
+    }
+
+    /// CLIENT LIST's view of an unfinished command.
+    pub(super) fn mirror_input(&mut self, slot: u32) {
+        let Some(client) = self.clients[slot as usize].as_deref() else { return };
+        let (qbuf, qbuf_free, argv_mem) = client.partial.as_deref().map_or((0, 0, 0), |partial| {
+            let blob = partial.blob.as_ref().map_or((0, 0), |blob| (blob.bytes.len(), blob.bytes.capacity()));
+            let parsed = client.parser.position().min(partial.buf.len());
+            let waiting = partial.buf.len() - parsed + blob.0;
+            let room = partial.buf.capacity() - parsed + blob.1;
+            let args: usize = Args::new(&partial.buf, &partial.spans, &partial.blobs).bytes_total();
+            (waiting, room - waiting, args)
+        });
+        let net = &mut self.engine.session_mut(Slot(slot)).net;
+        net.qbuf = qbuf;
+        net.qbuf_free = qbuf_free;
+        net.argv_mem = argv_mem;
+    }
+}
+
+/// Whether an address text is one of this host's own, in Redis' reading.
+fn is_loopback(addr: &str) -> bool {
+    addr.starts_with("127.") || addr.starts_with("[::1]")
+}
+
+/// Sent to a connection from outside while protected mode is on and no password is set.
+const PROTECTED_MODE: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";

@@ -1,0 +1,280 @@
+//! HOT PATH. One turn of the main thread: submit replies and wait, collect completions, execute, again.
+//!
+//! ```text
+//!   turn ──> poll ──> short sends ──> completions ──> [gather ─> prefetch ─> execute]* ──> recycle ──> cron
+//!     ^                (slab still    (no command                (batches over all            │
+//!     └─ replies of     in use)        runs here)                 ready clients)  ────────────┘
+//! ```
+//! Generic over the Io boundary: a simulator steps the same code with a fake kernel and a fake clock.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::command::effects::ShutdownRequest;
+use crate::engine::Engine;
+use crate::io::{Completion, ConnId, Io, ListenerId, RecvEnd, Segment, SoftSend, TurnOutput};
+use crate::resp::reply::Reply;
+use crate::server::batch::Batch;
+use crate::server::client::{Client, Reading};
+use crate::server::listeners::Listeners;
+
+/// Capacity of the reply slab in bytes. Replies of a turn beyond it make the slab grow for that turn.
+pub(super) const SLAB_BYTES: usize = 1 << 20;
+/// Once the slab holds this much, it is flushed in the middle of a turn: it stays in the cache, and memory bounded.
+pub(super) const SLAB_FLUSH_BYTES: usize = 256 << 10;
+/// Token of the signal descriptor.
+pub(super) const SIGNAL_TOKEN: u32 = 1;
+
+/// The main thread's state.
+pub struct Server<I> {
+    pub(super) io: I,
+    pub(super) engine: Engine,
+    pub(super) listeners: Listeners,
+    /// By slot; the engine's sessions have the same index.
+    pub(super) clients: Vec<Option<Box<Client>>>,
+    pub(super) connected: usize,
+    pub(super) reply: Reply,
+    pub(super) batch: Batch,
+    /// Clients with something to parse or execute, in order.
+    pub(super) ready: VecDeque<u32>,
+    /// Accepted, not yet let in: only so many per turn are.
+    pub(super) accepted: VecDeque<(ListenerId, ConnId)>,
+    /// Standing accepts to arm again with the next cron: the descriptor table was full.
+    pub(super) accepts_to_retry: Vec<ListenerId>,
+    /// Standing receives to arm again once buffers are recycled.
+    pub(super) to_rearm: Vec<ConnId>,
+    /// Clients that wrote into the slab since the last flush.
+    pub(super) touched: Vec<u32>,
+    /// Clients to close once this turn's output is submitted.
+    pub(super) to_close: Vec<ConnId>,
+    /// Clients whose peer closed behind commands that were still to run.
+    pub(super) to_end: Vec<ConnId>,
+    pub(super) segments: Vec<Segment>,
+    pub(super) shared: Vec<Bytes>,
+    pub(super) sends: Vec<SoftSend>,
+    completions: Vec<Completion>,
+    sends_short_seen: u64,
+    next_cron_us: i64,
+    /// Position of the clients' cron, which visits a part of them each time.
+    pub(super) cron_cursor: usize,
+    /// Set once the server is to end.
+    pub(super) shutdown: Option<ShutdownRequest>,
+    /// Which signals have come; the process sets it, a simulator has none.
+    pub(super) read_signals: Box<dyn FnMut() -> Vec<i32>>,
+}
+
+impl<I: Io> Server<I> {
+    /// A server without listeners.
+    pub fn new(mut io: I, engine: Engine) -> Server<I> {
+        let slab = vec![0; SLAB_BYTES];
+        io.use_slab(&slab);
+        let reply = Reply::with_buffer(slab);
+        let next_cron_us = io.now_us();
+        Server {
+            io,
+            engine,
+            listeners: Listeners::default(),
+            clients: Vec::new(),
+            connected: 0,
+            reply,
+            batch: Batch::default(),
+            ready: VecDeque::new(),
+            accepted: VecDeque::new(),
+            accepts_to_retry: Vec::new(),
+            to_rearm: Vec::new(),
+            touched: Vec::new(),
+            to_close: Vec::new(),
+            to_end: Vec::new(),
+            segments: Vec::new(),
+            shared: Vec::new(),
+            sends: Vec::new(),
+            completions: Vec::new(),
+            sends_short_seen: 0,
+            next_cron_us,
+            cron_cursor: 0,
+            shutdown: None,
+            read_signals: Box::new(Vec::new),
+        }
+    }
+
+    /// The engine, for a simulator that looks inside.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The Io side, for a simulator that plays the peers.
+    pub fn io(&mut self) -> &mut I {
+        &mut self.io
+    }
+
+    /// How many clients there are.
+    pub fn connected(&self) -> usize {
+        self.connected
+    }
+
+    /// One turn. False once the server is to end.
+    pub fn step(&mut self) -> io::Result<bool> {
+        let wait = self.wait_time();
+        self.flush(Some(wait))?;
+        self.engine.wake(self.io.now_us());
+        self.handle_completions();
+        self.admit();
+        while !self.ready.is_empty() {
+            self.gather();
+            self.execute();
+            if self.reply.position() >= SLAB_FLUSH_BYTES {
+                self.flush(None)?;
+            }
+        }
+        self.end_closed_peers();
+        self.io.recycle();
+        self.rearm();
+        self.cron_if_due();
+        self.engine.before_sleep();
+        Ok(self.shutdown.is_none())
+    }
+
+    /// How long the next turn may wait.
+    fn wait_time(&self) -> Duration {
+        let busy = !self.accepted.is_empty() || !self.ready.is_empty() || !self.completions.is_empty();
+        if busy {
+            return Duration::ZERO;
+        }
+        Duration::from_micros((self.next_cron_us - self.io.now_us()).max(0) as u64)
+    }
+
+    /// Submits this turn's output, and waits for completions where `wait` is given. What the sockets did not take is
+    /// copied out of the slab before the slab is reused.
+    pub(super) fn flush(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        self.build_sends();
+        let output = TurnOutput {
+            slab: self.reply.slab(),
+            shared: &self.shared,
+            segments: &self.segments,
+            sends: &self.sends,
+        };
+        let had_output = !self.sends.is_empty();
+        self.io.turn(output, wait.filter(|wait| !wait.is_zero()))?;
+        self.io.poll(&mut self.completions)?;
+        if had_output {
+            if self.io.stats().sends_short != self.sends_short_seen {
+                self.sends_short_seen = self.io.stats().sends_short;
+                self.keep_unsent();
+            }
+            self.end_output();
+        }
+        self.close_written();
+        Ok(())
+    }
+
+    /// First of all completions: those of short sends, while the slab still holds the replies.
+    fn keep_unsent(&mut self) {
+        for index in 0..self.completions.len() {
+            if let Completion::SendShort { conn, ref sent } = self.completions[index] {
+                let sent = *sent;
+                self.send_rest(conn, sent);
+            }
+        }
+    }
+
+    /// Takes note of what has completed; executes nothing.
+    fn handle_completions(&mut self) {
+        let mut completions = std::mem::take(&mut self.completions);
+        for completion in completions.drain(..) {
+            match completion {
+                Completion::Received { conn, bytes } => self.received(conn, bytes),
+                Completion::RecvEnded { conn, end } => self.recv_ended(conn, end),
+                // Dealt with right after the turn that sent.
+                Completion::SendShort { .. } => {}
+                Completion::Sent { conn, chunks, sent } => self.owned_send_done(conn, chunks, sent),
+                Completion::ReceivedInto { conn, bytes, end } => self.received_into(conn, bytes, end),
+                Completion::Accepted { listener, conn } => self.accepted.push_back((listener, conn)),
+                Completion::AcceptEnded { listener, error } => self.accept_ended(listener, error),
+                Completion::Readable { token } => self.readable(token),
+            }
+        }
+        // `flush` in the middle of a turn may have collected more; they come first the next time.
+        completions.append(&mut self.completions);
+        self.completions = completions;
+    }
+
+    /// The client of a connection, where it is still the same one.
+    #[inline]
+    pub(super) fn client(&mut self, conn: ConnId) -> Option<&mut Client> {
+        let client = self.clients.get_mut(conn.slot as usize)?.as_deref_mut()?;
+        (client.conn == conn).then_some(client)
+    }
+
+    /// Puts a client into the queue of those with work.
+    #[inline]
+    pub(super) fn enqueue(ready: &mut VecDeque<u32>, client: &mut Client) {
+        if !client.queued && !client.closing && !client.stalled {
+            client.queued = true;
+            ready.push_back(client.conn.slot);
+        }
+    }
+
+    fn recv_ended(&mut self, conn: ConnId, end: RecvEnd) {
+        let Some(client) = self.client(conn) else { return };
+        client.reading = Reading::Idle;
+        match end {
+            RecvEnd::Eof => self.peer_closed(conn, None),
+            RecvEnd::Failed(error) => self.peer_closed(conn, Some(error)),
+            RecvEnd::Rearm | RecvEnd::Stopped => self.to_rearm.push(conn),
+        }
+    }
+
+    /// Arms receives that ended, as each client needs it now.
+    fn rearm(&mut self) {
+        for index in 0..self.to_rearm.len() {
+            let conn = self.to_rearm[index];
+            self.read_on(conn);
+        }
+        self.to_rearm.clear();
+    }
+
+    /// Gives the client the kind of receive it needs: into a big argument, standing, or none while it is stalled.
+    pub(super) fn read_on(&mut self, conn: ConnId) {
+        let direct = self.direct_receive(conn);
+        let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
+            return;
+        };
+        if client.closing {
+            return;
+        }
+        match client.reading {
+            Reading::Standing if direct || client.stalled => {
+                client.reading = Reading::Stopping;
+                self.io.recv_stop(conn);
+            }
+            Reading::Idle if client.stalled => {}
+            Reading::Idle if direct => {
+                let blob = client.partial.as_mut().and_then(|partial| partial.blob.as_mut());
+                let blob = blob.expect("a direct receive is only wanted for a blob");
+                client.reading = Reading::Into;
+                let missing = blob.missing();
+                let bytes = std::mem::take(&mut blob.bytes);
+                self.io.recv_into(conn, bytes, missing);
+            }
+            Reading::Idle => {
+                client.reading = Reading::Standing;
+                self.io.recv_start(conn);
+            }
+            Reading::Standing | Reading::Stopping | Reading::Into => {}
+        }
+    }
+
+    fn cron_if_due(&mut self) {
+        let now_us = self.io.now_us();
+        if now_us < self.next_cron_us {
+            return;
+        }
+        self.engine.wake(now_us);
+        self.cron();
+        let period_us = 1_000_000 / i64::from(self.engine.state.config.hz.max(1));
+        self.next_cron_us = now_us + period_us;
+    }
+}

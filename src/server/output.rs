@@ -1,0 +1,228 @@
+//! HOT PATH. Replies out: one soft send per client and turn, straight from the reply slab and from values by reference.
+//! What a socket does not take is copied out of the slab and follows in owned sends, one at a time.
+
+use bytes::Bytes;
+
+use crate::command::session::Slot;
+use crate::io::ring::SEND_CHUNKS_MAX;
+use crate::io::{ConnId, Errno, Io, Segment, SoftSend};
+use crate::observe::log;
+use crate::server::batch::STALL_BYTES;
+use crate::server::client::{Client, ConnState, Pending};
+use crate::server::event_loop::{SLAB_BYTES, Server};
+
+impl<I: Io> Server<I> {
+    /// Makes a send of everything each client wrote since the last flush.
+    pub(super) fn build_sends(&mut self) {
+        self.segments.clear();
+        self.shared.clear();
+        self.sends.clear();
+        let mut late = Vec::new();
+        for index in 0..self.touched.len() {
+            let slot = self.touched[index];
+            let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
+            let first = self.segments.len();
+            for range in client.written.iter() {
+                let mut start = range.start;
+                for reference in self.reply.refs_in(range.clone()) {
+                    self.segments.push(Segment::Slab(start..reference.at));
+                    self.segments.push(Segment::Shared(self.shared.len()));
+                    self.shared.push(reference.bytes.clone());
+                    start = reference.at;
+                }
+                if start < range.end {
+                    self.segments.push(Segment::Slab(start..range.end));
+                }
+            }
+            match &mut client.pending {
+                // Earlier output waits: this goes behind it.
+                Some(pending) => {
+                    keep(pending, &self.segments[first..], self.reply.slab(), &self.shared, 0);
+                    self.segments.truncate(first);
+                    late.push(client.conn);
+                }
+                None => self.sends.push(SoftSend { conn: client.conn, segments: first..self.segments.len() }),
+            }
+        }
+        for conn in late {
+            self.check_output(conn);
+        }
+    }
+
+    /// A soft send wrote only `sent` bytes: the rest becomes owned output.
+    #[cold]
+    pub(super) fn send_rest(&mut self, conn: ConnId, sent: Result<usize, Errno>) {
+        let Some(send) = self.sends.iter().find(|send| send.conn == conn).cloned() else { return };
+        let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
+            return;
+        };
+        match sent {
+            Err(error) => self.write_failed(conn, error),
+            Ok(sent) => {
+                let mut pending = Box::<Pending>::default();
+                keep(&mut pending, &self.segments[send.segments], self.reply.slab(), &self.shared, sent);
+                client.pending = Some(pending);
+                self.check_output(conn);
+                self.send_pending(conn);
+            }
+        }
+    }
+
+    /// The turn's output is submitted: the slab is free again.
+    pub(super) fn end_output(&mut self) {
+        for index in 0..self.touched.len() {
+            let slot = self.touched[index];
+            let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
+            client.written.clear();
+            if client.stalled && client.pending.as_ref().is_none_or(|pending| pending.bytes() < STALL_BYTES) {
+                self.unstall(slot);
+            }
+        }
+        let stats = &mut self.engine.state.stats;
+        stats.net_output_bytes += self.reply.bytes_total() as u64;
+        stats.writes_processed += self.sends.len() as u64;
+        self.touched.clear();
+        self.shared.clear();
+        if self.reply.clear() {
+            self.io.use_slab(self.reply.room());
+        }
+    }
+
+    /// Sends the next chunks of waiting output.
+    fn send_pending(&mut self, conn: ConnId) {
+        let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
+            return;
+        };
+        let Some(pending) = &mut client.pending else { return };
+        if let Some((chunks, offset)) = pending.next_send(SEND_CHUNKS_MAX) {
+            self.io.send(conn, chunks, offset);
+        }
+    }
+
+    /// An owned send is over: go on with what is left, or with what had to wait for it.
+    #[cold]
+    pub(super) fn owned_send_done(&mut self, conn: ConnId, chunks: Vec<Bytes>, sent: Result<usize, Errno>) {
+        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
+            return;
+        };
+        let written = match sent {
+            Ok(written) => written,
+            Err(error) => return self.write_failed(conn, error),
+        };
+        let Some(pending) = &mut client.pending else { return };
+        pending.sent(chunks, written);
+        let (drained, stalled) = (pending.is_empty(), pending.bytes() >= STALL_BYTES);
+        if drained {
+            client.pending = None;
+        }
+        let (closing, was_stalled) = (client.closing, client.stalled);
+        self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
+        self.mirror_output(conn.slot);
+        if drained && closing {
+            self.to_close.push(conn);
+            return;
+        }
+        if was_stalled && !stalled {
+            self.unstall(conn.slot);
+        }
+        self.send_pending(conn);
+    }
+
+    /// Lets a client's commands run again.
+    fn unstall(&mut self, slot: u32) {
+        let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
+        client.stalled = false;
+        if client.has_work() {
+            Self::enqueue(&mut self.ready, client);
+        }
+        let conn = client.conn;
+        self.to_rearm.push(conn);
+    }
+
+    /// Waiting output grew: applies the limits, and stops reading from a client that does not read.
+    fn check_output(&mut self, conn: ConnId) {
+        self.mirror_output(conn.slot);
+        let now_ms = self.engine.state.clock.unix_ms();
+        let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
+            return;
+        };
+        let Some(pending) = &mut client.pending else { return };
+        let bytes = pending.bytes();
+        let limit = self.engine.state.config.client_output_buffer_limit.normal;
+        let unauthenticated = !self.engine.session(Slot(conn.slot)).is_authenticated();
+        let mut over = (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);
+        if limit.soft > 0 && bytes as u64 >= limit.soft {
+            let since = *pending.soft_limit_since_ms.get_or_insert(now_ms);
+            over |= now_ms - since > limit.soft_seconds as i64 * 1000;
+        } else {
+            pending.soft_limit_since_ms = None;
+        }
+        if bytes >= STALL_BYTES {
+            client.stalled = true;
+            self.to_rearm.push(conn);
+        }
+        if over {
+            let line = self.engine.describe_client(Slot(conn.slot));
+            log::warning(format_args!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."));
+            self.engine.state.stats.output_buffer_limit_disconnections += 1;
+            self.close_now(conn);
+        }
+    }
+
+    /// Soft limits are over only when they last: looked at again by the cron.
+    pub(super) fn check_output_again(&mut self, conn: ConnId) {
+        self.check_output(conn);
+    }
+
+    fn write_failed(&mut self, conn: ConnId, error: Errno) {
+        log::verbose(format_args!("Error writing to client: {error}"));
+        if let Some(client) = self.client(conn) {
+            client.state = ConnState::Error;
+        }
+        self.close_now(conn);
+    }
+
+    /// CLIENT LIST's view of waiting output.
+    fn mirror_output(&mut self, slot: u32) {
+        let Some(client) = self.clients[slot as usize].as_deref() else { return };
+        let (omem, oll) = client.pending.as_ref().map_or((0, 0), |pending| (pending.bytes(), pending.blocks()));
+        let net = &mut self.engine.session_mut(Slot(slot)).net;
+        net.omem = omem;
+        net.oll = oll;
+    }
+
+    /// Clients whose last reply is submitted are closed now, or once their waiting output is written.
+    pub(super) fn close_written(&mut self) {
+        for index in 0..self.to_close.len() {
+            let conn = self.to_close[index];
+            let waits = |client: &Client| client.conn == conn && client.pending.is_some();
+            if !self.clients[conn.slot as usize].as_deref().is_some_and(waits) {
+                self.close_now(conn);
+            }
+        }
+        self.to_close.clear();
+    }
+}
+
+/// Output of a client that has not authenticated may wait up to this many bytes.
+const UNAUTHENTICATED_OUTPUT_MAX: usize = 1024;
+
+/// Copies a send's bytes, all but the first `skip`, behind the waiting output; values stay by reference.
+fn keep(pending: &mut Pending, segments: &[Segment], slab: &[u8], shared: &[Bytes], mut skip: usize) {
+    for segment in segments {
+        let len = match segment {
+            Segment::Slab(range) => range.len(),
+            Segment::Shared(index) => shared[*index].len(),
+        };
+        let from = skip.min(len);
+        skip -= from;
+        if from == len {
+            continue;
+        }
+        match segment {
+            Segment::Slab(range) => pending.push_copy(&slab[range.start + from..range.end]),
+            Segment::Shared(index) => pending.push_shared(shared[*index].slice(from..)),
+        }
+    }
+}

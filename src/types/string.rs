@@ -1,0 +1,351 @@
+//! Strings: what SET stores and GET reads. Integers and short strings lie in the entry itself; longer ones are
+//! reference-counted, so that a reply or a command's argument can share them without a copy. Any one thread.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{KeyEntry, NewValue, Value, WrongType};
+use crate::encoding::entry::{INLINE_MAX, Stored};
+
+/// The longest text of an integer: what Redis tries to read as one.
+const INTEGER_TEXT_MAX: usize = 20;
+
+/// The longest string that OBJECT ENCODING calls `embstr`, in bytes.
+const EMBSTR_MAX: usize = 44;
+
+/// A string that is too long to lie beside its key.
+#[derive(Debug, Default)]
+pub struct LargeString {
+    bytes: Bytes,
+}
+
+impl LargeString {
+    /// Takes over a reference.
+    pub fn new(bytes: Bytes) -> LargeString {
+        LargeString { bytes }
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Another reference to the bytes, for a reply. Later changes make a copy first, so that the reply stays as it is.
+    pub fn shared(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Lends the bytes as a buffer that may grow: without a copy unless someone else still refers to them.
+    fn edit(&mut self, change: impl FnOnce(&mut BytesMut)) {
+        let mut buffer = match std::mem::take(&mut self.bytes).try_into_mut() {
+            Ok(buffer) => buffer,
+            Err(shared) => BytesMut::from(&shared[..]),
+        };
+        change(&mut buffer);
+        self.bytes = buffer.freeze();
+    }
+
+    /// Adds `tail` at the end. Repeated, this copies each byte a bounded number of times on average.
+    pub fn append(&mut self, tail: &[u8]) {
+        self.edit(|buffer| {
+            if buffer.capacity() - buffer.len() < tail.len() {
+                // Twice the length, but as Redis does not more than 1 MiB ahead.
+                let ahead = (buffer.len() + tail.len()).min(GROW_AHEAD_MAX);
+                buffer.reserve(tail.len() + ahead);
+            }
+            buffer.extend_from_slice(tail);
+        });
+    }
+
+    /// Overwrites the bytes from `offset` on, with zeros in between where the string is shorter.
+    pub fn set_range(&mut self, offset: usize, bytes: &[u8]) {
+        self.edit(|buffer| {
+            if buffer.len() < offset + bytes.len() {
+                buffer.resize(offset + bytes.len(), 0);
+            }
+            buffer[offset..offset + bytes.len()].copy_from_slice(bytes);
+        });
+    }
+}
+
+/// The most that APPEND reserves ahead, in bytes.
+const GROW_AHEAD_MAX: usize = 1 << 20;
+
+/// A string as a command reads it.
+#[derive(Clone, Copy, Debug)]
+pub enum StringRef<'a> {
+    /// The text of this integer.
+    Int(i64),
+    /// Bytes in the entry.
+    Bytes(&'a [u8]),
+    /// Bytes that a reply may share.
+    Shared(&'a Bytes),
+}
+
+impl<'a> StringRef<'a> {
+    /// Length of the text in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            StringRef::Int(value) => integer_text_len(*value),
+            StringRef::Bytes(bytes) => bytes.len(),
+            StringRef::Shared(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the text is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The text; an integer is written out.
+    pub fn to_cow(&self) -> Cow<'a, [u8]> {
+        match self {
+            StringRef::Int(value) => Cow::Owned(itoa::Buffer::new().format(*value).as_bytes().to_vec()),
+            StringRef::Bytes(bytes) => Cow::Borrowed(bytes),
+            StringRef::Shared(bytes) => Cow::Borrowed(bytes),
+        }
+    }
+
+    /// The integer that the text stands for, if it is the canonical text of one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            StringRef::Int(value) => Some(*value),
+            StringRef::Bytes(bytes) => canonical_integer(bytes),
+            StringRef::Shared(bytes) => canonical_integer(bytes),
+        }
+    }
+}
+
+fn integer_text_len(value: i64) -> usize {
+    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
+    digits + usize::from(value < 0)
+}
+
+/// The integer whose shortest decimal text is exactly `text`.
+#[inline]
+fn canonical_integer(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > INTEGER_TEXT_MAX {
+        return None;
+    }
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    match digits {
+        [b'0'] => return (!negative).then_some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
+    }
+    let mut value = 0u64;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+impl<'a> NewValue<'a> {
+    /// A string as SET stores it: the canonical text of an integer becomes that integer.
+    #[inline]
+    pub fn string(bytes: &'a [u8]) -> NewValue<'a> {
+        match canonical_integer(bytes) {
+            Some(value) => NewValue::Int(value),
+            None => NewValue::bytes(bytes),
+        }
+    }
+
+    /// A string of these bytes, even where they are an integer's text.
+    #[inline]
+    pub fn bytes(bytes: &'a [u8]) -> NewValue<'a> {
+        if bytes.len() <= INLINE_MAX { NewValue::Inline(bytes) } else { NewValue::large(Bytes::copy_from_slice(bytes)) }
+    }
+
+    /// A string that arrived in its own allocation, which is kept if it is long.
+    #[inline]
+    pub fn shared(bytes: &'a Bytes) -> NewValue<'a> {
+        if bytes.len() <= INLINE_MAX { NewValue::string(bytes) } else { NewValue::large(bytes.clone()) }
+    }
+
+    #[inline]
+    fn large(bytes: Bytes) -> NewValue<'a> {
+        NewValue::Boxed(Box::new(Value::String(LargeString::new(bytes))))
+    }
+}
+
+impl KeyEntry {
+    /// The value as a string.
+    #[inline]
+    pub fn as_string(&self) -> Result<StringRef<'_>, WrongType> {
+        match self.value() {
+            Stored::Inline(bytes) => Ok(StringRef::Bytes(bytes)),
+            Stored::Int(value) => Ok(StringRef::Int(value)),
+            Stored::Boxed(Value::String(string)) => Ok(StringRef::Shared(string.as_bytes())),
+        }
+    }
+
+    /// The encoding of a string as OBJECT ENCODING answers it, in Redis' terms rather than ours.
+    pub fn string_encoding(&self) -> Result<&'static str, WrongType> {
+        Ok(match self.as_string()? {
+            StringRef::Int(_) => "int",
+            string if self.is_raw() || string.len() > EMBSTR_MAX => "raw",
+            _ => "embstr",
+        })
+    }
+
+    /// Appends to a string value, which OBJECT ENCODING calls `raw` from now on. Returns the new length.
+    pub fn append(&mut self, tail: &[u8]) -> Result<usize, WrongType> {
+        let len = self.as_string()?.len();
+        self.edit_string(len + tail.len(), |buffer| buffer[len..].copy_from_slice(tail), |large| large.append(tail));
+        Ok(len + tail.len())
+    }
+
+    /// Overwrites a string value from `offset` on, with zeros in between where it is shorter; it counts as `raw` from
+    /// now on. Returns the new length.
+    pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> Result<usize, WrongType> {
+        let end = offset + bytes.len();
+        let len = self.as_string()?.len().max(end);
+        self.edit_string(
+            len,
+            |buffer| buffer[offset..end].copy_from_slice(bytes),
+            |large| large.set_range(offset, bytes),
+        );
+        Ok(len)
+    }
+
+    /// Changes a string that will be `len` bytes long: `small` sees the old bytes and zeros after them, `large` the
+    /// reference-counted string. A string that became large stays so.
+    fn edit_string(&mut self, len: usize, small: impl FnOnce(&mut [u8]), large: impl FnOnce(&mut LargeString)) {
+        if let Some(value) = self.boxed_mut() {
+            let Value::String(string) = value;
+            large(string);
+        } else {
+            let old = self.as_string().map(|string| string.to_cow()).unwrap_or_default();
+            if len <= INLINE_MAX {
+                let mut buffer = [0; INLINE_MAX];
+                buffer[..old.len()].copy_from_slice(&old);
+                small(&mut buffer[..len]);
+                self.set_value(NewValue::Inline(&buffer[..len]));
+            } else {
+                let mut string = LargeString::new(Bytes::copy_from_slice(&old));
+                large(&mut string);
+                self.set_value(NewValue::Boxed(Box::new(Value::String(string))));
+            }
+        }
+        self.set_raw(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_canonical_text_is_an_integer() {
+        for value in [0, 1, -1, 10, i64::MAX, i64::MIN] {
+            assert_eq!(canonical_integer(value.to_string().as_bytes()), Some(value));
+        }
+        let others =
+            ["", "-", "-0", "00", "01", "+1", " 1", "1 ", "1a", "9223372036854775808", "-9223372036854775809", "1.0"];
+        for text in others {
+            assert_eq!(canonical_integer(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(canonical_integer(b"18446744073709551616"), None);
+        assert_eq!(canonical_integer(b"000000000000000000001"), None);
+    }
+
+    #[test]
+    fn integer_lengths_count_sign_and_digits() {
+        for value in [0, 9, 10, -1, -10, 99, 100, i64::MAX, i64::MIN] {
+            assert_eq!(StringRef::Int(value).len(), value.to_string().len());
+        }
+    }
+
+    #[test]
+    fn a_shared_reply_keeps_its_bytes_while_the_string_changes() {
+        let mut string = LargeString::new(Bytes::from(vec![b'a'; 1000]));
+        let reply = string.shared();
+        string.set_range(0, b"b");
+        assert_eq!(reply[0], b'a');
+        assert_eq!(string.as_bytes()[0], b'b');
+    }
+
+    #[test]
+    fn repeated_append_seldom_moves_the_bytes() {
+        let mut string = LargeString::new(Bytes::from(vec![b'a'; 1000]));
+        let mut moves = 0;
+        let mut address = string.as_bytes().as_ptr();
+        for _ in 0..100_000 {
+            string.append(b"0123456789");
+            moves += u32::from(string.as_bytes().as_ptr() != address);
+            address = string.as_bytes().as_ptr();
+        }
+        assert_eq!(string.len(), 1_001_000);
+        assert!(moves < 30, "{moves} moves");
+    }
+
+    #[test]
+    fn a_blob_is_kept_without_a_copy() {
+        let blob = Bytes::from(vec![7; 4096]);
+        let entry = KeyEntry::new(b"key", NewValue::shared(&blob), None);
+        let Ok(StringRef::Shared(kept)) = entry.as_string() else { panic!("a long string is shared") };
+        assert_eq!(kept.as_ptr(), blob.as_ptr());
+        let small = Bytes::from_static(b"12");
+        assert!(matches!(NewValue::shared(&small), NewValue::Int(12)));
+    }
+
+    #[test]
+    fn encodings_are_named_as_redis_does() {
+        let encoding = |value| KeyEntry::new(b"key", value, None).string_encoding();
+        assert_eq!(encoding(NewValue::string(b"12")), Ok("int"));
+        assert_eq!(encoding(NewValue::bytes(b"12")), Ok("embstr"));
+        assert_eq!(encoding(NewValue::string(&[b'x'; 44])), Ok("embstr"));
+        assert_eq!(encoding(NewValue::string(&[b'x'; 45])), Ok("raw"));
+        assert_eq!(encoding(NewValue::string(&[b'x'; 4500])), Ok("raw"));
+        let mut entry = KeyEntry::new(b"key", NewValue::string(b"12"), None);
+        assert_eq!(entry.append(b""), Ok(2));
+        assert_eq!(entry.string_encoding(), Ok("raw"));
+    }
+
+    proptest! {
+        #[test]
+        fn appends_and_ranges_agree_with_a_vector(
+            start in prop_oneof![any::<i64>().prop_map(|n| n.to_string().into_bytes()), prop::collection::vec(any::<u8>(), 0..600)],
+            changes in prop::collection::vec((any::<bool>(), 0usize..700, prop::collection::vec(any::<u8>(), 0..300)), 0..12),
+        ) {
+            let mut model = start.clone();
+            let mut entry = KeyEntry::new(b"key", NewValue::string(&start), Some(9));
+            for (append, offset, bytes) in changes {
+                let len = if append {
+                    model.extend_from_slice(&bytes);
+                    entry.append(&bytes)
+                } else {
+                    let end = offset + bytes.len();
+                    model.resize(model.len().max(end), 0);
+                    model[offset..end].copy_from_slice(&bytes);
+                    entry.set_range(offset, &bytes)
+                };
+                prop_assert_eq!(len, Ok(model.len()));
+                prop_assert_eq!(entry.as_string().expect("a string").to_cow(), &model[..]);
+                prop_assert!(entry.is_raw());
+                prop_assert_eq!(entry.expire_ms(), Some(9));
+            }
+        }
+    }
+}
