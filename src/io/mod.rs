@@ -14,6 +14,9 @@
 pub mod ring;
 pub mod sim;
 
+#[cfg(test)]
+mod conformance;
+
 use std::io;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};

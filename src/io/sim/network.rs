@@ -248,7 +248,7 @@ impl SimIo {
     }
 
     /// Gives the peer as much as it takes, or less.
-    fn send_some(&mut self, peer: PeerId, bytes: &[u8], short: u32, again: u32) -> Result<usize, Errno> {
+    pub(super) fn send_some(&mut self, peer: PeerId, bytes: &[u8], short: u32, again: u32) -> Result<usize, Errno> {
         let broken = BROKEN[self.dice.below(BROKEN.len())];
         let ends = &mut self.peers[peer.0];
         if ends.broken {
