@@ -30,6 +30,8 @@ trait Net {
     fn listener(&self) -> ListenerId;
     /// How long a turn waits when there is nothing to do.
     fn wait(&self) -> Option<Duration>;
+    /// More bytes than the network takes for a peer that does not read.
+    fn too_much(&self) -> usize;
     fn connect(&mut self) -> usize;
     /// Writes as much as is taken now.
     fn write(&mut self, peer: usize, bytes: &[u8]) -> usize;
@@ -152,6 +154,10 @@ impl Net for SimNet {
         None
     }
 
+    fn too_much(&self) -> usize {
+        1 << 20
+    }
+
     fn connect(&mut self) -> usize {
         self.io.connect(self.listener).0
     }
@@ -258,6 +264,11 @@ impl Net for RingNet {
 
     fn wait(&self) -> Option<Duration> {
         Some(Duration::from_millis(1))
+    }
+
+    /// Above the send and receive buffers that Linux allows by default, 4 and 6 MiB.
+    fn too_much(&self) -> usize {
+        24 << 20
     }
 
     fn connect(&mut self) -> usize {

@@ -410,7 +410,7 @@ impl Io for SimIo {
         let peer = slot.peer;
         // Nobody hears how much of it was sent.
         let (short, again) = (self.options.soft_short, self.options.soft_again);
-        let _ = self.send_some(peer, text, short, again);
+        let _ = self.send_some(peer, &[text], short, again);
         self.close(conn);
     }
 

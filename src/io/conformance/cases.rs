@@ -9,9 +9,6 @@ use super::{Net, RingNet, SimNet, TURNS_MAX};
 use crate::io::sim::{Dice, SimOptions};
 use crate::io::{Completion, ConnId, Io, RecvEnd, Segment, SoftSend, TurnOutput};
 
-/// More than the kernel takes for a socket that nobody reads.
-const BIG_REPLY: usize = 24 << 20;
-
 /// Seeds of the rough simulated network.
 const SEEDS: u64 = 20;
 
@@ -190,9 +187,9 @@ fn send_and_check<N: Net>(net: &mut N, peer: usize, conn: ConnId, slab: &[u8], s
 
 fn a_big_reply_goes_short_and_arrives<N: Net>(mut net: N) {
     let (peer, conn) = net.connected();
-    let value = Bytes::from(pattern(1, BIG_REPLY / 8));
+    let value = Bytes::from(pattern(1, net.too_much()));
     send_and_check(&mut net, peer, conn, &[], &[value], &[Segment::Shared(0)]);
-    let slab = pattern(2, BIG_REPLY / 8);
+    let slab = pattern(2, net.too_much() / 4);
     let half = slab.len() / 2;
     send_and_check(&mut net, peer, conn, &slab, &[], &[Segment::Slab(0..half), Segment::Slab(half..slab.len())]);
     net.io().close(conn);
@@ -243,10 +240,11 @@ fn a_send_of_many_chunks_arrives<N: Net>(mut net: N) {
 }
 
 fn a_peer_leaves_in_the_middle_of_a_reply<N: Net>(mut net: N) {
+    let reply = Bytes::from(pattern(1, net.too_much()));
     let (peer, conn) = net.connected();
     net.io().recv_start(conn);
     net.write(peer, b"x");
-    net.io().send(conn, vec![Bytes::from(pattern(1, BIG_REPLY))], 0);
+    net.io().send(conn, vec![reply.clone()], 0);
     // As much as fits is on its way; then the peer closes with all of it unread, which resets the connection.
     let (mut failed, mut ended) = (false, false);
     for turn in 0..TURNS_MAX {
@@ -277,10 +275,11 @@ fn a_peer_leaves_in_the_middle_of_a_reply<N: Net>(mut net: N) {
 }
 
 fn close_with_everything_in_flight<N: Net>(mut net: N) {
+    let reply = Bytes::from(pattern(1, net.too_much()));
     for round in 0..10 {
         let (peer, conn) = net.connected();
         net.io().recv_start(conn);
-        net.io().send(conn, vec![Bytes::from(pattern(1, BIG_REPLY))], 0);
+        net.io().send(conn, vec![reply.clone()], 0);
         for _ in 0..round {
             net.step_over();
         }
