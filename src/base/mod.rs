@@ -4,6 +4,7 @@ pub mod clock;
 pub mod float;
 pub mod glob;
 pub mod integer;
+pub mod long_double;
 pub mod quoting;
 pub mod rng;
 pub mod siphash;

@@ -34,4 +34,20 @@ impl Context<'_> {
     pub fn now_ms(&self) -> i64 {
         self.state.clock.unix_ms()
     }
+
+    /// To be called after a command changed, made or removed `key` in the caller's database.
+    #[inline]
+    pub fn signal_modified(&mut self, key: &[u8]) {
+        if !self.state.watch.is_empty() {
+            let db = self.session.db;
+            self.state.touch_watched(self.session, db, key);
+        }
+    }
+
+    /// To be called before database `db` (None: every one) is emptied.
+    pub fn signal_flush(&mut self, db: Option<usize>) {
+        if !self.state.watch.is_empty() {
+            self.state.touch_watched_flush(self.session, db);
+        }
+    }
 }

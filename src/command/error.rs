@@ -5,19 +5,34 @@
 use std::borrow::Cow;
 
 /// The error line of a reply. Text that starts with `-` carries its own code; other text is answered as `-ERR text`.
+/// Bytes, because an error may quote what the client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandError(pub Cow<'static, str>);
+pub struct CommandError(pub Cow<'static, [u8]>);
 
 impl CommandError {
     /// A fixed text.
     pub const fn fixed(text: &'static str) -> CommandError {
-        CommandError(Cow::Borrowed(text))
+        CommandError(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// A text that quotes something of the request.
+    /// A text that quotes something.
     #[cold]
     pub fn filled(text: String) -> CommandError {
+        CommandError(Cow::Owned(text.into_bytes()))
+    }
+
+    /// A text that quotes bytes of the request: `before`, the bytes up to a NUL and at most `max` of them, `after`.
+    #[cold]
+    pub fn quoting(before: &str, quoted: &[u8], max: usize, after: &str) -> CommandError {
+        let mut text = before.as_bytes().to_vec();
+        text.extend_from_slice(c_text(quoted, max));
+        text.extend_from_slice(after.as_bytes());
         CommandError(Cow::Owned(text))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        &self.0
     }
 
     /// `wrong number of arguments for '%s' command`.
@@ -31,6 +46,19 @@ impl CommandError {
     pub fn expire_time(full_name: &str) -> CommandError {
         CommandError::filled(format!("invalid expire time in '{full_name}' command"))
     }
+
+    /// The answer of a container to arguments that none of its forms takes.
+    #[cold]
+    pub fn subcommand_syntax(container_upper: &str, subcommand: &[u8]) -> CommandError {
+        let after = format!("'. Try {container_upper} HELP.");
+        CommandError::quoting("unknown subcommand or wrong number of arguments for '", subcommand, 128, &after)
+    }
+}
+
+/// What Redis' `%.*s` prints of `bytes`: it ends at a NUL or after `max` bytes.
+pub(crate) fn c_text(bytes: &[u8], max: usize) -> &[u8] {
+    let shown = &bytes[..bytes.len().min(max)];
+    &shown[..shown.iter().position(|&byte| byte == 0).unwrap_or(shown.len())]
 }
 
 /// `-ERR syntax error`
@@ -46,5 +74,22 @@ pub const NOT_AN_INTEGER: CommandError = CommandError::fixed("value is not an in
 pub const NOT_A_FLOAT: CommandError = CommandError::fixed("value is not a valid float");
 /// `-ERR index out of range`
 pub const INDEX_OUT_OF_RANGE: CommandError = CommandError::fixed("index out of range");
+/// `-ERR value is out of range, must be positive`
+pub const NOT_POSITIVE: CommandError = CommandError::fixed("value is out of range, must be positive");
 /// `-NOAUTH Authentication required.`
 pub const NO_AUTH: CommandError = CommandError::fixed("-NOAUTH Authentication required.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_bytes_end_like_a_c_string() {
+        assert_eq!(CommandError::quoting("<", b"ab\0c", 128, ">").text(), b"<ab>");
+        assert_eq!(CommandError::quoting("<", b"abcdef", 3, ">").text(), b"<abc>");
+        assert_eq!(
+            CommandError::subcommand_syntax("CLIENT", b"list").text(),
+            b"unknown subcommand or wrong number of arguments for 'list'. Try CLIENT HELP."
+        );
+    }
+}

@@ -1,7 +1,15 @@
-//! What a command is: its specification, the registry that finds it by name, the context a handler runs in, and the
-//! errors it can answer. Knows no command by name and no sockets.
+//! What a command is: its specification, the registry that finds it by name, the state and the context a handler works
+//! on, and the errors it can answer. Knows no command by name and no sockets.
 
 pub mod context;
+pub mod effects;
 pub mod error;
+pub mod facts;
+pub mod keys;
+pub mod prepared;
+pub mod registry;
 pub mod session;
+pub mod sessions;
 pub mod spec;
+pub mod state;
+pub mod ticks;

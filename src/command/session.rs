@@ -3,12 +3,25 @@
 
 #![forbid(unsafe_code)]
 
+use crate::command::prepared::Prepared;
 use crate::command::spec::Command;
 use crate::resp::args::OwnedArgs;
 use crate::resp::reply::Protocol;
 
 /// A client's number: counts from 1 and is never used again.
 pub type ClientId = u64;
+
+/// Where a client's session lies: the same index that the network layer uses. Reused after the client is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+impl Slot {
+    /// As an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 bitflags::bitflags! {
     /// Client flags with an observable effect. Empty on the fast path, but for `AUTHENTICATED`.
@@ -24,12 +37,23 @@ bitflags::bitflags! {
         const DIRTY_EXEC = 1 << 3;
         /// Nothing more is parsed or appended; closed once its output is written.
         const CLOSE_AFTER_REPLY = 1 << 4;
-        /// To be closed as soon as the current command is over.
+        /// To be closed as soon as the current command is over, without writing anything more.
         const CLOSE_ASAP = 1 << 5;
         /// Connected through the Unix socket.
         const UNIX_SOCKET = 1 << 6;
         /// Executing the commands of a transaction right now.
         const IN_EXEC = 1 << 7;
+    }
+}
+
+impl SessionFlags {
+    /// Flags that no gate asks for.
+    const UNGATED: SessionFlags = SessionFlags::UNIX_SOCKET.union(SessionFlags::DIRTY_CAS);
+
+    /// Whether a request needs no gate: the client is authenticated, in no transaction and not being closed.
+    #[inline]
+    pub fn is_plain(self) -> bool {
+        self.bits() & !SessionFlags::UNGATED.bits() == SessionFlags::AUTHENTICATED.bits()
     }
 }
 
@@ -57,9 +81,11 @@ pub struct NetFacts {
 /// A transaction between MULTI and EXEC.
 #[derive(Default)]
 pub struct Transaction {
-    /// Queued commands in order.
-    pub queue: Vec<(&'static Command, OwnedArgs)>,
-    /// Union of their flags decides what EXEC is allowed to do.
+    /// Queued commands in order. Empty while EXEC runs them.
+    pub queue: Vec<(Prepared, OwnedArgs)>,
+    /// How many were queued.
+    pub queued: usize,
+    /// Bytes of all their arguments.
     pub argument_bytes: usize,
 }
 
@@ -67,12 +93,16 @@ pub struct Transaction {
 pub struct Session {
     /// Unique number.
     pub id: ClientId,
-    /// Selected database.
-    pub db: usize,
+    /// Where it lies in the table of sessions.
+    pub slot: Slot,
     /// State.
     pub flags: SessionFlags,
+    /// Selected database.
+    pub db: usize,
     /// Reply encoding.
     pub protocol: Protocol,
+    /// How many keys are watched.
+    pub watched: u32,
     /// CLIENT SETNAME.
     pub name: Option<Box<[u8]>>,
     /// CLIENT SETINFO lib-name.
@@ -87,8 +117,47 @@ pub struct Session {
     pub last_command: Option<&'static Command>,
     /// Open transaction.
     pub transaction: Option<Box<Transaction>>,
-    /// How many keys are watched.
-    pub watched: u32,
     /// What the network layer knows.
     pub net: NetFacts,
+}
+
+impl Session {
+    /// The session of a client that has just connected.
+    pub fn new(id: ClientId, slot: Slot, now_s: i64, net: NetFacts) -> Session {
+        Session {
+            id,
+            slot,
+            flags: SessionFlags::empty(),
+            db: 0,
+            protocol: Protocol::Resp2,
+            watched: 0,
+            name: None,
+            lib_name: None,
+            lib_ver: None,
+            created_s: now_s,
+            last_interaction_s: now_s,
+            last_command: None,
+            transaction: None,
+            net,
+        }
+    }
+
+    /// Whether it may run commands that need authentication.
+    #[inline]
+    pub fn is_authenticated(&self) -> bool {
+        self.flags.contains(SessionFlags::AUTHENTICATED)
+    }
+
+    /// Whether commands are queued.
+    #[inline]
+    pub fn in_multi(&self) -> bool {
+        self.flags.contains(SessionFlags::MULTI)
+    }
+
+    /// A command was refused: EXEC will abort, if there is a transaction.
+    pub fn spoil_transaction(&mut self) {
+        if self.in_multi() {
+            self.flags.insert(SessionFlags::DIRTY_EXEC);
+        }
+    }
 }

@@ -58,6 +58,11 @@ bitflags::bitflags! {
     }
 }
 
+impl Flags {
+    /// The flags that COMMAND INFO prints.
+    pub const SHOWN: Flags = Flags::from_bits_truncate((1 << 24) - 1);
+}
+
 bitflags::bitflags! {
     /// ACL categories, in the order COMMAND INFO prints them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,13 +193,73 @@ impl ArgSpec {
             children: &[],
         }
     }
+
+    /// A key described by key specification `key_spec_index`.
+    pub const fn key(name: &'static str, key_spec_index: u8) -> ArgSpec {
+        ArgSpec { key_spec_index: Some(key_spec_index), ..ArgSpec::new(name, ArgKind::Key) }
+    }
+
+    /// A word that is an argument by itself.
+    pub const fn pure_token(name: &'static str, token: &'static str) -> ArgSpec {
+        ArgSpec { token: Some(token), ..ArgSpec::new(name, ArgKind::PureToken) }
+    }
+
+    /// Preceded by this word.
+    pub const fn token(self, token: &'static str) -> ArgSpec {
+        ArgSpec { token: Some(token), ..self }
+    }
+
+    /// Shown under another name.
+    pub const fn display_text(self, text: &'static str) -> ArgSpec {
+        ArgSpec { display_text: Some(text), ..self }
+    }
+
+    /// First version that had it, where that is later than the command's.
+    pub const fn since(self, version: &'static str) -> ArgSpec {
+        ArgSpec { since: Some(version), ..self }
+    }
+
+    /// Version that deprecated it.
+    pub const fn deprecated_since(self, version: &'static str) -> ArgSpec {
+        ArgSpec { deprecated_since: Some(version), ..self }
+    }
+
+    /// May be left out.
+    pub const fn optional(self) -> ArgSpec {
+        ArgSpec { optional: true, ..self }
+    }
+
+    /// May be repeated.
+    pub const fn multiple(self) -> ArgSpec {
+        ArgSpec { multiple: true, ..self }
+    }
+
+    /// Its word is repeated with it.
+    pub const fn multiple_token(self) -> ArgSpec {
+        ArgSpec { multiple_token: true, ..self }
+    }
+
+    /// Alternatives of a `OneOf`, parts of a `Block`.
+    pub const fn children(self, children: &'static [ArgSpec]) -> ArgSpec {
+        ArgSpec { children, ..self }
+    }
 }
 
 /// A handler: reads its arguments, works on the context, and writes exactly one reply, or returns the error to reply.
 pub type Handler = fn(&mut Context<'_>, Args<'_>) -> Result<(), CommandError>;
 
-/// Appends the argument positions of the keys; for commands whose keys no specification can describe exactly.
-pub type KeyFinder = fn(Args<'_>, &mut Vec<usize>) -> Result<(), CommandError>;
+/// One key of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Which argument it is.
+    pub index: usize,
+    /// What the command does with it.
+    pub flags: KeyFlags,
+}
+
+/// Appends the keys; for commands whose keys, or what happens to them, no specification can describe exactly. The
+/// arity has been checked.
+pub type KeyFinder = fn(Args<'_>, &mut Vec<FoundKey>) -> Result<(), CommandError>;
 
 /// A command or subcommand.
 pub struct Command {

@@ -1,1 +1,26 @@
 //! One file per command group: specification, handler and test side by side.
+
+#![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod generic;
+mod key_specs;
+pub mod keyspace;
+mod lookup;
+pub mod server;
+pub mod string;
+#[cfg(test)]
+mod transcript;
+pub mod transactions;
+
+use crate::command::spec::Command;
+
+/// Every command of this server, by group.
+pub static ALL: &[&[&Command]] = &[
+    connection::COMMANDS,
+    generic::COMMANDS,
+    keyspace::COMMANDS,
+    server::COMMANDS,
+    string::COMMANDS,
+    transactions::COMMANDS,
+];

@@ -1,1 +1,164 @@
-//! Parameters: names, kinds, bounds, defaults, file and command-line syntax.
+//! Parameters: names, kinds, bounds, defaults, file and command-line syntax. Main thread; readers elsewhere get copies
+//! of single values. Knows nothing of clients and sockets: what a change means for them is told by [`Apply`].
+
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod choice;
+pub mod file;
+mod listen;
+pub mod special;
+pub mod table;
+pub mod title;
+pub mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use choice::{Access, LogLevel, MaxmemoryPolicy, Supervised};
+pub use table::{Apply, Config, Effect, Flags, PARAMS, Param};
+
+use crate::base::glob;
+
+/// The version of Redis whose behaviour this is; clients are told this one.
+pub const REDIS_VERSION: &str = "8.0.6";
+
+/// Why CONFIG SET changed nothing. The text is what follows `-ERR `, except for the first.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The reply is the one of a server that is loading.
+    #[error("Redis is loading the dataset in memory")]
+    Loading,
+    /// No parameter has this name.
+    #[error("Unknown option or number of arguments for CONFIG SET - '{0}'")]
+    Unknown(String),
+    /// The value, or changing it at all, was refused.
+    #[error("CONFIG SET failed (possibly related to argument '{name}') - {reason}")]
+    Refused {
+        /// Which, as it was spelled.
+        name: String,
+        /// Why, in Redis' words.
+        reason: String,
+    },
+}
+
+/// Who asks for a change, and when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances {
+    /// The client is on this machine: `local` protection lets it pass.
+    pub local_client: bool,
+    /// A data set is being loaded.
+    pub loading: bool,
+}
+
+/// The parameter of that name or alias, in any case.
+pub fn find(name: &[u8]) -> Option<&'static Param> {
+    PARAMS.iter().find(|param| {
+        name.eq_ignore_ascii_case(param.name.as_bytes())
+            || (!param.alias.is_empty() && name.eq_ignore_ascii_case(param.alias.as_bytes()))
+    })
+}
+
+/// Whether the value of this parameter is a secret.
+pub fn is_sensitive(name: &[u8]) -> bool {
+    find(name).is_some_and(|param| param.flags.contains(Flags::SENSITIVE))
+}
+
+impl Config {
+    /// CONFIG GET: every name and alias that one of the patterns matches, once, with its value. A name given without
+    /// wildcards comes back as it was spelled, and finds hidden parameters too.
+    pub fn get(&self, patterns: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
+        let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut add = |name: String, param: &Param| {
+            if !found.iter().any(|(known, _)| *known == name) {
+                found.push((name, param.text(self)));
+            }
+        };
+        for pattern in patterns {
+            if !pattern.iter().any(|byte| b"[*?".contains(byte)) {
+                if let Some(param) = find(pattern) {
+                    add(String::from_utf8_lossy(pattern).into_owned(), param);
+                }
+                continue;
+            }
+            for param in PARAMS.iter().filter(|param| !param.flags.contains(Flags::HIDDEN)) {
+                for name in [param.name, param.alias] {
+                    if !name.is_empty() && glob::matches_nocase(pattern, name.as_bytes()) {
+                        add(name.to_owned(), param);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// CONFIG SET: all pairs or none. Returns what to do now, each step once. A caller whose step fails puts back the
+    /// copy that it took before, and carries out the steps again.
+    pub fn set_all(&mut self, pairs: &[(&[u8], &[u8])], asked: Circumstances) -> Result<Vec<Apply>, ConfigError> {
+        let params = self.check_names(pairs, asked)?;
+        let mut before = self.clone();
+        before.dir.remember();
+        let mut steps: Vec<Apply> = Vec::new();
+        for (param, (name, value)) in params.iter().zip(pairs) {
+            let old = param.text(self);
+            if let Err(reason) = param.set_text(self, value) {
+                *self = before;
+                self.dir.enter_again();
+                return Err(refused(name, &reason));
+            }
+            let changed = old != param.text(self) || param.flags.contains(Flags::VOLATILE);
+            if changed && param.apply != Apply::Nothing && !steps.contains(&param.apply) {
+                steps.push(param.apply);
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Names come before values: the first bad one, in the order given, decides.
+    fn check_names(
+        &self,
+        pairs: &[(&[u8], &[u8])],
+        asked: Circumstances,
+    ) -> Result<Vec<&'static Param>, ConfigError> {
+        let mut params: Vec<&'static Param> = Vec::new();
+        for (name, _) in pairs {
+            let param = find(name).ok_or_else(|| ConfigError::Unknown(String::from_utf8_lossy(name).into_owned()))?;
+            if param.flags.contains(Flags::IMMUTABLE) {
+                return Err(refused(name, "can't set immutable config"));
+            }
+            if param.flags.contains(Flags::PROTECTED) && !self.enable_protected_configs.allows(asked.local_client) {
+                return Err(refused(name, "can't set protected config"));
+            }
+            if param.flags.contains(Flags::DENY_LOADING) && asked.loading {
+                return Err(ConfigError::Loading);
+            }
+            if params.iter().any(|known| known.name == param.name) {
+                return Err(refused(name, "duplicate parameter"));
+            }
+            params.push(param);
+        }
+        Ok(params)
+    }
+
+    /// Parameters that were given another value than the default and that have no effect yet.
+    pub fn set_without_effect(&self) -> Vec<&'static str> {
+        let untouched = Config::default();
+        let idle = PARAMS.iter().filter(|param| param.effect == Effect::Later);
+        idle.filter(|param| param.text(self) != param.text(&untouched)).map(|param| param.name).collect()
+    }
+}
+
+fn refused(name: &[u8], reason: &str) -> ConfigError {
+    ConfigError::Refused { name: String::from_utf8_lossy(name).into_owned(), reason: reason.to_owned() }
+}
+
+impl Access {
+    /// Whether somebody who is or is not on this machine may.
+    pub fn allows(self, local: bool) -> bool {
+        match self {
+            Access::No => false,
+            Access::Yes => true,
+            Access::Local => local,
+        }
+    }
+}

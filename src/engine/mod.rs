@@ -1,1 +1,151 @@
-//! Execution: gates in Redis' order, call accounting, transactions.
+//! The engine: requests in, replies out, with no sockets and no threads. Clock, tick counter and random seed are given
+//! to it, so that a test reads `engine.run(&["SET", "k", "v"])` and a simulator can run the whole server step by step.
+//! Runs on the main thread.
+//!
+//! A request takes two steps, so that the server can look up, hash and prefetch a batch of them first:
+//! [`Engine::prepare`], then [`Engine::execute`].
+
+#![forbid(unsafe_code)]
+
+mod call;
+pub mod console;
+mod cron;
+mod gate;
+pub mod transaction;
+
+use crate::command::facts::ProcessFacts;
+pub use crate::command::prepared::{Prepared, Verdict};
+use crate::command::session::{ClientId, NetFacts, Session, SessionFlags, Slot};
+use crate::command::state::State;
+use crate::command::ticks::Ticks;
+use crate::config::Config;
+pub use crate::engine::cron::CronReport;
+use crate::resp::args::Args;
+use crate::resp::parse::ProtocolError;
+use crate::resp::reply::Reply;
+
+/// The engine.
+pub struct Engine {
+    /// What the commands work on.
+    pub state: State,
+    console: Option<Slot>,
+}
+
+impl Engine {
+    /// An engine with empty databases. Its clock stands still until [`Engine::wake`] sets it; its ticks do until
+    /// [`Engine::use_ticks`].
+    pub fn new(config: Config, facts: ProcessFacts, seed: u64) -> Engine {
+        Engine { state: State::new(config, facts, seed, crate::commands::ALL), console: None }
+    }
+
+    /// Durations are measured with `ticks` from now on.
+    pub fn use_ticks(&mut self, ticks: Ticks) {
+        self.state.use_ticks(ticks);
+    }
+
+    /// Called when the server wakes, before the requests of a batch: sets the time that the commands of the batch see,
+    /// and from where the duration of the first one is counted.
+    #[inline]
+    pub fn wake(&mut self, unix_us: i64) {
+        self.state.wake(unix_us);
+    }
+
+    /// A client has connected: opens its session, authenticated if no password is asked for.
+    pub fn client_connected(&mut self, slot: Slot, unix: bool, net: NetFacts) -> ClientId {
+        let now_s = self.state.now_s;
+        let authenticated = !self.state.password_required();
+        let session = self.state.sessions.open(slot, now_s, net);
+        session.flags.set(SessionFlags::AUTHENTICATED, authenticated);
+        session.flags.set(SessionFlags::UNIX_SOCKET, unix);
+        self.state.stats.connections_received += 1;
+        session.id
+    }
+
+    /// A client is gone: its session ends.
+    pub fn client_gone(&mut self, slot: Slot) {
+        if let Some(mut session) = self.state.sessions.close(slot) {
+            self.state.unwatch(&mut session);
+        }
+    }
+
+    /// The session in `slot`, which must be connected.
+    #[inline]
+    pub fn session(&self, slot: Slot) -> &Session {
+        self.state.sessions.get(slot).expect("a connected client has a session")
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn session_mut(&mut self, slot: Slot) -> &mut Session {
+        self.state.sessions.get_mut(slot).expect("a connected client has a session")
+    }
+
+    /// Looks up the command of a request and hashes its first key. Never fails: what is refused is refused when it is
+    /// executed, in its turn.
+    #[inline]
+    pub fn prepare(&self, args: Args<'_>) -> Prepared {
+        let mut prepared = self.state.registry.resolve(args);
+        let first_key = usize::from(prepared.first_key);
+        if first_key != 0 && first_key < args.len() {
+            prepared.hash = self.state.keyspace.hash(args.get(first_key));
+        }
+        prepared
+    }
+
+    /// Asks the processor for the bucket of the first key, as early as possible before the request is executed.
+    #[inline]
+    pub fn prefetch_bucket(&self, slot: Slot, prepared: &Prepared) {
+        if prepared.first_key != 0 {
+            self.state.keyspace.db(self.session(slot).db).prefetch_bucket(prepared.hash);
+        }
+    }
+
+    /// Asks for the entry of the first key, once its bucket has arrived.
+    #[inline]
+    pub fn prefetch_entry(&self, slot: Slot, prepared: &Prepared) {
+        if prepared.first_key != 0 {
+            self.state.keyspace.db(self.session(slot).db).prefetch_entry(prepared.hash);
+        }
+    }
+
+    /// Executes a request of the client in `slot` and appends its reply. Afterwards the server looks at the session's
+    /// closing flags and at [`State::effects`].
+    #[inline]
+    pub fn execute(&mut self, slot: Slot, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
+        let state = &mut self.state;
+        let mut session = state.sessions.take(slot);
+        reply.set_protocol(session.protocol);
+        session.last_interaction_s = state.now_s;
+        session.last_command = prepared.command;
+        if prepared.verdict == Verdict::Run && session.flags.is_plain() {
+            call::call(state, &mut session, prepared, args, reply);
+        } else {
+            gate::pass(state, &mut session, prepared, args, reply);
+        }
+        state.sessions.put(session);
+    }
+
+    /// Answers a request that is not one (network.md 6): the connection is closed behind the reply.
+    #[cold]
+    pub fn protocol_error(&mut self, slot: Slot, error: ProtocolError, reply: &mut Reply) {
+        let session = self.session_mut(slot);
+        session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
+        reply.set_protocol(session.protocol);
+        reply.error(error.reply_text());
+        self.state.stats.count_error(reply.last_error_code());
+    }
+
+    /// The line of CLIENT LIST about the client in `slot`, without its end: for the log.
+    pub fn describe_client(&self, slot: Slot) -> String {
+        let mut line = Vec::new();
+        crate::commands::connection::describe_client(self.session(slot), self.state.now_s, &mut line);
+        String::from_utf8_lossy(&line).trim_end().to_string()
+    }
+
+    /// The process could not follow what CONFIG SET changed: every parameter gets back the value it had before.
+    pub fn undo_config_change(&mut self) {
+        if let Some(before) = self.state.config_before.take() {
+            self.state.config = *before;
+        }
+    }
+}

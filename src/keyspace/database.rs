@@ -349,24 +349,32 @@ impl Database {
     /// Visits about `count` keys from `cursor` on and returns the next cursor; 0 starts and ends. A key that is there
     /// throughout the walk is visited at least once. Expired keys are removed instead of visited.
     pub fn scan(&mut self, cursor: u64, count: usize, now_ms: i64, mut visit: impl FnMut(&KeyEntry)) -> u64 {
+        let mut due = Vec::new();
+        let next = self.scan_with_expired(cursor, count, |entry| {
+            if entry.is_due(now_ms) {
+                due.push(self.hasher.hash(entry));
+            } else {
+                visit(entry);
+            }
+        });
+        for hash in due {
+            self.remove_due(hash, now_ms);
+        }
+        next
+    }
+
+    /// The same, but expired keys are visited like others and stay: SCAN removes only those that its pattern matches.
+    pub fn scan_with_expired(&self, cursor: u64, count: usize, mut visit: impl FnMut(&KeyEntry)) -> u64 {
         let mut cursor = cursor;
         let mut sampled = 0;
-        let mut due = Vec::new();
         for _ in 0..count.saturating_mul(SCAN_BUCKETS_PER_KEY).max(1) {
             cursor = self.table.scan(cursor, |entry| {
                 sampled += 1;
-                if entry.is_due(now_ms) {
-                    due.push(self.hasher.hash(entry));
-                } else {
-                    visit(entry);
-                }
+                visit(entry);
             });
             if cursor == 0 || sampled >= count {
                 break;
             }
-        }
-        for hash in due {
-            self.remove_due(hash, now_ms);
         }
         cursor
     }

@@ -1,1 +1,5 @@
 //! Statistics and the log.
+
+#![forbid(unsafe_code)]
+
+pub mod stats;

@@ -13,6 +13,9 @@ use crate::encoding::entry::{INLINE_MAX, Stored};
 /// The longest text of an integer: what Redis tries to read as one.
 const INTEGER_TEXT_MAX: usize = 20;
 
+/// The longest string that OBJECT ENCODING calls `embstr`, in bytes.
+const EMBSTR_MAX: usize = 44;
+
 /// A string that is too long to lie beside its key.
 #[derive(Debug, Default)]
 pub struct LargeString {
@@ -196,6 +199,15 @@ impl KeyEntry {
         }
     }
 
+    /// The encoding of a string as OBJECT ENCODING answers it, in Redis' terms rather than ours.
+    pub fn string_encoding(&self) -> Result<&'static str, WrongType> {
+        Ok(match self.as_string()? {
+            StringRef::Int(_) => "int",
+            string if self.is_raw() || string.len() > EMBSTR_MAX => "raw",
+            _ => "embstr",
+        })
+    }
+
     /// Appends to a string value, which OBJECT ENCODING calls `raw` from now on. Returns the new length.
     pub fn append(&mut self, tail: &[u8]) -> Result<usize, WrongType> {
         let len = self.as_string()?.len();
@@ -296,6 +308,19 @@ mod tests {
         assert_eq!(kept.as_ptr(), blob.as_ptr());
         let small = Bytes::from_static(b"12");
         assert!(matches!(NewValue::shared(&small), NewValue::Int(12)));
+    }
+
+    #[test]
+    fn encodings_are_named_as_redis_does() {
+        let encoding = |value| KeyEntry::new(b"key", value, None).string_encoding();
+        assert_eq!(encoding(NewValue::string(b"12")), Ok("int"));
+        assert_eq!(encoding(NewValue::bytes(b"12")), Ok("embstr"));
+        assert_eq!(encoding(NewValue::string(&[b'x'; 44])), Ok("embstr"));
+        assert_eq!(encoding(NewValue::string(&[b'x'; 45])), Ok("raw"));
+        assert_eq!(encoding(NewValue::string(&[b'x'; 4500])), Ok("raw"));
+        let mut entry = KeyEntry::new(b"key", NewValue::string(b"12"), None);
+        assert_eq!(entry.append(b""), Ok(2));
+        assert_eq!(entry.string_encoding(), Ok("raw"));
     }
 
     proptest! {

@@ -28,6 +28,8 @@ const POPULATE_PIPELINE: usize = 64;
 const SYSCALL_PASS: Duration = Duration::from_millis(500);
 /// `perf` takes a while to attach, and says nothing when it has.
 const ATTACH_WAIT: Duration = Duration::from_millis(300);
+/// Above this share of time spent waiting for a core, the machine is too busy for good figures.
+const DISTURBANCE_MAX: f64 = 0.05;
 const SYSCALL_EVENT: &str = "raw_syscalls:sys_enter";
 
 /// Runs a comparison as asked for on the command line.
@@ -61,6 +63,12 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     results.summarize();
     let path = write(args, &results)?;
     print!("{}", results.table());
+    if let Some(share) = results.disturbance().filter(|share| *share > DISTURBANCE_MAX) {
+        eprintln!(
+            "torc-bench: the servers waited {:.0} % of the time for their core: something else ran there",
+            share * 100.0
+        );
+    }
     println!("{}", path.display());
     Ok(())
 }
@@ -203,6 +211,7 @@ impl Comparison<'_> {
             requests: outcome.requests,
             elapsed_ns: outcome.elapsed.as_nanos() as u64,
             server_cpu_ns: watch.end.cpu_ns - watch.begin.cpu_ns,
+            server_wait_ns: watch.end.wait_ns - watch.begin.wait_ns,
             client_cpu_ns: outcome.client_cpu_ns,
             voluntary_switches: watch.end.voluntary_switches - watch.begin.voluntary_switches,
             involuntary_switches: watch.end.involuntary_switches - watch.begin.involuntary_switches,

@@ -141,6 +141,7 @@ pub(crate) enum Measured {
         requests: u64,
         elapsed_ns: u64,
         server_cpu_ns: u64,
+        server_wait_ns: u64,
         client_cpu_ns: u64,
         voluntary_switches: u64,
         involuntary_switches: u64,
@@ -252,6 +253,18 @@ impl Results {
         }
     }
 
+    /// The median share of time that servers were ready to run and had no core. None where the load shares their core.
+    pub(crate) fn disturbance(&self) -> Option<f64> {
+        if self.settings.same_core {
+            return None;
+        }
+        let shares = self.samples.iter().filter_map(|sample| match sample.measured {
+            Measured::Load { elapsed_ns, server_wait_ns, .. } => Some(server_wait_ns as f64 / elapsed_ns.max(1) as f64),
+            _ => None,
+        });
+        Spread::of(&shares.collect::<Vec<_>>()).map(|spread| spread.median)
+    }
+
     /// The samples of one case on one server, with their rounds.
     fn measured(&self, case: &str, server: &str) -> Vec<(u32, &Measured)> {
         let wanted = |sample: &&Sample| sample.case == case && sample.server == server;
@@ -352,6 +365,7 @@ pub(crate) mod tests {
             requests: 1000,
             elapsed_ns: 1_000_000,
             server_cpu_ns: cost * 1000,
+            server_wait_ns: 250_000,
             client_cpu_ns: 0,
             voluntary_switches: 0,
             involuntary_switches: 0,
@@ -428,6 +442,14 @@ pub(crate) mod tests {
         let text = serde_json::to_string(&example()).unwrap();
         let read: Results = serde_json::from_str(&text).unwrap();
         assert_eq!(read.table(), example().table());
+    }
+
+    #[test]
+    fn waiting_for_a_core_is_noticed() {
+        let mut results = example();
+        assert_eq!(results.disturbance(), Some(0.25));
+        results.settings.same_core = true;
+        assert_eq!(results.disturbance(), None);
     }
 
     #[test]

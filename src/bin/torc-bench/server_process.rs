@@ -100,6 +100,8 @@ pub(crate) struct RunningServer {
 pub(crate) struct Usage {
     /// Time on a core, in nanoseconds, user and system together.
     pub(crate) cpu_ns: u64,
+    /// Time ready to run while something else had the core.
+    pub(crate) wait_ns: u64,
     /// Times that a thread gave up its core.
     pub(crate) voluntary_switches: u64,
     /// Times that a thread's core was taken from it.
@@ -162,8 +164,12 @@ impl RunningServer {
             else {
                 continue;
             };
-            let cpu_ns = schedstat.split(' ').next().and_then(|field| field.parse::<u64>().ok());
-            usage.cpu_ns += cpu_ns.with_context(|| format!("{} without a number", task.display()))?;
+            let mut fields = schedstat.split_whitespace().map_while(|field| field.parse::<u64>().ok());
+            let (Some(cpu_ns), Some(wait_ns)) = (fields.next(), fields.next()) else {
+                bail!("{} has no schedstat: {schedstat:?}", task.display());
+            };
+            usage.cpu_ns += cpu_ns;
+            usage.wait_ns += wait_ns;
             usage.voluntary_switches += status_number(&status, "voluntary_ctxt_switches:")?;
             usage.involuntary_switches += status_number(&status, "nonvoluntary_ctxt_switches:")?;
         }

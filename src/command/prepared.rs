@@ -1,0 +1,57 @@
+//! A request whose command is known but not run: what can be computed before the session matters, so that a batch of
+//! requests can be looked up, hashed and prefetched first and executed after.
+
+#![forbid(unsafe_code)]
+
+use crate::command::registry::CommandId;
+use crate::command::spec::Command;
+
+/// What the lookup found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The command exists and takes this many arguments.
+    Run,
+    /// No such command.
+    Unknown,
+    /// The container has no such subcommand.
+    UnknownSubcommand,
+    /// The command does not take this many arguments.
+    WrongArity,
+    /// A word of HTTP: somebody makes a browser talk to us. The connection is closed without an answer.
+    CrossProtocol,
+}
+
+/// A request that was looked up.
+#[derive(Clone, Copy)]
+pub struct Prepared {
+    /// The command, or the container of an unknown subcommand.
+    pub command: Option<&'static Command>,
+    /// Hash of the first key, 0 without one.
+    pub hash: u64,
+    /// Index of the command's statistics.
+    pub id: CommandId,
+    /// Argument that is the first key; 0 for none.
+    pub first_key: u16,
+    /// What the lookup found.
+    pub verdict: Verdict,
+}
+
+const _: () = assert!(size_of::<Prepared>() == 24);
+
+impl Prepared {
+    pub(crate) fn refused(verdict: Verdict) -> Prepared {
+        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict }
+    }
+
+    #[inline]
+    pub(crate) fn found(command: &'static Command, id: CommandId, verdict: Verdict) -> Prepared {
+        Prepared { command: Some(command), hash: 0, id, first_key: 0, verdict }
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.command.map_or("?", |command| command.full_name);
+        write!(out, "Prepared({name}, {:?})", self.verdict)
+    }
+}

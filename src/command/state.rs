@@ -1,0 +1,329 @@
+//! Everything the commands of this server share. Owned by the engine, which runs on the main thread only; no locks.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::command::effects::Effects;
+use crate::command::facts::ProcessFacts;
+use crate::command::registry::Registry;
+use crate::command::session::{Session, SessionFlags, Slot};
+use crate::command::sessions::Sessions;
+use crate::command::spec::Command;
+use crate::command::ticks::Ticks;
+use crate::config::Config;
+use crate::keyspace::{ExpireBudget, Garbage, KeyState, Keyspace, WatchTable};
+use crate::observe::stats::Stats;
+
+/// Share of the time between two runs of the cron that active expiry may take, in percent, at effort 1.
+const EXPIRE_SLOW_PERCENT: u64 = 25;
+
+/// Longest cycle of active expiry between two batches, in microseconds, and least time between two of them.
+const EXPIRE_FAST_US: u64 = 1000;
+
+/// Keys that one cycle of active expiry samples at most: what bounds it where no ticks pass.
+const EXPIRE_SLOW_KEYS: usize = 20_000;
+const EXPIRE_FAST_KEYS: usize = 2_000;
+
+/// Least time between two warnings of a cross-protocol attack, in seconds.
+const ATTACK_WARNING_PERIOD_S: i64 = 60;
+
+/// The shared state.
+pub struct State {
+    /// The databases.
+    pub keyspace: Keyspace,
+    /// Configuration.
+    pub config: Config,
+    /// Counters.
+    pub stats: Stats,
+    /// Time of the current command.
+    pub clock: Clock,
+    /// Durations of commands.
+    pub ticks: Ticks,
+    /// Random choices.
+    pub rng: Rng,
+    /// Clients.
+    pub sessions: Sessions,
+    /// Commands.
+    pub registry: Registry,
+    /// What the server has to do after the current command.
+    pub effects: Effects,
+    /// What is known of the process.
+    pub facts: ProcessFacts,
+    /// Watched keys.
+    pub watch: WatchTable,
+    /// Emptied databases that are freed in slices.
+    pub garbage: VecDeque<Garbage>,
+    /// The configuration before the last CONFIG SET, for taking it back.
+    pub(crate) config_before: Option<Box<Config>>,
+    /// The clock's second: what sessions are stamped with.
+    pub(crate) now_s: i64,
+    /// Tick reading at which the previous command of this batch ended.
+    pub(crate) last_tick: u64,
+    /// Tick reading from which on the clock is a millisecond late.
+    pub(crate) next_ms_tick: u64,
+    wake_tick: u64,
+    wake_us: i64,
+    ticks_per_ms: u64,
+    /// Error replies that were accounted for, of the reply in use.
+    pub(crate) errors_accounted: u64,
+    /// When the meters took their last sample.
+    pub(crate) metered_ms: i64,
+    expire_behind: bool,
+    expire_fast_us: i64,
+    attack_warned_s: Option<i64>,
+}
+
+impl State {
+    /// State with empty databases and `commands`, at Unix time 0.
+    pub(crate) fn new(config: Config, facts: ProcessFacts, seed: u64, commands: &[&[&'static Command]]) -> State {
+        let mut rng = Rng::seeded(seed);
+        let registry = Registry::with_renames(&commands.concat(), &config.rename_command);
+        State {
+            keyspace: Keyspace::new(config.databases as usize, rng.next_u64()),
+            stats: Stats::new(registry.len()),
+            clock: Clock::fixed(0),
+            ticks: Ticks::stopped(),
+            rng,
+            sessions: Sessions::default(),
+            registry,
+            effects: Effects::default(),
+            facts,
+            watch: WatchTable::default(),
+            garbage: VecDeque::new(),
+            config,
+            config_before: None,
+            now_s: 0,
+            last_tick: 0,
+            next_ms_tick: u64::MAX,
+            wake_tick: 0,
+            wake_us: 0,
+            ticks_per_ms: u64::MAX,
+            errors_accounted: 0,
+            metered_ms: 0,
+            expire_behind: false,
+            expire_fast_us: 0,
+            attack_warned_s: None,
+        }
+    }
+
+    /// Moves the clock.
+    #[inline]
+    pub fn set_time(&mut self, unix_us: i64) {
+        self.clock.set_us(unix_us);
+        let now_s = self.clock.unix_s();
+        if now_s != self.now_s {
+            self.now_s = now_s;
+            self.keyspace.set_access_stamp(self.lru_clock());
+        }
+    }
+
+    /// Called when the server wakes: sets the time, and from where ticks are counted on.
+    #[inline]
+    pub(crate) fn wake(&mut self, unix_us: i64) {
+        self.last_tick = self.ticks.now();
+        self.wake_tick = self.last_tick;
+        self.wake_us = unix_us;
+        self.next_ms_tick = self.last_tick.saturating_add(self.ticks_per_ms);
+        self.set_time(unix_us);
+    }
+
+    /// Durations are measured with `ticks` from now on.
+    pub(crate) fn use_ticks(&mut self, ticks: Ticks) {
+        self.ticks = ticks;
+        self.ticks_per_ms = ticks.from_us(1000);
+        self.wake(self.clock.unix_us());
+    }
+
+    /// A command ended at `tick`, a millisecond or more after the clock was set: the next one sees a later time.
+    #[cold]
+    pub(crate) fn advance_clock(&mut self, tick: u64) {
+        self.next_ms_tick = tick.saturating_add(self.ticks_per_ms);
+        self.set_time(self.wake_us + self.ticks.to_us(tick.saturating_sub(self.wake_tick)) as i64);
+    }
+
+    /// The time to the microsecond, which commands of one batch do not share.
+    pub fn precise_unix_us(&self) -> i64 {
+        self.wake_us + self.ticks.to_us(self.ticks.now().saturating_sub(self.wake_tick)) as i64
+    }
+
+    /// The clock of INFO's `lru_clock` and of entries: seconds in 24 bits.
+    pub fn lru_clock(&self) -> u32 {
+        (self.now_s & 0xff_ffff) as u32
+    }
+
+    /// Whether a client has to authenticate first.
+    pub fn password_required(&self) -> bool {
+        !self.config.requirepass.is_empty()
+    }
+
+    /// Keys removed because they expired, since the start or the last reset.
+    pub fn expired_keys(&self) -> u64 {
+        self.expired_keys_ever() - self.stats.expired_keys_before_reset
+    }
+
+    fn expired_keys_ever(&self) -> u64 {
+        self.keyspace.iter().map(|db| db.expired_count()).sum()
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset_stats(&mut self) {
+        self.stats.reset();
+        self.stats.expired_keys_before_reset = self.expired_keys_ever();
+    }
+
+    /// Hands over emptied databases, to be freed in slices.
+    pub fn discard_garbage(&mut self, garbage: Garbage) {
+        if !garbage.is_empty() {
+            self.garbage.push_back(garbage);
+        }
+    }
+
+    /// An HTTP client was led here. Counted into the log once a minute.
+    #[cold]
+    pub(crate) fn cross_protocol_attack(&mut self, session: &Session) {
+        let now_s = self.now_s;
+        if self.attack_warned_s.is_some_and(|warned_s| now_s - warned_s < ATTACK_WARNING_PERIOD_S) {
+            return;
+        }
+        self.attack_warned_s = Some(now_s);
+        self.effects.warnings.push(format!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+             This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+             instance. Connection from {} aborted.",
+            session.net.addr
+        ));
+    }
+}
+
+/// WATCH.
+impl State {
+    /// `session` watches `key` from now on.
+    pub(crate) fn watch_key(&mut self, session: &mut Session, key: &[u8]) {
+        let hash = self.keyspace.hash(key);
+        let found = self.keyspace.db(session.db).state_of(key, hash, self.clock.unix_ms());
+        if self.watch.is_empty() {
+            self.keyspace.observe_expired(true);
+        }
+        if self.watch.watch(session.db, key, watcher_of(session.slot), found) {
+            session.watched += 1;
+        }
+    }
+
+    /// `session` watches nothing any more.
+    pub(crate) fn unwatch(&mut self, session: &mut Session) {
+        if session.watched == 0 {
+            return;
+        }
+        session.watched = 0;
+        self.watch.unwatch_all(watcher_of(session.slot));
+        if self.watch.is_empty() {
+            self.keyspace.observe_expired(false);
+        }
+    }
+
+    /// Whether a key that was alive when `session` began to watch it has expired since.
+    pub(crate) fn watched_key_expired(&self, session: &Session) -> bool {
+        let now_ms = self.clock.unix_ms();
+        session.watched > 0
+            && self.watch.keys_of(watcher_of(session.slot)).any(|(db, key, stale)| {
+                let hash = self.keyspace.hash(key);
+                !stale && self.keyspace.db(db).state_of(key, hash, now_ms) == KeyState::Expired
+            })
+    }
+
+    /// `key` changed: transactions that watch it fail. `caller` is the session that is running.
+    #[cold]
+    pub(crate) fn touch_watched(&mut self, caller: &mut Session, db: usize, key: &[u8]) {
+        let hash = self.keyspace.hash(key);
+        let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());
+        let clients = self.watch.touched(db, key, found != KeyState::Absent);
+        self.mark_dirty(Some(caller), &clients);
+    }
+
+    /// Database `db`, or every one, is about to be emptied.
+    #[cold]
+    pub(crate) fn touch_watched_flush(&mut self, caller: &mut Session, db: Option<usize>) {
+        let now_ms = self.clock.unix_ms();
+        let dbs = db.map_or(0..self.keyspace.count(), |db| db..db + 1);
+        for db in dbs {
+            let keyspace = &self.keyspace;
+            let before = |key: &[u8]| keyspace.db(db).state_of(key, keyspace.hash(key), now_ms);
+            let clients = self.watch.touched_all(db, before, |_| KeyState::Absent);
+            self.mark_dirty(Some(caller), &clients);
+        }
+    }
+
+    /// Keys expired: transactions that watch them fail. `caller` is the session that is running, if any.
+    #[cold]
+    pub(crate) fn touch_expired(&mut self, mut caller: Option<&mut Session>) {
+        for db in 0..self.keyspace.count() {
+            if !self.keyspace.db(db).has_expired() {
+                continue;
+            }
+            for key in self.keyspace.db_mut(db).take_expired() {
+                let clients = self.watch.touched(db, &key, false);
+                self.mark_dirty(caller.as_deref_mut(), &clients);
+            }
+        }
+    }
+
+    fn mark_dirty(&mut self, mut caller: Option<&mut Session>, clients: &[u64]) {
+        for &client in clients {
+            match &mut caller {
+                Some(caller) if watcher_of(caller.slot) == client => caller.flags.insert(SessionFlags::DIRTY_CAS),
+                _ => {
+                    let slot = Slot(u32::try_from(client).expect("watchers are numbered by slot"));
+                    if let Some(session) = self.sessions.get_mut(slot) {
+                        session.flags.insert(SessionFlags::DIRTY_CAS);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The number under which the table of watched keys knows a client.
+fn watcher_of(slot: Slot) -> u64 {
+    u64::from(slot.0)
+}
+
+/// Active expiry.
+impl State {
+    /// The cron's cycle.
+    pub(crate) fn expire_slow(&mut self) {
+        let effort = u64::from(self.config.active_expire_effort.clamp(1, 10)) - 1;
+        let percent = EXPIRE_SLOW_PERCENT + 2 * effort;
+        let hz = u64::from(self.config.hz.max(1));
+        self.expire(EXPIRE_SLOW_KEYS, 1_000_000 * percent / 100 / hz);
+    }
+
+    /// The cycle between two batches: only while the cron's cannot keep up.
+    #[inline]
+    pub(crate) fn expire_fast(&mut self) {
+        if self.expire_behind && self.clock.unix_us() >= self.expire_fast_us + 2 * EXPIRE_FAST_US as i64 {
+            self.expire_fast_us = self.clock.unix_us();
+            self.expire(EXPIRE_FAST_KEYS, EXPIRE_FAST_US);
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, keys_max: usize, budget_us: u64) {
+        let ticks = self.ticks;
+        let start = ticks.now();
+        let budget_ticks = ticks.from_us(budget_us);
+        let mut is_over = || ticks.now().wrapping_sub(start) >= budget_ticks;
+        let budget = ExpireBudget { keys_max, is_over: &mut is_over };
+        let report = self.keyspace.expire_cycle(self.clock.unix_ms(), budget);
+        self.expire_behind = report.stopped;
+        self.stats.expired_time_cap_reached += u64::from(report.stopped);
+        let stale = if report.sampled == 0 { 0.0 } else { report.expired as f64 * 100.0 / report.sampled as f64 };
+        self.stats.expired_stale_percent = stale * 0.05 + self.stats.expired_stale_percent * 0.95;
+        self.stats.expire_cycle_us += ticks.to_us(ticks.now().wrapping_sub(start));
+        if !self.watch.is_empty() {
+            self.touch_expired(None);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Going through the keys of a database: KEYS, SCAN, RANDOMKEY.
+
+#![forbid(unsafe_code)]
+
+use crate::base::{glob, integer};
+use crate::command::context::Context;
+use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::commands::lookup;
+use crate::resp::args::Args;
+
+/// `KEYS`
+pub static KEYS: Command = Command {
+    name: "keys",
+    full_name: "keys",
+    summary: "Lists every key whose name matches a pattern.",
+    since: "1.0.0",
+    group: "generic",
+    complexity: "O(N), N being the keys of the database",
+    arity: 2,
+    flags: Flags::READONLY,
+    categories: Categories::KEYSPACE.union(Categories::READ).union(Categories::SLOW).union(Categories::DANGEROUS),
+    tips: &["request_policy:all_shards", "nondeterministic_output_order"],
+    args: &[ArgSpec::new("pattern", ArgKind::Pattern)],
+    handler: Some(keys),
+    ..Command::BLANK
+};
+
+/// `SCAN`
+pub static SCAN: Command = Command {
+    name: "scan",
+    full_name: "scan",
+    summary: "Walks through the key names of the database, a few at a time.",
+    since: "2.8.0",
+    group: "generic",
+    complexity: "O(1) for each call; O(N) for a whole walk, N being the keys of the database.",
+    arity: -2,
+    flags: Flags::READONLY.union(Flags::TOUCHES_ARBITRARY_KEYS),
+    categories: Categories::KEYSPACE.union(Categories::READ).union(Categories::SLOW),
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+    history: &[("6.0.0", "The option `TYPE` came.")],
+    args: &[
+        ArgSpec::new("cursor", ArgKind::Integer),
+        ArgSpec::new("pattern", ArgKind::Pattern).token("MATCH").optional(),
+        ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional(),
+        ArgSpec::new("type", ArgKind::String).token("TYPE").since("6.0.0").optional(),
+    ],
+    handler: Some(scan),
+    ..Command::BLANK
+};
+
+/// `RANDOMKEY`
+pub static RANDOMKEY: Command = Command {
+    name: "randomkey",
+    full_name: "randomkey",
+    summary: "Picks any key of the database.",
+    since: "1.0.0",
+    group: "generic",
+    complexity: "O(1)",
+    arity: 1,
+    flags: Flags::READONLY.union(Flags::TOUCHES_ARBITRARY_KEYS),
+    categories: Categories::KEYSPACE.union(Categories::READ).union(Categories::SLOW),
+    tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
+    handler: Some(randomkey),
+    ..Command::BLANK
+};
+
+const INVALID_CURSOR: CommandError = CommandError::fixed("invalid cursor");
+const NOVALUES: CommandError = CommandError::fixed("NOVALUES option can only be used in HSCAN");
+
+/// How many keys one SCAN looks at unless told otherwise.
+const COUNT_DEFAULT: i64 = 10;
+
+/// KEYS leaves expired keys where they are: it only does not mention them.
+fn keys(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (pattern, now_ms) = (args.get(1), ctx.now_ms());
+    let all = pattern == b"*";
+    let header = ctx.reply.deferred();
+    let mut count = 0;
+    for entry in ctx.state.keyspace.db(ctx.session.db).iter() {
+        if !entry.is_due(now_ms) && (all || glob::matches(pattern, entry.key())) {
+            ctx.reply.bulk(entry.key());
+            count += 1;
+        }
+    }
+    ctx.reply.end_array(header, count);
+    Ok(())
+}
+
+fn randomkey(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
+    let state = &mut *ctx.state;
+    match state.keyspace.db_mut(ctx.session.db).random_key(&mut state.rng, now_ms) {
+        Some(entry) => ctx.reply.bulk(entry.key()),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+/// Options of SCAN.
+struct Filter<'a> {
+    count: i64,
+    pattern: Option<&'a [u8]>,
+    type_name: Option<&'a [u8]>,
+}
+
+impl<'a> Filter<'a> {
+    fn read(args: Args<'a>, first: usize) -> Result<Filter<'a>, CommandError> {
+        let mut filter = Filter { count: COUNT_DEFAULT, pattern: None, type_name: None };
+        let mut index = first;
+        while index < args.len() {
+            let word = args.get(index);
+            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+            if is("NOVALUES") {
+                return Err(NOVALUES);
+            }
+            if index + 1 == args.len() {
+                return Err(SYNTAX);
+            }
+            let value = args.get(index + 1);
+            if is("COUNT") {
+                filter.count = integer::parse_i64(value).ok_or(NOT_AN_INTEGER)?;
+                if filter.count < 1 {
+                    return Err(SYNTAX);
+                }
+            } else if is("MATCH") {
+                filter.pattern = (value != b"*").then_some(value);
+            } else if is("TYPE") {
+                filter.type_name = Some(value);
+            } else {
+                return Err(SYNTAX);
+            }
+            index += 2;
+        }
+        Ok(filter)
+    }
+}
+
+fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let cursor = integer::parse_u64_lenient(args.get(1)).ok_or(INVALID_CURSOR)?;
+    let filter = Filter::read(args, 2)?;
+    let now_ms = ctx.now_ms();
+    let count = usize::try_from(filter.count).unwrap_or(usize::MAX);
+
+    // The cursor is answered before the keys but known after them: the names wait here, back to back.
+    let (mut names, mut ends) = (Vec::new(), Vec::new());
+    let db = ctx.state.keyspace.db(ctx.session.db);
+    let next = db.scan_with_expired(cursor, count, |entry| {
+        if filter.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key())) {
+            names.extend_from_slice(entry.key());
+            ends.push(names.len());
+        }
+    });
+
+    ctx.reply.array(2);
+    ctx.reply.bulk(integer_text(next).as_bytes());
+    let header = ctx.reply.deferred();
+    let (mut start, mut shown) = (0, 0);
+    for end in ends {
+        let key = &names[start..end];
+        start = end;
+        if wanted(ctx, key, &filter, now_ms) {
+            ctx.reply.bulk(key);
+            shown += 1;
+        }
+    }
+    ctx.reply.end_array(header, shown);
+    Ok(())
+}
+
+/// Whether a key that was seen is answered: expired ones are removed instead. Asking for a type counts as a read.
+fn wanted(ctx: &mut Context<'_>, key: &[u8], filter: &Filter<'_>, now_ms: i64) -> bool {
+    let hash = ctx.db().hash(key);
+    match filter.type_name {
+        Some(name) => lookup::read(ctx.state, ctx.session.db, key, hash)
+            .is_some_and(|entry| entry.type_name().as_bytes().eq_ignore_ascii_case(name)),
+        None => ctx.db().exists(key, hash, now_ms),
+    }
+}
+
+fn integer_text(cursor: u64) -> String {
+    itoa::Buffer::new().format(cursor).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn keys_matches_patterns() {
+        replay(
+            r#"
+            > SET a*b 1
+            OK
+            > KEYS *
+            1) "a*b"
+            > KEYS a\\*b
+            (empty array)
+            > KEYS a*
+            1) "a*b"
+            > KEYS x*
+            (empty array)
+            > KEYS
+            (error) ERR wrong number of arguments for 'keys' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn scan_finds_everything_that_matches() {
+        replay(
+            r#"
+            > MSET a 1
+            OK
+            > SCAN 0
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 MATCH b*
+            1) "0"
+            2) (empty array)
+            > SCAN 0 MATCH b* MATCH a
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 TYPE string COUNT 100
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 TYPE STRING
+            1) "0"
+            2) 1) "a"
+            > SCAN 0 TYPE list
+            1) "0"
+            2) (empty array)
+            > SCAN 0 TYPE nonsense
+            1) "0"
+            2) (empty array)
+            > SCAN +0
+            1) "0"
+            2) 1) "a"
+            "#,
+        );
+    }
+
+    #[test]
+    fn scan_refuses() {
+        replay(
+            r#"
+            > SCAN ten
+            (error) ERR invalid cursor
+            > SCAN -1
+            (error) ERR invalid cursor
+            > SCAN "0 "
+            (error) ERR invalid cursor
+            > SCAN 18446744073709551616
+            (error) ERR invalid cursor
+            > SCAN 0 MATCH
+            (error) ERR syntax error
+            > SCAN 0 COUNT 0
+            (error) ERR syntax error
+            > SCAN 0 COUNT ten
+            (error) ERR value is not an integer or out of range
+            > SCAN 0 NOVALUES
+            (error) ERR NOVALUES option can only be used in HSCAN
+            > SCAN 0 FOO bar
+            (error) ERR syntax error
+            > SCAN ten FOO
+            (error) ERR invalid cursor
+            "#,
+        );
+    }
+
+    #[test]
+    fn expired_keys_are_not_mentioned() {
+        replay(
+            r#"
+            > SET a 1 PXAT 1
+            OK
+            > KEYS *
+            (empty array)
+            > DBSIZE
+            (integer) 1
+            > SCAN 0 MATCH b
+            1) "0"
+            2) (empty array)
+            > DBSIZE
+            (integer) 1
+            > SCAN 0
+            1) "0"
+            2) (empty array)
+            > DBSIZE
+            (integer) 0
+            > SET a 1 PXAT 1
+            OK
+            > RANDOMKEY
+            (nil)
+            > DBSIZE
+            (integer) 0
+            > SET b 1
+            OK
+            > RANDOMKEY
+            "b"
+            "#,
+        );
+    }
+}

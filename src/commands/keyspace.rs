@@ -1,0 +1,159 @@
+//! The commands of the `server` group that concern whole databases: DBSIZE, FLUSHDB, FLUSHALL. Main thread.
+
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use crate::command::context::Context;
+use crate::command::error::{CommandError, SYNTAX};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::resp::args::Args;
+
+/// Commands of this file.
+pub static COMMANDS: &[&Command] = &[&DBSIZE, &FLUSHALL, &FLUSHDB];
+
+/// `DBSIZE`
+pub static DBSIZE: Command = Command {
+    name: "dbsize",
+    full_name: "dbsize",
+    summary: "Counts the keys of the database.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: 1,
+    flags: Flags::READONLY.union(Flags::FAST),
+    categories: Categories::KEYSPACE.union(Categories::READ).union(Categories::FAST),
+    tips: &["request_policy:all_shards", "response_policy:agg_sum"],
+    handler: Some(dbsize),
+    ..Command::BLANK
+};
+
+/// `FLUSHDB`
+pub static FLUSHDB: Command = Command {
+    name: "flushdb",
+    full_name: "flushdb",
+    summary: "Removes every key of the database.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(N), N being the keys of the database",
+    arity: -1,
+    flags: Flags::WRITE,
+    categories: Categories::KEYSPACE.union(Categories::WRITE).union(Categories::SLOW).union(Categories::DANGEROUS),
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    history: &[
+        ("4.0.0", "The option `ASYNC` came."),
+        ("6.2.0", "The option `SYNC` came, and a parameter chooses the default."),
+    ],
+    args: &[ArgSpec::new("flush-type", ArgKind::OneOf).optional().children(&[
+        ArgSpec::pure_token("async", "ASYNC").since("4.0.0"),
+        ArgSpec::pure_token("sync", "SYNC").since("6.2.0"),
+    ])],
+    handler: Some(flushdb),
+    ..Command::BLANK
+};
+
+/// `FLUSHALL`
+pub static FLUSHALL: Command = Command {
+    name: "flushall",
+    full_name: "flushall",
+    summary: "Removes every key of every database.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(N), N being the keys of all databases",
+    arity: -1,
+    flags: Flags::WRITE,
+    categories: Categories::KEYSPACE.union(Categories::WRITE).union(Categories::SLOW).union(Categories::DANGEROUS),
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    history: &[
+        ("4.0.0", "The option `ASYNC` came."),
+        ("6.2.0", "The option `SYNC` came, and a parameter chooses the default."),
+    ],
+    args: &[ArgSpec::new("flush-type", ArgKind::OneOf).optional().children(&[
+        ArgSpec::pure_token("async", "ASYNC").since("4.0.0"),
+        ArgSpec::pure_token("sync", "SYNC").since("6.2.0"),
+    ])],
+    handler: Some(flushall),
+    ..Command::BLANK
+};
+
+/// Keys that have expired but were not removed yet are counted.
+fn dbsize(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    let len = ctx.db().len();
+    ctx.reply.integer(len as i64);
+    Ok(())
+}
+
+fn flushdb(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let freed_now = frees_now(ctx, args)?;
+    let db = ctx.session.db;
+    flush(ctx, db..db + 1, freed_now);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn flushall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let freed_now = frees_now(ctx, args)?;
+    let count = ctx.state.keyspace.count();
+    flush(ctx, 0..count, freed_now);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Whether the memory is to be free when the command ends, not some time after it.
+fn frees_now(ctx: &Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
+    match args.len() {
+        1 => Ok(!ctx.state.config.lazyfree_lazy_user_flush),
+        2 if args.get(1).eq_ignore_ascii_case(b"SYNC") => Ok(true),
+        2 if args.get(1).eq_ignore_ascii_case(b"ASYNC") => Ok(false),
+        _ => Err(SYNTAX),
+    }
+}
+
+/// Empties `dbs` at once. Freeing what was in them takes a while where it is much: it is done here only if asked for.
+fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
+    for db in dbs {
+        ctx.signal_flush(Some(db));
+        ctx.state.stats.dirty += ctx.state.keyspace.db(db).len() as u64;
+        let garbage = ctx.state.keyspace.flush_db(db);
+        if freed_now {
+            drop(garbage);
+        } else {
+            ctx.state.discard_garbage(garbage);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn flushing() {
+        replay(
+            r#"
+            > MSET a 1 b 2
+            OK
+            > DBSIZE
+            (integer) 2
+            > FLUSHDB
+            OK
+            > DBSIZE
+            (integer) 0
+            > SET a 1
+            OK
+            > FLUSHALL ASYNC
+            OK
+            > EXISTS a
+            (integer) 0
+            > FLUSHALL sync
+            OK
+            > FLUSHDB FOO
+            (error) ERR syntax error
+            > FLUSHALL SYNC ASYNC
+            (error) ERR syntax error
+            > DBSIZE x
+            (error) ERR wrong number of arguments for 'dbsize' command
+            "#,
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Commands about the server: TIME and SHUTDOWN; COMMAND, CONFIG and INFO in files of their own. Main thread.
+
+#![forbid(unsafe_code)]
+
+mod command_info;
+mod docs;
+
+use crate::command::context::Context;
+use crate::command::effects::ShutdownRequest;
+use crate::command::error::{CommandError, SYNTAX};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::resp::args::Args;
+
+/// The commands of this group.
+pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND];
+
+/// `TIME`.
+pub static TIME: Command = Command {
+    name: "time",
+    full_name: "time",
+    summary: "Answers the server's time.",
+    since: "2.6.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: 1,
+    flags: Flags::LOADING.union(Flags::STALE).union(Flags::FAST),
+    categories: Categories::FAST,
+    tips: &["nondeterministic_output"],
+    handler: Some(time),
+    ..Command::BLANK
+};
+
+/// `SHUTDOWN`.
+pub static SHUTDOWN: Command = Command {
+    name: "shutdown",
+    full_name: "shutdown",
+    summary: "Ends the server.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(N); O(1)",
+    arity: -1,
+    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE).union(Flags::NO_MULTI).union(Flags::ALLOW_BUSY),
+    categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
+    history: &[("7.0.0", "`NOW`, `FORCE` and `ABORT`.")],
+    args: &[
+        ArgSpec::new("save-selector", ArgKind::OneOf).optional().children(&[
+            ArgSpec::pure_token("nosave", "NOSAVE"),
+            ArgSpec::pure_token("save", "SAVE"),
+        ]),
+        ArgSpec::pure_token("now", "NOW").since("7.0.0").optional(),
+        ArgSpec::pure_token("force", "FORCE").since("7.0.0").optional(),
+        ArgSpec::pure_token("abort", "ABORT").since("7.0.0").optional(),
+    ],
+    handler: Some(shutdown),
+    ..Command::BLANK
+};
+
+const SHUTDOWN_FAILED: CommandError = CommandError::fixed("Errors trying to SHUTDOWN. Check logs.");
+
+fn time(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    let now_us = ctx.state.precise_unix_us();
+    ctx.reply.array(2);
+    ctx.reply.bulk_integer(now_us.div_euclid(1_000_000));
+    ctx.reply.bulk_integer(now_us.rem_euclid(1_000_000));
+    Ok(())
+}
+
+/// SHUTDOWN answers nothing when it succeeds: the connection ends with the process.
+fn shutdown(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (mut save, mut nosave, mut abort) = (false, false, false);
+    let mut request = ShutdownRequest::default();
+    for word in args.skip(1).iter() {
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        if is("save") {
+            save = true;
+        } else if is("nosave") {
+            nosave = true;
+        } else if is("now") {
+            request.now = true;
+        } else if is("force") {
+            request.force = true;
+        } else if is("abort") {
+            abort = true;
+        } else {
+            return Err(SYNTAX);
+        }
+    }
+    if (save && nosave) || (abort && args.len() > 2) {
+        return Err(SYNTAX);
+    }
+    if abort {
+        return Err(CommandError::fixed("No shutdown in progress."));
+    }
+    if save && !request.force {
+        let warning = "SHUTDOWN SAVE was refused: this server cannot write a snapshot. Use NOSAVE, or FORCE to exit anyway.";
+        ctx.state.effects.warnings.push(warning.into());
+        return Err(SHUTDOWN_FAILED);
+    }
+    ctx.state.effects.shutdown = Some(request);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::effects::ShutdownRequest;
+    use crate::engine::Engine;
+
+    #[test]
+    fn time_has_seconds_and_microseconds() {
+        let mut engine = Engine::for_console();
+        engine.wake(1_700_000_001_000_042);
+        assert_eq!(engine.run(&["TIME"]), "1) \"1700000001\"\n2) \"42\"");
+    }
+
+    #[test]
+    fn shutdown_asks_the_process_to_end() {
+        let mut engine = Engine::for_console();
+        for refused in [&["SHUTDOWN", "FOO"][..], &["SHUTDOWN", "SAVE", "NOSAVE"], &["SHUTDOWN", "ABORT", "NOW"]] {
+            assert_eq!(engine.run(refused), "(error) ERR syntax error");
+        }
+        assert_eq!(engine.run(&["SHUTDOWN", "ABORT"]), "(error) ERR No shutdown in progress.");
+        assert_eq!(engine.run(&["SHUTDOWN", "SAVE"]), "(error) ERR Errors trying to SHUTDOWN. Check logs.");
+        assert_eq!(engine.state.effects.shutdown, None);
+        assert_eq!(engine.run(&["SHUTDOWN", "NOSAVE", "NOW"]), "");
+        assert_eq!(engine.state.effects.shutdown, Some(ShutdownRequest { now: true, force: false }));
+    }
+}

@@ -1,0 +1,63 @@
+//! Work of the engine that no request asks for: expiring keys, resizing tables, sampling rates, freeing what was
+//! flushed. The server calls it from its timer and once per turn of its loop; every call is bounded.
+
+#![forbid(unsafe_code)]
+
+use crate::command::state::State;
+use crate::engine::Engine;
+use crate::observe::stats::METER_PERIOD_MS;
+
+/// What a run of the cron did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CronReport {
+    /// Keys removed because they expired.
+    pub expired_keys: u64,
+    /// More garbage waits: the server may call [`Engine::before_sleep`] again soon.
+    pub garbage_left: bool,
+}
+
+/// Buckets of each table that one run may move.
+const RESIZE_STEPS: usize = 128;
+
+/// Objects of flushed databases freed per turn.
+const GARBAGE_PER_TURN: usize = 2048;
+
+impl Engine {
+    /// Runs every 1000/hz milliseconds.
+    pub fn cron(&mut self) -> CronReport {
+        let state = &mut self.state;
+        let expired_before = state.expired_keys();
+        state.expire_slow();
+        for db in 0..state.keyspace.count() {
+            state.keyspace.db_mut(db).step(RESIZE_STEPS);
+        }
+        let now_ms = state.clock.unix_ms();
+        if now_ms >= state.metered_ms + METER_PERIOD_MS {
+            state.metered_ms = now_ms;
+            state.stats.sample_meters(now_ms);
+        }
+        CronReport {
+            expired_keys: state.expired_keys() - expired_before,
+            garbage_left: free_garbage(state, GARBAGE_PER_TURN),
+        }
+    }
+
+    /// Runs before the loop sleeps: what has to follow the commands of a batch soon, and is cheap when there is nothing.
+    pub fn before_sleep(&mut self) {
+        self.state.expire_fast();
+        if !self.state.garbage.is_empty() {
+            free_garbage(&mut self.state, GARBAGE_PER_TURN);
+        }
+    }
+}
+
+/// Frees up to `count` objects; returns whether any are left.
+fn free_garbage(state: &mut State, count: usize) -> bool {
+    if let Some(garbage) = state.garbage.front_mut() {
+        garbage.drop_some(count);
+        if garbage.is_empty() {
+            state.garbage.pop_front();
+        }
+    }
+    !state.garbage.is_empty()
+}

@@ -1,0 +1,94 @@
+//! The gates before a command, in Redis' order (network.md 7): unknown command, number of arguments, authentication,
+//! commands that a transaction forbids, queueing. Gates of services that this server does not have yet are absent, not
+//! open: each arrives with its service.
+
+#![forbid(unsafe_code)]
+
+use crate::command::error::{CommandError, NO_AUTH, c_text};
+use crate::command::prepared::{Prepared, Verdict};
+use crate::command::session::{Session, SessionFlags};
+use crate::command::spec::{Command, Flags};
+use crate::command::state::State;
+use crate::engine::call::call;
+use crate::engine::transaction;
+use crate::resp::args::Args;
+use crate::resp::reply::Reply;
+
+/// Bytes of a request that an error quotes.
+const QUOTED_MAX: usize = 128;
+
+const NOT_IN_MULTI: CommandError = CommandError::fixed("Command not allowed inside a transaction");
+
+/// Runs, queues or refuses a request. The slow way: for clients that are in a transaction or not authenticated, and
+/// for requests that name no command.
+#[cold]
+pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
+    if prepared.verdict == Verdict::CrossProtocol {
+        session.flags.insert(SessionFlags::CLOSE_ASAP);
+        state.cross_protocol_attack(session);
+        return;
+    }
+    match check(session, prepared, args) {
+        Err(error) => refuse(state, session, prepared, &error, reply),
+        Ok(command) if session.in_multi() && !transaction::runs_at_once(command) => {
+            transaction::queue(session, prepared, args);
+            reply.queued();
+        }
+        Ok(_) => call(state, session, prepared, args, reply),
+    }
+}
+
+fn check(session: &Session, prepared: &Prepared, args: Args<'_>) -> Result<&'static Command, CommandError> {
+    let Some(command) = prepared.command else { return Err(unknown_command(args)) };
+    match prepared.verdict {
+        Verdict::UnknownSubcommand => return Err(unknown_subcommand(command, args)),
+        Verdict::WrongArity => return Err(CommandError::arity(command.full_name)),
+        Verdict::Run | Verdict::Unknown | Verdict::CrossProtocol => {}
+    }
+    if !session.flags.contains(SessionFlags::AUTHENTICATED) && !command.flags.contains(Flags::NO_AUTH) {
+        return Err(NO_AUTH);
+    }
+    if session.in_multi() && command.flags.contains(Flags::NO_MULTI) {
+        return Err(NOT_IN_MULTI);
+    }
+    Ok(command)
+}
+
+/// Answers why a request is not executed. An open transaction is spoilt by it; EXEC itself, refused, ends it.
+fn refuse(state: &mut State, session: &mut Session, prepared: &Prepared, error: &CommandError, reply: &mut Reply) {
+    session.spoil_transaction();
+    let known = prepared.command.filter(|_| prepared.verdict != Verdict::UnknownSubcommand);
+    if known.is_some() {
+        state.stats.commands[prepared.id.index()].rejected += 1;
+    }
+    if known.is_some_and(transaction::is_exec) {
+        transaction::abort_exec(state, session, error, reply);
+    } else {
+        reply.error(error.text());
+    }
+    state.stats.count_error(reply.last_error_code());
+}
+
+fn unknown_command(args: Args<'_>) -> CommandError {
+    let mut quoted = Vec::new();
+    for arg in args.skip(1).iter() {
+        if quoted.len() >= QUOTED_MAX {
+            break;
+        }
+        let shown = c_text(arg, QUOTED_MAX - quoted.len());
+        quoted.push(b'\'');
+        quoted.extend_from_slice(shown);
+        quoted.extend_from_slice(b"' ");
+    }
+    let name = if args.is_empty() { &b""[..] } else { args.get(0) };
+    let mut text = b"unknown command '".to_vec();
+    text.extend_from_slice(c_text(name, QUOTED_MAX));
+    text.extend_from_slice(b"', with args beginning with: ");
+    text.extend_from_slice(&quoted);
+    CommandError(text.into())
+}
+
+fn unknown_subcommand(container: &Command, args: Args<'_>) -> CommandError {
+    let after = format!("'. Try {} HELP.", container.full_name.to_ascii_uppercase());
+    CommandError::quoting("unknown subcommand '", args.get(1), QUOTED_MAX, &after)
+}

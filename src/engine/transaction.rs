@@ -1,0 +1,91 @@
+//! MULTI's queue and what EXEC does with it. The commands themselves stand in `commands::transactions`.
+
+#![forbid(unsafe_code)]
+
+use crate::command::context::Context;
+use crate::command::error::CommandError;
+use crate::command::prepared::Prepared;
+use crate::command::session::{Session, SessionFlags, Transaction};
+use crate::command::spec::Command;
+use crate::command::state::State;
+use crate::engine::call::call;
+use crate::resp::args::{Args, OwnedArgs};
+use crate::resp::reply::Reply;
+
+const PREVIOUS_ERRORS: CommandError =
+    CommandError::fixed("-EXECABORT Transaction discarded because of previous errors.");
+const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("EXEC without MULTI");
+
+/// Commands that are executed inside MULTI instead of being queued.
+pub(super) fn runs_at_once(command: &Command) -> bool {
+    matches!(command.full_name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+/// Whether `command` is EXEC, whose refusal ends the transaction.
+pub(super) fn is_exec(command: &'static Command) -> bool {
+    command.full_name == "exec"
+}
+
+/// Opens a transaction.
+pub fn begin(session: &mut Session) {
+    session.flags.insert(SessionFlags::MULTI);
+    session.transaction = Some(Box::default());
+}
+
+/// Queues a request. A transaction that can no longer be executed keeps nothing.
+pub(super) fn queue(session: &mut Session, prepared: &Prepared, args: Args<'_>) {
+    if session.flags.intersects(SessionFlags::DIRTY_CAS.union(SessionFlags::DIRTY_EXEC)) {
+        return;
+    }
+    let transaction = session.transaction.get_or_insert_with(Box::<Transaction>::default);
+    transaction.argument_bytes += args.bytes_total();
+    transaction.queued += 1;
+    transaction.queue.push((*prepared, OwnedArgs::from_args(args)));
+}
+
+/// Ends the transaction without executing it: DISCARD, RESET, a refused EXEC. Watched keys are let go.
+pub fn discard(state: &mut State, session: &mut Session) {
+    session.transaction = None;
+    session.flags.remove(SessionFlags::MULTI.union(SessionFlags::DIRTY_CAS).union(SessionFlags::DIRTY_EXEC));
+    state.unwatch(session);
+}
+
+/// A gate refused EXEC: the transaction is over, and the answer says why.
+pub(super) fn abort_exec(state: &mut State, session: &mut Session, error: &CommandError, reply: &mut Reply) {
+    discard(state, session);
+    let cause = error.text();
+    let mut text = b"-EXECABORT Transaction discarded because of: ".to_vec();
+    text.extend_from_slice(cause.strip_prefix(b"-").unwrap_or(cause));
+    reply.error(&text);
+}
+
+/// EXEC.
+pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
+    if !ctx.session.in_multi() {
+        return Err(EXEC_WITHOUT_MULTI);
+    }
+    if ctx.state.watched_key_expired(ctx.session) {
+        ctx.session.flags.insert(SessionFlags::DIRTY_CAS);
+    }
+    if ctx.session.flags.contains(SessionFlags::DIRTY_EXEC) {
+        discard(ctx.state, ctx.session);
+        return Err(PREVIOUS_ERRORS);
+    }
+    if ctx.session.flags.contains(SessionFlags::DIRTY_CAS) {
+        discard(ctx.state, ctx.session);
+        ctx.reply.null_array();
+        return Ok(());
+    }
+    ctx.state.unwatch(ctx.session);
+    let queue = ctx.session.transaction.as_mut().map(|open| std::mem::take(&mut open.queue)).unwrap_or_default();
+    ctx.reply.array(queue.len());
+    ctx.session.flags.insert(SessionFlags::IN_EXEC);
+    for (prepared, args) in &queue {
+        ctx.session.last_command = prepared.command;
+        call(ctx.state, ctx.session, prepared, args.as_args(), ctx.reply);
+    }
+    ctx.session.flags.remove(SessionFlags::IN_EXEC);
+    ctx.session.last_command = Some(ctx.command);
+    discard(ctx.state, ctx.session);
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Counters of the whole server and of each command: what INFO's stats, commandstats and errorstats sections print and
+//! CONFIG RESETSTAT clears. Main thread only. Knows no command by name; per-command rows are indexed by number.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use crate::io::IoStats;
+
+/// Samples behind each instantaneous figure.
+const METER_SAMPLES: usize = 16;
+
+/// Least time between two samples, in milliseconds.
+pub const METER_PERIOD_MS: i64 = 100;
+
+/// Distinct error codes that are counted before counting is given up.
+const ERROR_CODES_MAX: usize = 128;
+
+/// What replaces the table when there were too many distinct codes.
+const ERROR_CODES_DISABLED: &str = "ERRORSTATS_DISABLED";
+
+/// One command's row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandStats {
+    /// Executions.
+    pub calls: u64,
+    /// Ticks spent in them; the tick source tells how many make a microsecond.
+    pub ticks: u64,
+    /// Refusals before execution.
+    pub rejected: u64,
+    /// Executions that answered an error.
+    pub failed: u64,
+}
+
+impl CommandStats {
+    /// Whether the row has anything to show.
+    pub fn any(&self) -> bool {
+        self.calls != 0 || self.rejected != 0 || self.failed != 0
+    }
+}
+
+/// Error replies by code.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorStats {
+    counts: BTreeMap<Box<str>, u64>,
+    disabled: bool,
+}
+
+impl ErrorStats {
+    /// Counts one error with `code` (`ERR`, `WRONGTYPE`, ...). Returns true when this call gave up counting.
+    #[cold]
+    pub fn count(&mut self, code: &[u8]) -> bool {
+        if self.disabled {
+            return false;
+        }
+        let code = &*String::from_utf8_lossy(code);
+        if let Some(count) = self.counts.get_mut(code) {
+            *count += 1;
+            return false;
+        }
+        if self.counts.len() >= ERROR_CODES_MAX {
+            self.counts.clear();
+            self.counts.insert(ERROR_CODES_DISABLED.into(), 1);
+            self.disabled = true;
+            return true;
+        }
+        self.counts.insert(code.into(), 1);
+        false
+    }
+
+    /// Codes in order with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(code, count)| (&**code, *count))
+    }
+}
+
+/// A rate per second, averaged over the last [`METER_SAMPLES`] samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meter {
+    samples: [i64; METER_SAMPLES],
+    next: usize,
+    last_value: i64,
+    last_ms: i64,
+}
+
+impl Meter {
+    /// Takes a sample of a counter that stands at `value`.
+    pub fn sample(&mut self, value: i64, now_ms: i64) {
+        if self.last_ms > 0 {
+            let elapsed_ms = (now_ms - self.last_ms).max(1);
+            let gained = value.saturating_sub(self.last_value).max(0);
+            self.samples[self.next] = gained.saturating_mul(1000) / elapsed_ms;
+            self.next = (self.next + 1) % METER_SAMPLES;
+        }
+        self.last_value = value;
+        self.last_ms = now_ms;
+    }
+
+    /// The average per second.
+    pub fn per_second(&self) -> i64 {
+        self.samples.iter().sum::<i64>() / METER_SAMPLES as i64
+    }
+}
+
+/// The instantaneous figures.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meters {
+    /// Commands.
+    pub commands: Meter,
+    /// Bytes received.
+    pub net_input: Meter,
+    /// Bytes sent.
+    pub net_output: Meter,
+    /// Turns of the event loop.
+    pub loop_cycles: Meter,
+    /// Microseconds of loop turns.
+    pub loop_us: Meter,
+}
+
+/// All counters.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Commands executed, those inside EXEC included.
+    pub commands_processed: u64,
+    /// Ticks spent executing commands.
+    pub command_ticks: u64,
+    /// Connections accepted.
+    pub connections_received: u64,
+    /// Connections refused for maxclients or by protected mode.
+    pub connections_rejected: u64,
+    /// Bytes read from clients.
+    pub net_input_bytes: u64,
+    /// Bytes written to clients.
+    pub net_output_bytes: u64,
+    /// Receptions.
+    pub reads_processed: u64,
+    /// Transmissions.
+    pub writes_processed: u64,
+    /// Clients closed because their query buffer passed the limit.
+    pub query_buffer_limit_disconnections: u64,
+    /// Clients closed because their output passed the limit.
+    pub output_buffer_limit_disconnections: u64,
+    /// Turns of the event loop.
+    pub loop_cycles: u64,
+    /// Microseconds of the turns, sleeping excluded.
+    pub loop_us: u64,
+    /// Reads of keys that exist.
+    pub keyspace_hits: u64,
+    /// Reads of keys that do not.
+    pub keyspace_misses: u64,
+    /// What the databases' own counts of expired keys came to at the last reset.
+    pub expired_keys_before_reset: u64,
+    /// Estimated share of keys that are expired but still there, in percent.
+    pub expired_stale_percent: f64,
+    /// Active expiry cycles that ran out of time.
+    pub expired_time_cap_reached: u64,
+    /// Microseconds spent in active expiry.
+    pub expire_cycle_us: u64,
+    /// Error replies of any kind.
+    pub error_replies: u64,
+    /// Refused attempts to authenticate.
+    pub auth_denied: u64,
+    /// Changes of the data set.
+    pub dirty: u64,
+    /// Objects freed in slices instead of at once.
+    pub lazyfreed_objects: u64,
+    /// Most memory seen in use, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Rows by command number.
+    pub commands: Vec<CommandStats>,
+    /// Errors by code.
+    pub errors: ErrorStats,
+    /// Instantaneous figures.
+    pub meters: Meters,
+    /// What the Io side counts, as the server last copied it; it is never reset.
+    pub io: IoStats,
+}
+
+impl Stats {
+    /// Counters at zero with rows for `commands` commands.
+    pub fn new(commands: usize) -> Stats {
+        Stats { commands: vec![CommandStats::default(); commands], ..Stats::default() }
+    }
+
+    /// CONFIG RESETSTAT: everything but `dirty`, which belongs to the data set, and the peak of memory, which belongs
+    /// to the process.
+    pub fn reset(&mut self) {
+        *self = Stats {
+            dirty: self.dirty,
+            peak_memory_bytes: self.peak_memory_bytes,
+            io: self.io,
+            ..Stats::new(self.commands.len())
+        };
+    }
+
+    /// Takes one sample of each instantaneous figure; called every [`METER_PERIOD_MS`].
+    pub fn sample_meters(&mut self, now_ms: i64) {
+        self.meters.commands.sample(self.commands_processed as i64, now_ms);
+        self.meters.net_input.sample(self.net_input_bytes as i64, now_ms);
+        self.meters.net_output.sample(self.net_output_bytes as i64, now_ms);
+        self.meters.loop_cycles.sample(self.loop_cycles as i64, now_ms);
+        self.meters.loop_us.sample(self.loop_us as i64, now_ms);
+    }
+
+    /// Counts an error reply that starts with `code`. Returns true when counting by code was given up with it.
+    #[cold]
+    pub fn count_error(&mut self, code: &[u8]) -> bool {
+        self.error_replies += 1;
+        self.errors.count(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_averages_its_samples() {
+        let mut meter = Meter::default();
+        meter.sample(0, 1_000);
+        for sample in 1..=16 {
+            meter.sample(sample * 50, 1_000 + sample * 100);
+        }
+        assert_eq!(meter.per_second(), 500);
+        meter.sample(16 * 50, 2_700);
+        assert_eq!(meter.per_second(), 500 * 15 / 16);
+    }
+
+    #[test]
+    fn too_many_error_codes_end_the_counting() {
+        let mut stats = Stats::new(0);
+        for code in 0..ERROR_CODES_MAX {
+            assert!(!stats.count_error(format!("CODE{code}").as_bytes()));
+        }
+        assert!(!stats.count_error(b"CODE0"));
+        assert!(stats.count_error(b"ONE-TOO-MANY"));
+        assert!(!stats.count_error(b"CODE0"));
+        assert_eq!(stats.errors.iter().collect::<Vec<_>>(), [(ERROR_CODES_DISABLED, 1)]);
+        assert_eq!(stats.error_replies, ERROR_CODES_MAX as u64 + 3);
+        stats.reset();
+        assert_eq!((stats.errors.iter().count(), stats.error_replies), (0, 0));
+    }
+
+    #[test]
+    fn a_reset_keeps_what_is_no_statistic() {
+        let mut stats = Stats::new(2);
+        stats.commands[1].calls = 5;
+        stats.dirty = 7;
+        stats.keyspace_hits = 1;
+        stats.reset();
+        assert_eq!((stats.dirty, stats.keyspace_hits, stats.commands.len()), (7, 0, 2));
+        assert!(!stats.commands[1].any());
+    }
+}
