@@ -114,7 +114,6 @@ fn set_checks_every_value() {
         CONFIG SET requirepass ""           => +OK
         CONFIG RESETSTAT                    => +OK
         CONFIG RESETSTAT x                  => -ERR wrong number of arguments for 'config|resetstat' command
-        CONFIG REWRITE                      => -ERR The server is running without a config file
         CONFIG SET dir /nonexistent         => -ERR CONFIG SET failed (possibly related to argument 'dir') - can't set protected config
         CONFIG SET notify-keyspace-events KEA => +OK
         CONFIG GET notify-keyspace-events   => ["notify-keyspace-events", "AKE"]

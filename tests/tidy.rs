@@ -88,7 +88,7 @@ fn every_module_has_a_floor() {
 #[test]
 fn unsafe_code_stands_in_its_rooms() {
     let files = rust_files();
-    report(files.iter().flat_map(|file| unsafe_outside_rooms(file)));
+    report(files.iter().flat_map(unsafe_outside_rooms));
     report(uncovered_by_forbid(&files));
 }
 
