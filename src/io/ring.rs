@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -123,6 +123,7 @@ pub struct RingIo {
     /// Buffers that the kernel is done with and the loop has not recycled yet.
     exhausted: Vec<u16>,
     iovecs: Vec<libc::iovec>,
+    /// Address and length of the registered reply slab.
     slab: Option<(usize, usize)>,
     stats: IoStats,
 }
@@ -258,7 +259,7 @@ impl RingIo {
             [] => return Ok(()),
             [Segment::Slab(range)] => {
                 let bytes = &output.slab[range.clone()];
-                if self.slab_holds(bytes) {
+                if self.slab_holds(output.slab) {
                     operation::write_fixed_soft(fd, bytes, SLAB_BUFFER, user_data)
                 } else {
                     operation::send_soft(fd, bytes, user_data)
@@ -269,10 +270,10 @@ impl RingIo {
                 let start = self.iovecs.len();
                 // Iovecs are reserved for the whole turn before the first is made, so they do not move.
                 debug_assert!(start + segments.len() <= self.iovecs.capacity());
-                let mut fixed = self.ring.features().vectored_fixed;
+                let mut fixed = self.ring.features().vectored_fixed && self.slab_holds(output.slab);
                 for segment in segments {
                     let bytes = output.bytes_of(segment);
-                    fixed &= self.slab_holds(bytes);
+                    fixed &= matches!(segment, Segment::Slab(_));
                     self.iovecs.push(operation::iovec(bytes));
                 }
                 // The rest is sent as owned chunks when the kernel takes fewer.
@@ -298,15 +299,10 @@ impl RingIo {
         }
     }
 
+    /// Whether a turn's slab is the registered one and has not outgrown it.
     #[inline]
-    fn slab_holds(&self, bytes: &[u8]) -> bool {
-        match self.slab {
-            Some((start, end)) => {
-                let first = bytes.as_ptr() as usize;
-                first >= start && first + bytes.len() <= end
-            }
-            None => false,
-        }
+    fn slab_holds(&self, slab: &[u8]) -> bool {
+        self.slab.is_some_and(|(start, len)| slab.as_ptr() as usize == start && slab.len() <= len)
     }
 
     /// Turns one completion into what the server understands.
@@ -480,11 +476,10 @@ impl Io for RingIo {
 
     fn unlisten(&mut self, listener: ListenerId) {
         if let Some(socket) = self.listeners[listener.0 as usize].socket.take() {
+            // This ends the standing accept, and frees the address at once even while the accept still holds the socket.
+            // SAFETY: plain system call on a descriptor that is open.
+            unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
             self.push(operation::cancel(Op::Accept.alone(listener.0), Op::Quiet.alone(0)));
-            // The cancel must reach the kernel before the descriptor number is free for something else. A failure
-            // shows again in the next turn, where it is reported.
-            let _ = self.submit_all();
-            drop(socket);
         }
     }
 
@@ -605,20 +600,27 @@ impl Io for RingIo {
         self.buffers.publish();
     }
 
-    fn descriptor(&self, conn: ConnId) -> Option<RawFd> {
+    fn descriptor(&self, conn: ConnId) -> Option<BorrowedFd<'_>> {
         let slot = self.slots.get(conn.slot as usize)?;
-        (slot.generation == conn.generation && !slot.closing).then_some(slot.fd)
+        if slot.generation != conn.generation || slot.closing {
+            return None;
+        }
+        // SAFETY: the slot owns an open descriptor, and closing it needs `&mut self`.
+        Some(unsafe { BorrowedFd::borrow_raw(slot.fd) })
     }
 
     fn use_slab(&mut self, slab: &[u8]) {
+        // The pages of an earlier slab stay pinned until here; nothing refers to it any more.
+        if self.slab.take().is_some() {
+            let _ = self.ring.submitter().unregister_buffers();
+        }
         let iovecs = [operation::iovec(slab)];
         // SAFETY: the slab outlives the ring: the server keeps it allocated at this address as long as it runs turns,
         // and a fixed write only ever names ranges of a slab that is borrowed for the turn.
         let registered = unsafe { self.ring.submitter().register_buffers(&iovecs) };
         // Refused under a low RLIMIT_MEMLOCK: replies then go out by plain sends.
         if registered.is_ok() {
-            let start = slab.as_ptr() as usize;
-            self.slab = Some((start, start + slab.len()));
+            self.slab = Some((slab.as_ptr() as usize, slab.len()));
             self.ring.features_mut().registered_slab = true;
         }
     }
