@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -471,7 +471,7 @@ impl Io for SimIo {
     }
 
     /// There is no descriptor behind a simulated connection.
-    fn descriptor(&self, _conn: ConnId) -> Option<RawFd> {
+    fn descriptor(&self, _conn: ConnId) -> Option<BorrowedFd<'_>> {
         None
     }
 

@@ -23,9 +23,6 @@ use crate::base::float;
 /// Shared values from this length on, in bytes, are sent by reference instead of copied.
 pub const BY_REFERENCE_MIN: usize = 16 * 1024;
 
-/// A buffer that has grown to this many times its first capacity, and was mostly unused lately, shrinks again.
-const SHRINK_FACTOR: usize = 8;
-
 /// The longest error code that is remembered, in bytes.
 const ERROR_CODE_MAX: usize = 32;
 

@@ -209,7 +209,9 @@ impl<I: Io> Server<I> {
         }
         match error {
             Some(error) => log::verbose(format_args!("Reading from client: {error}")),
-            None => log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot)))),
+            None => {
+                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))))
+            }
         }
         self.close_now(conn);
     }

@@ -84,7 +84,8 @@ impl<I: Io> Server<I> {
         if token != SIGNAL_TOKEN {
             return;
         }
-        for name in (self.read_signals)() {
+        for signal in (self.read_signals)() {
+            let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
             log::warning(format_args!("Received {name} scheduling shutdown..."));
             self.begin_shutdown(ShutdownRequest::default());
         }

@@ -62,8 +62,8 @@ pub struct Server<I> {
     pub(super) cron_cursor: usize,
     /// Set once the server is to end.
     pub(super) shutdown: Option<ShutdownRequest>,
-    /// Names of the signals that have come; the process sets it, a simulator has none.
-    pub(super) read_signals: Box<dyn FnMut() -> Vec<&'static str>>,
+    /// Which signals have come; the process sets it, a simulator has none.
+    pub(super) read_signals: Box<dyn FnMut() -> Vec<i32>>,
 }
 
 impl<I: Io> Server<I> {
@@ -150,12 +150,8 @@ impl<I: Io> Server<I> {
     /// copied out of the slab before the slab is reused.
     pub(super) fn flush(&mut self, wait: Option<Duration>) -> io::Result<()> {
         self.build_sends();
-        let output = TurnOutput {
-            slab: self.reply.slab(),
-            shared: &self.shared,
-            segments: &self.segments,
-            sends: &self.sends,
-        };
+        let output =
+            TurnOutput { slab: self.reply.slab(), shared: &self.shared, segments: &self.segments, sends: &self.sends };
         let had_output = !self.sends.is_empty();
         self.io.turn(output, wait.filter(|wait| !wait.is_zero()))?;
         self.io.poll(&mut self.completions)?;

@@ -58,7 +58,12 @@ impl Listeners {
     }
 
     /// Hands sockets to the Io side. Accepted sockets inherit keepalive from them. Returns one text for each.
-    fn take_over<I: Io>(&mut self, io: &mut I, listeners: Vec<Listener>, config: &Config) -> Vec<(ListenerKind, String)> {
+    fn take_over<I: Io>(
+        &mut self,
+        io: &mut I,
+        listeners: Vec<Listener>,
+        config: &Config,
+    ) -> Vec<(ListenerKind, String)> {
         let mut texts = Vec::new();
         for listener in listeners {
             if listener.kind == ListenerKind::Tcp

@@ -152,7 +152,8 @@ impl<I: Io> Server<I> {
         let bytes = pending.bytes();
         let limit = self.engine.state.config.client_output_buffer_limit.normal;
         let unauthenticated = !self.engine.session(Slot(conn.slot)).is_authenticated();
-        let mut over = (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);
+        let mut over =
+            (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);
         if limit.soft > 0 && bytes as u64 >= limit.soft {
             let since = *pending.soft_limit_since_ms.get_or_insert(now_ms);
             over |= now_ms - since > limit.soft_seconds as i64 * 1000;
@@ -165,7 +166,9 @@ impl<I: Io> Server<I> {
         }
         if over {
             let line = self.engine.describe_client(Slot(conn.slot));
-            log::warning(format_args!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."));
+            log::warning(format_args!(
+                "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+            ));
             self.engine.state.stats.output_buffer_limit_disconnections += 1;
             self.close_now(conn);
         }
