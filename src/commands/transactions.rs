@@ -83,10 +83,13 @@ static WATCH: Command = Command {
     arity: -2,
     flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::TRANSACTION),
-    key_specs: &[KeySpec { flags: KeyFlags::RO, begin: Begin::Index(1), find: Find::Range { last: -1, step: 1, limit: 0 }, notes: None }],
-    args: &[
-        ArgSpec::key("key", 0).multiple(),
-    ],
+    key_specs: &[KeySpec {
+        flags: KeyFlags::RO,
+        begin: Begin::Index(1),
+        find: Find::Range { last: -1, step: 1, limit: 0 },
+        notes: None,
+    }],
+    args: &[ArgSpec::key("key", 0).multiple()],
     handler: Some(watch),
     ..Command::BLANK
 };
@@ -277,9 +280,12 @@ mod tests {
         assert_eq!(engine.run(&["DBSIZE"]), "(integer) 0");
         assert_eq!(exec(&mut engine), "(nil)");
         // It had expired before: neither finding it out nor removing it is a change, a new value is.
-        for (change, answer) in
-            [(&["GET", "k"][..], "1) PONG"), (&["DEL", "k"], "1) PONG"), (&["FLUSHALL"], "1) PONG"), (&["SET", "k", "w"], "(nil)")]
-        {
+        for (change, answer) in [
+            (&["GET", "k"][..], "1) PONG"),
+            (&["DEL", "k"], "1) PONG"),
+            (&["FLUSHALL"], "1) PONG"),
+            (&["SET", "k", "w"], "(nil)"),
+        ] {
             engine.run(&set);
             engine.advance_ms(60);
             engine.run_in(mine, &["WATCH", "k"]);

@@ -76,12 +76,8 @@ pub fn parse(args: &[OsString], stdin: &mut dyn Read) -> Result<Request, FileErr
         _ => {}
     }
     let mut rest = args;
-    let mut run = Invocation {
-        config: Config::default(),
-        config_file: None,
-        from_stdin: false,
-        without_config: args.is_empty(),
-    };
+    let mut run =
+        Invocation { config: Config::default(), config_file: None, from_stdin: false, without_config: args.is_empty() };
     if !rest.is_empty() && first.first() != Some(&b'-') {
         run.config_file = (!first.is_empty()).then(|| absolute(OsStr::from_bytes(first)));
         rest = &rest[1..];

@@ -120,11 +120,7 @@ impl Config {
     }
 
     /// Names come before values: the first bad one, in the order given, decides.
-    fn check_names(
-        &self,
-        pairs: &[(&[u8], &[u8])],
-        asked: Circumstances,
-    ) -> Result<Vec<&'static Param>, ConfigError> {
+    fn check_names(&self, pairs: &[(&[u8], &[u8])], asked: Circumstances) -> Result<Vec<&'static Param>, ConfigError> {
         let mut params: Vec<&'static Param> = Vec::new();
         for (name, _) in pairs {
             let param = find(name).ok_or_else(|| ConfigError::Unknown(String::from_utf8_lossy(name).into_owned()))?;

@@ -65,7 +65,11 @@ fn the_table_is_redis_8_0_6() {
             (Flags::VOLATILE, "volatile"),
         ];
         for (flag, word) in words {
-            assert_eq!(param.flags.contains(flag), row.column(7).split(' ').any(|given| given == word), "{name} {word}");
+            assert_eq!(
+                param.flags.contains(flag),
+                row.column(7).split(' ').any(|given| given == word),
+                "{name} {word}"
+            );
         }
         let mutability = if param.flags.contains(Flags::IMMUTABLE) { "immutable" } else { "mutable" };
         assert_eq!(mutability, row.column(6), "{name}");
@@ -126,9 +130,8 @@ fn config_get() {
 #[test]
 fn config_set_refusals() {
     let mut config = Config::default();
-    let failed = |name: &str, reason: &str| {
-        Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
-    };
+    let failed =
+        |name: &str, reason: &str| Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"));
     let unknown = Err("Unknown option or number of arguments for CONFIG SET - 'nosuch'".to_owned());
     assert_eq!(set(&mut config, &[("maxmemory", "x"), ("nosuch", "1")]), unknown);
     assert_eq!(set(&mut config, &[("nosuch", "1"), ("databases", "3")]), unknown);
@@ -152,7 +155,8 @@ fn config_set_is_all_or_nothing() {
     config.enable_protected_configs = Access::Yes;
     set(&mut config, &pairs).expect_err("a bad level");
     assert_eq!((config.maxmemory, &*config.dbfilename, config.loglevel), (0, &b"dump.rdb"[..], LogLevel::Notice));
-    let steps = set(&mut config, &[("maxmemory", "1mb"), ("port", "7000"), ("tls-cluster", "yes"), ("tls-ciphers", "")]);
+    let steps =
+        set(&mut config, &[("maxmemory", "1mb"), ("port", "7000"), ("tls-cluster", "yes"), ("tls-ciphers", "")]);
     assert_eq!(steps, Ok(vec![Apply::Maxmemory, Apply::Port, Apply::Tls]));
     assert_eq!((Apply::Port.parameter(), Apply::Bind.parameter()), ("port", "bind"));
     assert_eq!(set(&mut config, &[("port", "7000"), ("timeout", "5")]), Ok(Vec::new()));

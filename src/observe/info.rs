@@ -107,7 +107,9 @@ mod tests {
 
     #[test]
     fn bytes_for_people() {
-        for (bytes, text) in [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1_002_048, "978.56K"), (25_276_514_304, "23.54G")] {
+        for (bytes, text) in
+            [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1_002_048, "978.56K"), (25_276_514_304, "23.54G")]
+        {
             assert_eq!(human_bytes(bytes), text);
         }
         assert_eq!(human_bytes(u64::MAX), "16384.00P");

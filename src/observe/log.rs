@@ -113,7 +113,7 @@ fn write_line(level: LogLevel, message: Arguments<'_>) {
 fn formatted(pid: u32, role: char, unix_us: i64, level: LogLevel, message: Arguments<'_>) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let now = time::local_time(unix_us.div_euclid(1_000_000));
-    let month = MONTHS[usize::from(now.month) % 12];
+    let month = MONTHS[now.tm_mon.rem_euclid(12) as usize];
     let letter = match level {
         LogLevel::Debug => '.',
         LogLevel::Verbose => '-',
@@ -122,11 +122,11 @@ fn formatted(pid: u32, role: char, unix_us: i64, level: LogLevel, message: Argum
     };
     let mut text = format!(
         "{pid}:{role} {:02} {month} {} {:02}:{:02}:{:02}.{:03} {letter} ",
-        now.day,
-        now.year,
-        now.hour,
-        now.minute,
-        now.second,
+        now.tm_mday,
+        now.tm_year + 1900,
+        now.tm_hour,
+        now.tm_min,
+        now.tm_sec,
         unix_us.div_euclid(1000).rem_euclid(1000),
     );
     let head = text.len();

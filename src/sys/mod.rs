@@ -13,6 +13,5 @@ pub mod signals;
 pub mod socket;
 pub mod time;
 pub mod title;
-pub mod tsc;
 
 pub use errno::Errno;

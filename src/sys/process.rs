@@ -37,6 +37,12 @@ pub fn daemonize() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Stops this process until somebody has it go on: how Upstart learns that a server is ready.
+pub fn stop_for_supervisor() {
+    // SAFETY: takes a number only.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
 /// CONFIG SET maxclients: makes room for so many clients, or says why not in Redis' words.
 pub fn raise_descriptor_limit(maxclients: u32) -> Result<(), String> {
     let possible = match ensure_open_files(maxclients) {
@@ -44,9 +50,7 @@ pub fn raise_descriptor_limit(maxclients: u32) -> Result<(), String> {
         FilesOutcome::Reduced { maxclients, .. } => maxclients,
         FilesOutcome::TooFew(_) => 0,
     };
-    Err(format!(
-        "The operating system is not able to handle the specified number of clients, try with {possible}"
-    ))
+    Err(format!("The operating system is not able to handle the specified number of clients, try with {possible}"))
 }
 
 /// A file that holds the process' number while it runs.

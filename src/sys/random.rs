@@ -1,42 +1,32 @@
-//! Randomness from the kernel: seeds only, never a hot path. Any thread.
+//! Seeds from the kernel. Unsafe room.
 
-use super::errno::Errno;
-
-/// Fills `bytes`. Short reads and interruptions are taken up again.
-pub fn fill(bytes: &mut [u8]) -> Result<(), Errno> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        let rest = &mut bytes[filled..];
-        // SAFETY: pointer and length are those of `rest`.
-        let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-        match usize::try_from(got) {
-            Ok(got) => filled += got,
-            Err(_) => match Errno::last() {
-                Errno(libc::EINTR) => {}
-                errno => return Err(errno),
-            },
-        }
-    }
-    Ok(())
+/// Bytes nobody can guess.
+pub fn seed() -> [u8; 32] {
+    let mut bytes = [0_u8; 32];
+    // SAFETY: the buffer is valid for its length; 32 bytes are never cut short.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    assert_eq!(got, bytes.len() as isize, "the kernel has random bytes once it is up");
+    bytes
 }
 
-/// A seed of `N` bytes.
-pub fn seed<const N: usize>() -> Result<[u8; N], Errno> {
-    let mut bytes = [0; N];
-    fill(&mut bytes)?;
-    Ok(bytes)
+/// A number nobody can guess.
+pub fn seed_u64() -> u64 {
+    let bytes = seed();
+    u64::from_ne_bytes(bytes[..8].try_into().expect("eight of 32 bytes"))
+}
+
+/// `digits` hexadecimal digits, at most 64.
+pub fn hex(digits: usize) -> String {
+    let text: String = seed().iter().map(|byte| format!("{byte:02x}")).collect();
+    text[..digits].to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn seeds_differ() {
-        let (one, other): ([u8; 32], [u8; 32]) = (seed().expect("a seed"), seed().expect("a seed"));
-        assert_ne!(one, other);
-        let mut long = vec![0; 1000];
-        fill(&mut long).expect("filled");
-        assert!(long.iter().any(|byte| *byte != 0));
+        assert_ne!(super::seed(), super::seed());
+        assert_eq!(super::hex(40).len(), 40);
+        assert_ne!(super::seed_u64(), super::seed_u64());
     }
 }

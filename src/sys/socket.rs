@@ -1,357 +1,189 @@
-//! Sockets: opening listeners, options of connections, addresses in words. Any thread.
+//! Listening sockets and socket options. Unsafe room: plain system calls, no state.
 
-use std::fmt;
-use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::errno::Errno;
-
-/// Why a listener was not opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketError {
-    /// The name of the address could not be resolved; the resolver's words.
-    Lookup(String),
-    /// A call failed.
-    Call {
-        /// Which, in the words of the log.
-        call: &'static str,
-        /// Why.
-        errno: Errno,
-    },
-    /// The path of a Unix socket does not fit.
-    PathTooLong {
-        /// Bytes of the path.
-        len: usize,
-        /// Bytes that there are.
-        room: usize,
-    },
+/// How a TCP listener is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpOptions {
+    /// Length of the accept queue.
+    pub backlog: i32,
+    /// SO_MARK, 0 for none.
+    pub mark: u32,
 }
 
-impl SocketError {
-    /// The error number, where a call failed.
-    pub fn errno(&self) -> Option<Errno> {
-        match self {
-            SocketError::Call { errno, .. } => Some(*errno),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for SocketError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SocketError::Lookup(text) => out.write_str(text),
-            SocketError::Call { call, errno } => write!(out, "{call}: {errno}"),
-            SocketError::PathTooLong { len, room } => {
-                write!(out, "unix socket path too long ({len}), must be under {room}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for SocketError {}
-
-fn call(name: &'static str, returned: i32) -> Result<i32, SocketError> {
-    Errno::check(returned).map_err(|errno| SocketError::Call { call: name, errno })
-}
-
-/// Listens for TCP connections on `host` (a name, an address, `*` or `::*`). Accepted sockets inherit TCP_NODELAY.
-/// A `mark` other than 0 is put on the packets.
-pub fn listen_tcp(host: &str, port: u16, backlog: i32, mark: u32) -> Result<OwnedFd, SocketError> {
-    let mut failure = SocketError::Lookup("Name or service not known".to_owned());
-    for address in resolve(host, port)? {
-        match listen_at(address, backlog, mark) {
-            Ok(fd) => return Ok(fd),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-/// As in Redis a host with a colon is an IPv6 address, and every other is looked up as IPv4.
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, SocketError> {
-    match host {
-        "*" => return Ok(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))]),
-        "::*" => return Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))]),
-        _ => {}
-    }
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::from((ip, port))]);
-    }
-    let found = (host, port).to_socket_addrs().map_err(|error| {
-        let text = error.to_string();
-        SocketError::Lookup(text.rsplit(": ").next().unwrap_or(&text).to_owned())
-    })?;
-    let v6 = host.contains(':');
-    Ok(found.filter(|address| address.is_ipv6() == v6).collect())
-}
-
-fn listen_at(address: SocketAddr, backlog: i32, mark: u32) -> Result<OwnedFd, SocketError> {
+/// A TCP socket that listens on `address`. Accepted sockets inherit TCP_NODELAY from it.
+pub fn listen_tcp(address: SocketAddr, options: TcpOptions) -> io::Result<OwnedFd> {
     let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
-    let fd = open(family)?;
-    set(&fd, "setsockopt SO_REUSEADDR", libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    let socket = open(family)?;
+    set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     if address.is_ipv6() {
-        set(&fd, "setsockopt", libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+        set_option(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
     }
-    if mark != 0 {
-        set(&fd, "setsockopt", libc::SOL_SOCKET, libc::SO_MARK, mark as i32)?;
+    if options.mark != 0 {
+        set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MARK, options.mark as i32)?;
     }
-    set(&fd, "setsockopt TCP_NODELAY", libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
-    let raw = fd.as_raw_fd();
-    let bound = match address {
-        SocketAddr::V4(v4) => {
-            let name = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: the name and its size belong together and live through the call.
-            unsafe { libc::bind(raw, (&raw const name).cast(), size_of_val(&name) as libc::socklen_t) }
-        }
-        SocketAddr::V6(v6) => {
-            let name = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: v6.port().to_be(),
-                sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                sin6_scope_id: v6.scope_id(),
-            };
-            // SAFETY: the name and its size belong together and live through the call.
-            unsafe { libc::bind(raw, (&raw const name).cast(), size_of_val(&name) as libc::socklen_t) }
-        }
-    };
-    call("bind", bound)?;
-    start(fd, backlog)
+    set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    match address {
+        SocketAddr::V4(address) => bind(&socket, &to_sockaddr_in(address))?,
+        SocketAddr::V6(address) => bind(&socket, &to_sockaddr_in6(address))?,
+    }
+    start_listening(&socket, options.backlog)?;
+    Ok(socket)
 }
 
-/// Listens on a path. Whatever is there must have been removed before. A `mode` other than 0 is given to the socket file.
-pub fn listen_unix(path: &Path, backlog: i32, mode: u32) -> Result<OwnedFd, SocketError> {
-    // SAFETY: all zeros is an address without a path.
-    let mut name = unsafe { MaybeUninit::<libc::sockaddr_un>::zeroed().assume_init() };
+/// A Unix socket that listens at `path`, which must not exist.
+pub fn listen_unix(path: &Path, backlog: i32) -> io::Result<OwnedFd> {
+    // SAFETY: all-zero is a valid sockaddr_un.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     let bytes = path.as_os_str().as_bytes();
-    let room = name.sun_path.len();
-    if bytes.len() >= room {
-        return Err(SocketError::PathTooLong { len: bytes.len(), room });
+    if bytes.len() >= address.sun_path.len() {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
-    name.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    for (to, from) in name.sun_path.iter_mut().zip(bytes) {
-        *to = *from as libc::c_char;
+    for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
+        *place = *byte as libc::c_char;
     }
-    let fd = open(libc::AF_UNIX)?;
-    // SAFETY: the name and its size belong together and live through the call.
-    let bound =
-        unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), size_of_val(&name) as libc::socklen_t) };
-    call("bind", bound)?;
-    if mode != 0 {
-        // SAFETY: the path has its NUL, because it is shorter than its room, which was zeroed.
-        call("chmod", unsafe { libc::chmod(name.sun_path.as_ptr(), mode) })?;
-    }
-    start(fd, backlog)
+    let socket = open(libc::AF_UNIX)?;
+    bind(&socket, &address)?;
+    start_listening(&socket, backlog)?;
+    Ok(socket)
 }
 
-fn open(family: i32) -> Result<OwnedFd, SocketError> {
-    // SAFETY: takes numbers only.
+fn open(family: i32) -> io::Result<OwnedFd> {
+    // SAFETY: plain system call.
     let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
-    let fd = call("socket", fd)?;
-    // SAFETY: the descriptor is new and nobody else has it.
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was opened just now and belongs to nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn start(fd: OwnedFd, backlog: i32) -> Result<OwnedFd, SocketError> {
-    // SAFETY: takes numbers only.
-    call("listen", unsafe { libc::listen(fd.as_raw_fd(), backlog) })?;
-    Ok(fd)
+fn bind<A>(socket: &OwnedFd, address: &A) -> io::Result<()> {
+    // SAFETY: `address` is one of the sockaddr structures, of the size that is passed.
+    let status = unsafe {
+        libc::bind(socket.as_raw_fd(), std::ptr::from_ref(address).cast(), size_of::<A>() as libc::socklen_t)
+    };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn set(fd: &impl AsRawFd, name: &'static str, level: i32, option: i32, value: i32) -> Result<(), SocketError> {
-    let len = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: the value and its size belong together and live through the call.
-    call(name, unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), len) }).map(|_| ())
+fn start_listening(socket: &OwnedFd, backlog: i32) -> io::Result<()> {
+    // SAFETY: plain system call on a descriptor that is open.
+    let status = unsafe { libc::listen(socket.as_raw_fd(), backlog) };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has the kernel ask a silent peer after `interval_s` seconds, then three times more at a third of that. 0 does nothing.
-pub fn set_keepalive(fd: BorrowedFd<'_>, interval_s: u32) -> Result<(), SocketError> {
+fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the option value is an int of the size that is passed.
+    let status = unsafe {
+        libc::setsockopt(fd, level, name, std::ptr::from_ref(&value).cast(), size_of::<i32>() as libc::socklen_t)
+    };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keepalive probes after `interval_s` idle seconds, a third of that between probes, three probes. On a listener it is
+/// inherited by the sockets it accepts. 0 switches keepalive off.
+pub fn set_keepalive(fd: RawFd, interval_s: u32) -> io::Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, i32::from(interval_s > 0))?;
     if interval_s == 0 {
         return Ok(());
     }
-    let idle = i32::try_from(interval_s).unwrap_or(i32::MAX);
-    set(&fd, "setsockopt SO_KEEPALIVE", libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
-    set(&fd, "setsockopt TCP_KEEPIDLE", libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle)?;
-    set(&fd, "setsockopt TCP_KEEPINTVL", libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, (idle / 3).max(1))?;
-    set(&fd, "setsockopt TCP_KEEPCNT", libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3)
+    let interval = i32::try_from(interval_s).unwrap_or(i32::MAX);
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, interval)?;
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, (interval / 3).max(1))?;
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3)
 }
 
-/// Sends small packets at once.
-pub fn set_nodelay(fd: BorrowedFd<'_>) -> Result<(), SocketError> {
-    set(&fd, "setsockopt TCP_NODELAY", libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+/// Address of the other end as CLIENT LIST prints it: `ip:port`, `[ip]:port`, or `?:0`.
+pub fn peer_text(fd: RawFd) -> String {
+    text_of(fd, libc::getpeername)
 }
 
-/// One end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Ip(SocketAddr),
-    /// A Unix socket; clients' sockets have no path.
-    Unix,
+/// Address of this end, in the same form.
+pub fn local_text(fd: RawFd) -> String {
+    text_of(fd, libc::getsockname)
 }
 
-impl Address {
-    /// `ip:port`, `[ip]:port`, or the path of the server's socket with port 0.
-    pub fn text(&self, unixsocket: &str) -> String {
-        match self {
-            Address::Ip(address) => address.to_string(),
-            Address::Unix => format!("{unixsocket}:0"),
-        }
-    }
-
-    /// Whether the other end is on this machine, by the rule of protected mode.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Address::Unix => true,
-            Address::Ip(SocketAddr::V4(v4)) => v4.ip().octets()[0] == 127,
-            Address::Ip(SocketAddr::V6(v6)) => *v6.ip() == Ipv6Addr::LOCALHOST,
-        }
-    }
+/// Address that a socket is bound to.
+pub fn local_address(fd: RawFd) -> Option<SocketAddr> {
+    address_of(fd, libc::getsockname)
 }
 
-type NameCall = unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut libc::socklen_t) -> i32;
+type NameCall = unsafe extern "C" fn(RawFd, *mut libc::sockaddr, *mut libc::socklen_t) -> i32;
 
-/// The other end of a connection.
-pub fn peer_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
-    address(fd, libc::getpeername)
+fn text_of(fd: RawFd, call: NameCall) -> String {
+    address_of(fd, call).map_or_else(|| "?:0".to_string(), |address| address.to_string())
 }
 
-/// This end of a connection, or where a listener listens.
-pub fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
-    address(fd, libc::getsockname)
-}
-
-fn address(fd: BorrowedFd<'_>, ask: NameCall) -> Result<Address, Errno> {
+fn address_of(fd: RawFd, call: NameCall) -> Option<SocketAddr> {
     let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: the storage is as large as `len` says.
-    Errno::check(unsafe { ask(fd.as_raw_fd(), storage.as_mut_ptr().cast(), &raw mut len) })?;
-    // SAFETY: all zeros is a valid storage, and the kernel has written an address over it.
+    // SAFETY: the storage is large enough for every address family, and `len` says how large.
+    if unsafe { call(fd, storage.as_mut_ptr().cast(), &mut len) } != 0 {
+        return None;
+    }
+    // SAFETY: zeroed before, so initialised whatever the kernel wrote.
     let storage = unsafe { storage.assume_init() };
     match i32::from(storage.ss_family) {
         libc::AF_INET => {
-            // SAFETY: the family says what the storage holds, and it is large and aligned enough for any address.
-            let name = unsafe { *(&raw const storage).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes());
-            Ok(Address::Ip(SocketAddr::from((ip, u16::from_be(name.sin_port)))))
+            // SAFETY: the family says that the storage holds a sockaddr_in.
+            let address = unsafe { &*std::ptr::from_ref(&storage).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            Some(SocketAddr::new(IpAddr::V4(ip), u16::from_be(address.sin_port)))
         }
         libc::AF_INET6 => {
-            // SAFETY: the family says what the storage holds, and it is large and aligned enough for any address.
-            let name = unsafe { *(&raw const storage).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
-            Ok(Address::Ip(SocketAddr::from((ip, u16::from_be(name.sin6_port)))))
+            // SAFETY: the family says that the storage holds a sockaddr_in6.
+            let address = unsafe { &*std::ptr::from_ref(&storage).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+            Some(SocketAddr::new(IpAddr::V6(ip), u16::from_be(address.sin6_port)))
         }
-        libc::AF_UNIX => Ok(Address::Unix),
-        _ => Err(Errno(libc::EAFNOSUPPORT)),
+        _ => None,
+    }
+}
+
+fn to_sockaddr_in(address: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
+        sin_zero: [0; 8],
+    }
+}
+
+fn to_sockaddr_in6(address: SocketAddrV6) -> libc::sockaddr_in6 {
+    libc::sockaddr_in6 {
+        sin6_family: libc::AF_INET6 as libc::sa_family_t,
+        sin6_port: address.port().to_be(),
+        sin6_flowinfo: address.flowinfo(),
+        sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+        sin6_scope_id: address.scope_id(),
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "a test needs a peer of its own")]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::PermissionsExt;
 
-    fn port_of(fd: &OwnedFd) -> u16 {
-        match local_address(fd.as_fd()) {
-            Ok(Address::Ip(address)) => address.port(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn option(fd: BorrowedFd<'_>, level: i32, option: i32) -> i32 {
-        let (mut value, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
-        // SAFETY: the value is as large as `len` says.
-        let rc =
-            unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut len) };
-        assert_eq!(rc, 0);
-        value
+    #[test]
+    fn a_tcp_listener_knows_its_address_and_passes_nodelay_on() {
+        let options = TcpOptions { backlog: 16, mark: 0 };
+        let listener = listen_tcp("127.0.0.1:0".parse().expect("an address"), options).expect("a free port");
+        set_keepalive(listener.as_raw_fd(), 300).expect("keepalive");
+        let address = local_address(listener.as_raw_fd()).expect("bound");
+        assert!(address.port() != 0 && local_text(listener.as_raw_fd()).starts_with("127.0.0.1:"));
+        assert_eq!(peer_text(listener.as_raw_fd()), "?:0");
+        assert_eq!(listen_tcp(address, options).expect_err("taken").raw_os_error(), Some(libc::EADDRINUSE));
     }
 
     #[test]
-    fn accepted_sockets_inherit_nodelay_and_take_keepalive() {
-        let listener = listen_tcp("127.0.0.1", 0, 16, 0).expect("a free port");
-        let mut client = TcpStream::connect(("127.0.0.1", port_of(&listener))).expect("connected");
-        // SAFETY: the address of the peer is not asked for.
-        let fd = unsafe { libc::accept(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut()) };
-        assert!(fd >= 0, "{}", Errno::last());
-        // SAFETY: the descriptor is new.
-        let accepted = unsafe { OwnedFd::from_raw_fd(fd) };
-        assert_ne!(option(accepted.as_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY), 0);
-        set_keepalive(accepted.as_fd(), 0).expect("nothing to do");
-        assert_eq!(option(accepted.as_fd(), libc::SOL_SOCKET, libc::SO_KEEPALIVE), 0);
-        set_keepalive(accepted.as_fd(), 300).expect("set");
-        assert_eq!(option(accepted.as_fd(), libc::IPPROTO_TCP, libc::TCP_KEEPIDLE), 300);
-        assert_eq!(option(accepted.as_fd(), libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), 100);
-        assert_eq!(option(accepted.as_fd(), libc::IPPROTO_TCP, libc::TCP_KEEPCNT), 3);
-
-        let peer = peer_address(accepted.as_fd()).expect("a peer");
-        assert_eq!(peer, Address::Ip(client.local_addr().expect("an address")));
-        assert!(peer.is_local());
-        client.write_all(b"x").expect("sent");
-        let mut accepted = TcpStream::from(accepted);
-        let mut byte = [0];
-        accepted.read_exact(&mut byte).expect("received");
-        assert_eq!(&byte, b"x");
-    }
-
-    #[test]
-    fn failures_say_what_failed() {
-        let taken = listen_tcp("127.0.0.1", 0, 16, 0).expect("a free port");
-        let error = listen_tcp("127.0.0.1", port_of(&taken), 16, 0).expect_err("taken");
-        assert_eq!(error.to_string(), "bind: Address already in use");
-        let error = listen_tcp("192.0.2.1", 0, 16, 0).expect_err("not of this machine");
-        assert_eq!(error.to_string(), "bind: Cannot assign requested address");
-        assert_eq!(error.errno(), Some(Errno(libc::EADDRNOTAVAIL)));
-        let error = listen_tcp("", 0, 16, 0).expect_err("no name");
-        assert!(matches!(error, SocketError::Lookup(_)), "{error:?}");
-    }
-
-    #[test]
-    fn both_families_share_a_port() {
-        let v4 = listen_tcp("*", 0, 16, 0).expect("a free port");
-        match listen_tcp("::*", port_of(&v4), 16, 0) {
-            Ok(v6) => assert_eq!(port_of(&v6), port_of(&v4)),
-            Err(error) if error.errno() == Some(Errno(libc::EAFNOSUPPORT)) => println!("skipped: no IPv6 here"),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    #[test]
-    fn unix_sockets_have_a_path_and_a_mode() {
-        let folder = tempfile::tempdir().expect("a scratch folder");
-        let path = folder.path().join("s");
-        let listener = listen_unix(&path, 16, 0o700).expect("listening");
-        assert_eq!(local_address(listener.as_fd()), Ok(Address::Unix));
-        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o700);
-        std::os::unix::net::UnixStream::connect(&path).expect("connected");
-        let error = listen_unix(&path, 16, 0).expect_err("taken");
-        assert_eq!(error.to_string(), "bind: Address already in use");
-        let long = folder.path().join("a".repeat(200));
-        let error = listen_unix(&long, 16, 0).expect_err("too long").to_string();
-        assert!(error.starts_with("unix socket path too long (") && error.ends_with("), must be under 108"), "{error}");
-    }
-
-    #[test]
-    fn addresses_in_words() {
-        let text = |address: &str| Address::Ip(address.parse().expect(address)).text("");
-        assert_eq!(text("1.2.3.4:5"), "1.2.3.4:5");
-        assert_eq!(text("[::1]:6"), "[::1]:6");
-        assert_eq!(Address::Unix.text("/tmp/s"), "/tmp/s:0");
-        let local = |address: &str| Address::Ip(address.parse().expect(address)).is_local();
-        assert!(local("127.9.9.9:1") && local("[::1]:1") && Address::Unix.is_local());
-        assert!(!local("10.0.0.1:1") && !local("[::2]:1"));
+    fn a_unix_path_that_is_too_long_is_refused() {
+        let path = "/tmp/".to_string() + &"x".repeat(200);
+        let error = listen_unix(Path::new(&path), 1).expect_err("too long");
+        assert_eq!(error.raw_os_error(), Some(libc::ENAMETOOLONG));
     }
 }

@@ -16,16 +16,16 @@ pub struct TitleRoom {
 const ARG_START: usize = 45;
 
 impl TitleRoom {
-    /// Finds the room and copies the environment away. `None` where the kernel does not tell.
-    ///
-    /// # Safety
-    ///
-    /// No other thread may run, and the arguments must have been copied (`env::args` is empty of sense afterwards).
-    pub unsafe fn prepare() -> Option<TitleRoom> {
+    /// Finds the room and copies the environment away. `None` where the kernel does not tell, or there is a second thread
+    /// already, which might read the environment. The arguments (`env::args`) have lost their sense once a title is shown.
+    pub fn prepare() -> Option<TitleRoom> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         let (start, end) = bounds(&stat)?;
+        if fs::read_dir("/proc/self/task").ok()?.count() != 1 {
+            return None;
+        }
         for (name, value) in env::vars_os() {
-            // SAFETY: there is one thread only, as the caller promises. The C library keeps a copy of its own.
+            // SAFETY: this is the only thread, as was just counted. The C library keeps a copy of its own.
             unsafe { env::set_var(name, value) };
         }
         Some(TitleRoom { start: start as *mut u8, len: end - start })
@@ -86,6 +86,13 @@ mod tests {
         // SAFETY: the bytes are the arguments, which are there for as long as the process is.
         let bytes = unsafe { std::slice::from_raw_parts(start as *const u8, program.len()) };
         assert_eq!(bytes, program.as_bytes());
+    }
+
+    #[test]
+    fn a_second_thread_forbids_it() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(TitleRoom::prepare().is_none())).join().expect("no panic");
+        });
     }
 
     #[test]

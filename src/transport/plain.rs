@@ -3,12 +3,20 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::sys::Errno;
-use crate::sys::socket::{self, SocketError};
+use crate::sys::socket::{self, TcpOptions};
+
+/// Bytes of a Unix socket's path, with the NUL at its end.
+const UNIX_PATH_MAX: usize = 108;
 
 /// Where to listen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,7 +134,7 @@ pub fn open_tcp(settings: &ListenSettings, warnings: &mut Vec<String>) -> Result
     let hosts = if port == 0 { &[] } else { &settings.bind[..] };
     for given in hosts {
         let host = given.strip_prefix('-').unwrap_or(given);
-        match socket::listen_tcp(host, port, settings.backlog, settings.mark) {
+        match listen_on(host, settings) {
             Ok(fd) => listeners.push(Listener { fd, kind: ListenerKind::Tcp, address: format!("{host}:{port}") }),
             Err(error) => {
                 warnings.push(format!("Warning: Could not create server TCP listening socket {host}:{port}: {error}"));
@@ -140,24 +148,88 @@ pub fn open_tcp(settings: &ListenSettings, warnings: &mut Vec<String>) -> Result
 }
 
 /// Protocols that the kernel lacks never stop the start; addresses only where they are not optional.
-fn may_pass_over(error: &SocketError, optional: bool) -> bool {
-    let Some(Errno(number)) = error.errno() else { return false };
+fn may_pass_over(failure: &Failure, optional: bool) -> bool {
+    let Failure::System(_, Errno(number)) = *failure else { return false };
     match number {
         libc::EADDRNOTAVAIL => optional,
-        libc::ENOPROTOOPT
-        | libc::EPROTONOSUPPORT
-        | libc::ESOCKTNOSUPPORT
-        | libc::EPFNOSUPPORT
-        | libc::EAFNOSUPPORT => true,
+        libc::ENOPROTOOPT | libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT | libc::EPFNOSUPPORT | libc::EAFNOSUPPORT => {
+            true
+        }
         _ => false,
     }
 }
 
+/// Why one address was not opened.
+enum Failure {
+    /// Its name could not be resolved; the resolver's words.
+    Lookup(String),
+    /// A call failed.
+    System(&'static str, Errno),
+    /// The path of the Unix socket has so many bytes.
+    PathTooLong(usize),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Lookup(text) => out.write_str(text),
+            Failure::System(call, errno) => write!(out, "{call}: {errno}"),
+            Failure::PathTooLong(len) => {
+                write!(out, "unix socket path too long ({len}), must be under {UNIX_PATH_MAX}")
+            }
+        }
+    }
+}
+
+/// Nearly every failure is bind's, which is what the line says.
+fn system(call: &'static str) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::System(call, Errno::from(error))
+}
+
+/// Listens on the first address of a host that lets itself be opened.
+fn listen_on(host: &str, settings: &ListenSettings) -> Result<OwnedFd, Failure> {
+    let options = TcpOptions { backlog: settings.backlog, mark: settings.mark };
+    let mut failure = Failure::Lookup("Name or service not known".to_owned());
+    for address in resolve(host, settings.port)? {
+        match socket::listen_tcp(address, options).map_err(system("bind")) {
+            Ok(fd) => return Ok(fd),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// As in Redis a host with a colon is an IPv6 address, and every other is looked up as IPv4.
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    match host {
+        "*" => return Ok(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))]),
+        "::*" => return Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))]),
+        _ => {}
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::from((ip, port))]);
+    }
+    let found = (host, port).to_socket_addrs().map_err(|error| {
+        let text = error.to_string();
+        Failure::Lookup(text.rsplit(": ").next().unwrap_or(&text).to_owned())
+    })?;
+    let v6 = host.contains(':');
+    Ok(found.filter(|address| address.is_ipv6() == v6).collect())
+}
+
 /// Opens the Unix socket in place of what an earlier process left.
-fn open_unix(unix: &UnixSettings, backlog: i32) -> Result<Listener, SocketError> {
+fn open_unix(unix: &UnixSettings, backlog: i32) -> Result<Listener, Failure> {
+    let len = unix.path.as_os_str().as_bytes().len();
+    if len >= UNIX_PATH_MAX {
+        return Err(Failure::PathTooLong(len));
+    }
     // There may be nothing to remove; what cannot be removed makes the next call fail with a better reason.
     let _ = fs::remove_file(&unix.path);
-    let fd = socket::listen_unix(&unix.path, backlog, unix.mode)?;
+    let fd = socket::listen_unix(&unix.path, backlog).map_err(system("bind"))?;
+    if unix.mode != 0 {
+        let mode = fs::Permissions::from_mode(unix.mode);
+        fs::set_permissions(&unix.path, mode).map_err(system("chmod"))?;
+    }
     Ok(Listener { fd, kind: ListenerKind::Unix, address: unix.path.display().to_string() })
 }
 
@@ -172,8 +244,7 @@ pub fn remove_unix_socket(path: &Path) -> Result<(), Errno> {
 mod tests {
     use super::*;
     use std::net::TcpStream;
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     /// A port that was free a moment ago.
@@ -208,8 +279,7 @@ mod tests {
         assert_eq!(opened.listeners[0].address, format!("127.0.0.1:{}", settings.port));
         TcpStream::connect(("127.0.0.1", settings.port)).expect("connected");
         UnixStream::connect(&path).expect("connected");
-        let local = socket::local_address(opened.listeners[0].fd.as_fd()).expect("an address");
-        assert_eq!(local.text(""), opened.listeners[0].address);
+        assert_eq!(socket::local_text(opened.listeners[0].fd.as_raw_fd()), opened.listeners[0].address);
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o770);
         remove_unix_socket(&path).expect("there");
         assert_eq!(remove_unix_socket(&path), Err(Errno(libc::ENOENT)));
@@ -239,8 +309,7 @@ mod tests {
     #[test]
     fn a_taken_port_stops_even_an_optional_address() {
         let taken = open_listeners(&settings(&["127.0.0.1"], free_port())).expect("opened");
-        let local = socket::local_address(taken.listeners[0].fd.as_fd());
-        let Ok(socket::Address::Ip(address)) = local else { panic!("{local:?}") };
+        let address = socket::local_address(taken.listeners[0].fd.as_raw_fd()).expect("a TCP address");
         let error = open_listeners(&settings(&["-127.0.0.1"], address.port())).expect_err("taken");
         assert!(error.warnings[0].ends_with("bind: Address already in use"), "{error:?}");
     }

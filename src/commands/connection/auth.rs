@@ -24,7 +24,12 @@ pub(super) static AUTH: Command = Command {
     group: "connection",
     complexity: "O(N)",
     arity: -2,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     history: &[("6.0.0", "A user name may be given (ACL).")],
     args: &[
@@ -44,19 +49,22 @@ pub(super) static HELLO: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: -1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     history: &[("6.2.0", "`protover` may be left out: the protocol then stays as it is.")],
-    args: &[
-        ArgSpec::new("arguments", ArgKind::Block).optional().children(&[
-            ArgSpec::new("protover", ArgKind::Integer),
-            ArgSpec::new("auth", ArgKind::Block).token("AUTH").optional().children(&[
-                ArgSpec::new("username", ArgKind::String),
-                ArgSpec::new("password", ArgKind::String),
-            ]),
-            ArgSpec::new("clientname", ArgKind::String).token("SETNAME").optional(),
-        ]),
-    ],
+    args: &[ArgSpec::new("arguments", ArgKind::Block).optional().children(&[
+        ArgSpec::new("protover", ArgKind::Integer),
+        ArgSpec::new("auth", ArgKind::Block)
+            .token("AUTH")
+            .optional()
+            .children(&[ArgSpec::new("username", ArgKind::String), ArgSpec::new("password", ArgKind::String)]),
+        ArgSpec::new("clientname", ArgKind::String).token("SETNAME").optional(),
+    ])],
     handler: Some(hello),
     ..Command::BLANK
 };
@@ -117,8 +125,8 @@ fn parse_hello(args: Args<'_>) -> Result<Greeting<'_>, CommandError> {
     if args.len() < 2 {
         return Ok(greeting);
     }
-    let version = parse_i64(args.get(1))
-        .ok_or(CommandError::fixed("Protocol version is not an integer or out of range"))?;
+    let version =
+        parse_i64(args.get(1)).ok_or(CommandError::fixed("Protocol version is not an integer or out of range"))?;
     greeting.protocol = Some(match version {
         2 => Protocol::Resp2,
         3 => Protocol::Resp3,

@@ -31,9 +31,7 @@ static PING: Command = Command {
     flags: Flags::FAST,
     categories: Categories::FAST.union(Categories::CONNECTION),
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-    args: &[
-        ArgSpec::new("message", ArgKind::String).optional(),
-    ],
+    args: &[ArgSpec::new("message", ArgKind::String).optional()],
     handler: Some(ping),
     ..Command::BLANK
 };
@@ -49,9 +47,7 @@ static ECHO: Command = Command {
     arity: 2,
     flags: Flags::LOADING.union(Flags::STALE).union(Flags::FAST),
     categories: Categories::FAST.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("message", ArgKind::String),
-    ],
+    args: &[ArgSpec::new("message", ArgKind::String)],
     handler: Some(echo),
     ..Command::BLANK
 };
@@ -67,9 +63,7 @@ static SELECT: Command = Command {
     arity: 2,
     flags: Flags::LOADING.union(Flags::STALE).union(Flags::FAST),
     categories: Categories::FAST.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("index", ArgKind::Integer),
-    ],
+    args: &[ArgSpec::new("index", ArgKind::Integer)],
     handler: Some(select),
     ..Command::BLANK
 };
@@ -83,7 +77,12 @@ static QUIT: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: -1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     deprecated: Some(("7.2.0", "")),
     handler: Some(quit),
@@ -99,7 +98,12 @@ static RESET: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: 1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     handler: Some(reset),
     ..Command::BLANK

@@ -25,7 +25,15 @@ pub(super) static COMMAND: Command = Command {
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
-    subcommands: &[&COMMAND_COUNT, &COMMAND_DOCS, &COMMAND_GETKEYS, &COMMAND_GETKEYSANDFLAGS, &COMMAND_HELP, &COMMAND_INFO, &COMMAND_LIST],
+    subcommands: &[
+        &COMMAND_COUNT,
+        &COMMAND_DOCS,
+        &COMMAND_GETKEYS,
+        &COMMAND_GETKEYSANDFLAGS,
+        &COMMAND_HELP,
+        &COMMAND_INFO,
+        &COMMAND_LIST,
+    ],
     handler: Some(command),
     ..Command::BLANK
 };
@@ -57,9 +65,7 @@ static COMMAND_DOCS: Command = Command {
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
-    args: &[
-        ArgSpec::new("command-name", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command-name", ArgKind::String).optional().multiple()],
     handler: Some(docs),
     ..Command::BLANK
 };
@@ -75,10 +81,7 @@ static COMMAND_GETKEYS: Command = Command {
     arity: -3,
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("command", ArgKind::String),
-        ArgSpec::new("arg", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command", ArgKind::String), ArgSpec::new("arg", ArgKind::String).optional().multiple()],
     handler: Some(getkeys),
     ..Command::BLANK
 };
@@ -94,10 +97,7 @@ static COMMAND_GETKEYSANDFLAGS: Command = Command {
     arity: -3,
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("command", ArgKind::String),
-        ArgSpec::new("arg", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command", ArgKind::String), ArgSpec::new("arg", ArgKind::String).optional().multiple()],
     handler: Some(getkeysandflags),
     ..Command::BLANK
 };
@@ -130,9 +130,7 @@ static COMMAND_INFO: Command = Command {
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
     history: &[("7.0.0", "Without names it describes all commands.")],
-    args: &[
-        ArgSpec::new("command-name", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command-name", ArgKind::String).optional().multiple()],
     handler: Some(info),
     ..Command::BLANK
 };
@@ -149,13 +147,11 @@ static COMMAND_LIST: Command = Command {
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
-    args: &[
-        ArgSpec::new("filterby", ArgKind::OneOf).token("FILTERBY").optional().children(&[
-            ArgSpec::new("module-name", ArgKind::String).token("MODULE"),
-            ArgSpec::new("category", ArgKind::String).token("ACLCAT"),
-            ArgSpec::new("pattern", ArgKind::Pattern).token("PATTERN"),
-        ]),
-    ],
+    args: &[ArgSpec::new("filterby", ArgKind::OneOf).token("FILTERBY").optional().children(&[
+        ArgSpec::new("module-name", ArgKind::String).token("MODULE"),
+        ArgSpec::new("category", ArgKind::String).token("ACLCAT"),
+        ArgSpec::new("pattern", ArgKind::Pattern).token("PATTERN"),
+    ])],
     handler: Some(list),
     ..Command::BLANK
 };
@@ -221,7 +217,11 @@ fn describe(registry: &Registry, id: CommandId, reply: &mut Reply) {
     reply.array(10);
     reply.bulk(command.full_name.as_bytes());
     reply.integer(i64::from(command.arity));
-    statuses(reply, "", command.flags.iter_names().filter_map(|(name, flag)| Flags::SHOWN.contains(flag).then_some(name)));
+    statuses(
+        reply,
+        "",
+        command.flags.iter_names().filter_map(|(name, flag)| Flags::SHOWN.contains(flag).then_some(name)),
+    );
     let (first, last, step) = legacy_range(command);
     [first, last, step].into_iter().for_each(|number| reply.integer(i64::from(number)));
     statuses(reply, "@", command.categories.iter_names().map(|(name, _)| name));

@@ -36,9 +36,7 @@ static CONFIG_GET: Command = Command {
     flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
     categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
     history: &[("7.0.0", "Several patterns in one call.")],
-    args: &[
-        ArgSpec::new("parameter", ArgKind::String).multiple(),
-    ],
+    args: &[ArgSpec::new("parameter", ArgKind::String).multiple()],
     handler: Some(get),
     ..Command::BLANK
 };
@@ -87,12 +85,9 @@ static CONFIG_SET: Command = Command {
     categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     history: &[("7.0.0", "Several parameters in one call.")],
-    args: &[
-        ArgSpec::new("data", ArgKind::Block).multiple().children(&[
-            ArgSpec::new("parameter", ArgKind::String),
-            ArgSpec::new("value", ArgKind::String),
-        ]),
-    ],
+    args: &[ArgSpec::new("data", ArgKind::Block)
+        .multiple()
+        .children(&[ArgSpec::new("parameter", ArgKind::String), ArgSpec::new("value", ArgKind::String)])],
     handler: Some(set),
     ..Command::BLANK
 };
@@ -130,8 +125,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let before = Box::new(ctx.state.config.clone());
     let asked = Circumstances { local_client: is_local(ctx.session), loading: false };
-    let steps =
-        ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
+    let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
     if steps.contains(&Apply::Requirepass) && !ctx.state.password_required() {
         authenticate_all(ctx);
     }

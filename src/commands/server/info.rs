@@ -27,9 +27,7 @@ pub(super) static INFO: Command = Command {
     categories: Categories::SLOW.union(Categories::DANGEROUS),
     tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
     history: &[("7.0.0", "Several sections in one call.")],
-    args: &[
-        ArgSpec::new("section", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("section", ArgKind::String).optional().multiple()],
     handler: Some(info),
     ..Command::BLANK
 };
@@ -283,7 +281,8 @@ fn commandstats(source: &Source<'_>, text: &mut InfoText) {
             continue;
         }
         let us = state.ticks.to_us(row.ticks);
-        let us_per_call = if row.calls == 0 { 0.0 } else { state.ticks.to_ns(row.ticks) as f64 / 1000.0 / row.calls as f64 };
+        let us_per_call =
+            if row.calls == 0 { 0.0 } else { state.ticks.to_ns(row.ticks) as f64 / 1000.0 / row.calls as f64 };
         text.field(
             &format!("cmdstat_{}", entry.command.full_name),
             format_args!(
@@ -343,8 +342,19 @@ mod tests {
         let mut engine = Engine::for_console();
         let plain = info(&mut engine, &[]);
         let defaults = [
-            "Server", "Clients", "Memory", "Persistence", "Threads", "Stats", "Replication", "CPU", "Modules", "Errorstats",
-            "Cluster", "Keyspace", "Io",
+            "Server",
+            "Clients",
+            "Memory",
+            "Persistence",
+            "Threads",
+            "Stats",
+            "Replication",
+            "CPU",
+            "Modules",
+            "Errorstats",
+            "Cluster",
+            "Keyspace",
+            "Io",
         ];
         assert_eq!(titles(&plain), defaults);
         assert_eq!(titles(&info(&mut engine, &["default"])), defaults);
