@@ -97,13 +97,18 @@ impl Config {
     pub fn set_all(&mut self, pairs: &[(&[u8], &[u8])], asked: Circumstances) -> Result<Vec<Apply>, ConfigError> {
         let params = self.check_names(pairs, asked)?;
         let mut before = self.clone();
-        before.dir.remember();
+        let moves = params.iter().any(|param| param.name == "dir");
+        if moves {
+            before.dir.remember();
+        }
         let mut steps: Vec<Apply> = Vec::new();
         for (param, (name, value)) in params.iter().zip(pairs) {
             let old = param.text(self);
             if let Err(reason) = param.set_text(self, value) {
                 *self = before;
-                self.dir.enter_again();
+                if moves {
+                    self.dir.enter_again();
+                }
                 return Err(refused(name, &reason));
             }
             let changed = old != param.text(self) || param.flags.contains(Flags::VOLATILE);

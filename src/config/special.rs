@@ -112,7 +112,7 @@ pub struct OutputLimits {
 impl Value for OutputLimits {
     fn set(&mut self, _rule: &Rule, args: &[&[u8]]) -> Result<(), Reason> {
         const UNREADABLE: &str = "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
-        if args.len() % 4 != 0 {
+        if !args.len().is_multiple_of(4) {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
         let mut limits = *self;

@@ -125,9 +125,12 @@ pub struct Param {
     pub apply: Apply,
     /// Whether it does anything yet.
     pub effect: Effect,
-    get: fn(&Config, &Rule) -> Vec<u8>,
-    set: fn(&mut Config, &Rule, &[&[u8]]) -> Result<(), Reason>,
+    get: Get,
+    set: Set,
 }
+
+type Get = fn(&Config, &Rule) -> Vec<u8>;
+type Set = fn(&mut Config, &Rule, &[&[u8]]) -> Result<(), Reason>;
 
 impl Param {
     /// The value in canonical form.
@@ -223,8 +226,7 @@ macro_rules! params {
         impl Default for Config {
             fn default() -> Config {
                 let mut config = Config { $($field: Default::default(),)* rename_command: Vec::new(), rename_lines: Vec::new() };
-                // The working folder has no default text: it is where the process stands.
-                for param in PARAMS.iter().filter(|param| param.name != "dir") {
+                for param in PARAMS.iter().filter(|param| !param.default.is_empty()) {
                     param.set_text(&mut config, param.default.as_bytes()).expect("a test reads every default");
                 }
                 config

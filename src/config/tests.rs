@@ -84,7 +84,8 @@ fn names_are_unique_and_sorted() {
 #[test]
 fn every_value_is_read_back_as_it_is_shown() {
     let mut config = Config::default();
-    for param in PARAMS.iter().filter(|param| param.name != "dir") {
+    // Setting the folder would enter it for all tests, and no master has no syntax of its own.
+    for param in PARAMS.iter().filter(|param| !["dir", "replicaof"].contains(&param.name)) {
         let shown = param.text(&config);
         param.set_text(&mut config, &shown).unwrap_or_else(|reason| panic!("{}: {reason}", param.name));
         assert_eq!(param.text(&config), shown, "{}", param.name);
@@ -114,7 +115,7 @@ fn config_get() {
     assert_eq!(names(&config, &["key-load*"]), Vec::<String>::new());
     assert_eq!(names(&config, &["KEY-load-delay"]), ["KEY-load-delay"]);
     assert_eq!(names(&config, &["slave-priority", "replica-priority"]), ["slave-priority", "replica-priority"]);
-    assert_eq!(names(&config, &["Maxm*Y", "maxmemory", "max?emory"]), ["maxmemory"]);
+    assert_eq!(names(&config, &["Maxme?oRY", "maxmemory", "m[a]xmemory"]), ["maxmemory"]);
     let ziplists = names(&config, &["*-ziplist-*"]);
     assert_eq!(ziplists.len(), 5, "{ziplists:?}");
     assert_eq!(names(&config, &["nosuch", "d[ai]tabases"]), ["databases"]);

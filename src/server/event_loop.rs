@@ -62,8 +62,8 @@ pub struct Server<I> {
     pub(super) cron_cursor: usize,
     /// Set once the server is to end.
     pub(super) shutdown: Option<ShutdownRequest>,
-    /// Which signals have come; the process sets it, a simulator has none.
-    pub(super) read_signals: Box<dyn FnMut() -> Vec<i32>>,
+    /// Names of the signals that have come; the process sets it, a simulator has none.
+    pub(super) read_signals: Box<dyn FnMut() -> Vec<&'static str>>,
 }
 
 impl<I: Io> Server<I> {

@@ -8,6 +8,7 @@ mod effects;
 pub mod event_loop;
 pub mod listeners;
 mod output;
+pub mod startup;
 
 use std::path::PathBuf;
 
@@ -26,4 +27,23 @@ pub struct Start {
     pub config_file: Option<PathBuf>,
     /// Absolute path of the running binary.
     pub executable: PathBuf,
+}
+
+/// Runs until the server is told to end; returns the exit status.
+pub fn run(start: Start) -> anyhow::Result<()> {
+    let io = RingIo::new()?;
+    let facts = crate::command::facts::ProcessFacts::detached();
+    let mut engine = Engine::new(start.config, facts, crate::sys::random::seed_u64());
+    let ticks = crate::sys::time::tick_source();
+    engine.use_ticks(crate::command::ticks::Ticks::counter(ticks.read, ticks.ticks_per_second));
+    let mut server = Server::new(io, engine);
+    server.engine.wake(server.io.now_us());
+    let mut signals = crate::sys::signals::Signals::watch()?;
+    server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
+    server.read_signals = Box::new(move || signals.take().into_iter().map(|_| "SIGTERM").collect());
+    let config = server.engine.state.config.clone();
+    server.listeners.open(&mut server.io, &config).map_err(|e| anyhow::anyhow!("{e}"))?;
+    log::notice(format_args!("Ready to accept connections"));
+    while server.step()? {}
+    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::io::{ConnId, Errno, Io, Segment, SoftSend};
 use crate::observe::log;
 use crate::server::batch::STALL_BYTES;
 use crate::server::client::{Client, ConnState, Pending};
-use crate::server::event_loop::{SLAB_BYTES, Server};
+use crate::server::event_loop::Server;
 
 impl<I: Io> Server<I> {
     /// Makes a send of everything each client wrote since the last flush.
@@ -83,8 +83,9 @@ impl<I: Io> Server<I> {
         stats.writes_processed += self.sends.len() as u64;
         self.touched.clear();
         self.shared.clear();
-        if self.reply.clear() {
-            self.io.use_slab(self.reply.room());
+        if let Some(slab) = self.reply.clear() {
+            self.io.use_slab(slab);
+            self.reply.cleared();
         }
     }
 

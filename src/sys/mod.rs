@@ -1,7 +1,17 @@
 //! The operating system, behind safe wrappers: sockets, signals, processes, limits, memory facts. Unsafe room.
 
 pub mod errno;
+pub mod kernel;
+pub mod memory;
+pub mod notify;
 pub mod path_glob;
 pub mod prefetch;
+pub mod process;
+pub mod random;
+pub mod rlimit;
+pub mod signals;
+pub mod socket;
+pub mod time;
+pub mod title;
 
 pub use errno::Errno;

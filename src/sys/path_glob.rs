@@ -17,7 +17,9 @@ pub fn glob(pattern: &[u8]) -> Vec<PathBuf> {
     if rc == 0 {
         for index in 0..found.gl_pathc {
             // SAFETY: gl_pathv has gl_pathc entries.
-            let entry = unsafe { *found.gl_pathv.add(index) };
+            let entry = unsafe { found.gl_pathv.add(index) };
+            // SAFETY: the entry is within the array, which lives until globfree.
+            let entry = unsafe { *entry };
             // SAFETY: every entry is a string of the C library that lives until globfree.
             let name = unsafe { CStr::from_ptr(entry) };
             paths.push(PathBuf::from(OsStr::from_bytes(name.to_bytes())));

@@ -1,1 +1,5 @@
 //! Listening and connected sockets: TCP and Unix.
+
+#![forbid(unsafe_code)]
+
+pub mod plain;

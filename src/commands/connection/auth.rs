@@ -16,7 +16,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
 /// `AUTH`.
-pub static AUTH: Command = Command {
+pub(super) static AUTH: Command = Command {
     name: "auth",
     full_name: "auth",
     summary: "Proves who the client is, by password or by user name and password.",
@@ -36,7 +36,7 @@ pub static AUTH: Command = Command {
 };
 
 /// `HELLO`.
-pub static HELLO: Command = Command {
+pub(super) static HELLO: Command = Command {
     name: "hello",
     full_name: "hello",
     summary: "Greets the server: agrees on a protocol version, and may authenticate and name the connection at once.",
@@ -88,7 +88,7 @@ fn auth(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
     let open = !ctx.state.password_required();
-    let right = open || same_password(password, ctx.state.config.requirepass.as_bytes());
+    let right = open || same_password(password, &ctx.state.config.requirepass);
     if user == DEFAULT_USER && right {
         ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
         return Ok(());
@@ -186,7 +186,7 @@ mod tests {
     use crate::engine::Engine;
 
     fn guarded() -> Engine {
-        Engine::for_console_with(Config { requirepass: "secret".into(), ..Config::default() })
+        Engine::for_console_with(Config { requirepass: b"secret"[..].into(), ..Config::default() })
     }
 
     const WRONG: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";

@@ -13,7 +13,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
 /// `CLIENT`.
-pub static CLIENT: Command = Command {
+pub(super) static CLIENT: Command = Command {
     name: "client",
     full_name: "client",
     summary: "Holds the commands about client connections.",
@@ -28,7 +28,7 @@ pub static CLIENT: Command = Command {
 };
 
 /// `CLIENT GETNAME`.
-pub static CLIENT_GETNAME: Command = Command {
+static CLIENT_GETNAME: Command = Command {
     name: "getname",
     full_name: "client|getname",
     summary: "Answers the name of the connection.",
@@ -43,7 +43,7 @@ pub static CLIENT_GETNAME: Command = Command {
 };
 
 /// `CLIENT HELP`.
-pub static CLIENT_HELP: Command = Command {
+static CLIENT_HELP: Command = Command {
     name: "help",
     full_name: "client|help",
     summary: "Lists the subcommands of CLIENT.",
@@ -58,7 +58,7 @@ pub static CLIENT_HELP: Command = Command {
 };
 
 /// `CLIENT ID`.
-pub static CLIENT_ID: Command = Command {
+static CLIENT_ID: Command = Command {
     name: "id",
     full_name: "client|id",
     summary: "Answers the number of the connection.",
@@ -73,7 +73,7 @@ pub static CLIENT_ID: Command = Command {
 };
 
 /// `CLIENT INFO`.
-pub static CLIENT_INFO: Command = Command {
+static CLIENT_INFO: Command = Command {
     name: "info",
     full_name: "client|info",
     summary: "Describes the connection that asks.",
@@ -89,7 +89,7 @@ pub static CLIENT_INFO: Command = Command {
 };
 
 /// `CLIENT KILL`.
-pub static CLIENT_KILL: Command = Command {
+static CLIENT_KILL: Command = Command {
     name: "kill",
     full_name: "client|kill",
     summary: "Closes connections that match an address or a set of filters.",
@@ -106,11 +106,11 @@ pub static CLIENT_KILL: Command = Command {
             ArgSpec::new("new-format", ArgKind::OneOf).multiple().children(&[
                 ArgSpec::new("client-id", ArgKind::Integer).token("ID").since("2.8.12").optional(),
                 ArgSpec::new("client-type", ArgKind::OneOf).token("TYPE").since("2.8.12").optional().children(&[
-                    ArgSpec::pure_token("normal", "normal"),
-                    ArgSpec::pure_token("master", "master").since("3.2.0"),
-                    ArgSpec::pure_token("slave", "slave"),
-                    ArgSpec::pure_token("replica", "replica").since("5.0.0"),
-                    ArgSpec::pure_token("pubsub", "pubsub"),
+                    ArgSpec::pure_token("normal", "NORMAL"),
+                    ArgSpec::pure_token("master", "MASTER").since("3.2.0"),
+                    ArgSpec::pure_token("slave", "SLAVE"),
+                    ArgSpec::pure_token("replica", "REPLICA").since("5.0.0"),
+                    ArgSpec::pure_token("pubsub", "PUBSUB"),
                 ]),
                 ArgSpec::new("username", ArgKind::String).token("USER").optional(),
                 ArgSpec::new("addr", ArgKind::String).token("ADDR").display_text("ip:port").optional(),
@@ -128,7 +128,7 @@ pub static CLIENT_KILL: Command = Command {
 };
 
 /// `CLIENT LIST`.
-pub static CLIENT_LIST: Command = Command {
+static CLIENT_LIST: Command = Command {
     name: "list",
     full_name: "client|list",
     summary: "Describes open connections, one a line.",
@@ -142,10 +142,10 @@ pub static CLIENT_LIST: Command = Command {
     history: &[("2.8.12", "Field `id`."), ("5.0.0", "Filter `TYPE`."), ("6.0.0", "Field `user`."), ("6.2.0", "Fields `argv-mem`, `tot-mem`, `laddr`, `redir`, and the filter `ID`."), ("7.0.0", "Fields `resp`, `multi-mem`, `rbs`, `rbp`."), ("7.0.3", "Field `ssub`."), ("7.2.0", "Fields `lib-name`, `lib-ver`."), ("7.4.0", "Field `watch`."), ("8.0.0", "Field `io-thread`.")],
     args: &[
         ArgSpec::new("client-type", ArgKind::OneOf).token("TYPE").since("5.0.0").optional().children(&[
-            ArgSpec::pure_token("normal", "normal"),
-            ArgSpec::pure_token("master", "master"),
-            ArgSpec::pure_token("replica", "replica"),
-            ArgSpec::pure_token("pubsub", "pubsub"),
+            ArgSpec::pure_token("normal", "NORMAL"),
+            ArgSpec::pure_token("master", "MASTER"),
+            ArgSpec::pure_token("replica", "REPLICA"),
+            ArgSpec::pure_token("pubsub", "PUBSUB"),
         ]),
         ArgSpec::new("client-id", ArgKind::Integer).token("ID").since("6.2.0").optional().multiple(),
     ],
@@ -154,7 +154,7 @@ pub static CLIENT_LIST: Command = Command {
 };
 
 /// `CLIENT SETINFO`.
-pub static CLIENT_SETINFO: Command = Command {
+static CLIENT_SETINFO: Command = Command {
     name: "setinfo",
     full_name: "client|setinfo",
     summary: "Notes which client library the connection uses.",
@@ -176,7 +176,7 @@ pub static CLIENT_SETINFO: Command = Command {
 };
 
 /// `CLIENT SETNAME`.
-pub static CLIENT_SETNAME: Command = Command {
+static CLIENT_SETNAME: Command = Command {
     name: "setname",
     full_name: "client|setname",
     summary: "Names the connection.",
@@ -373,7 +373,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
 }
 
 /// Bytes that a client costs: its session, its buffers, what it has queued.
-fn memory_of(session: &Session) -> usize {
+pub(crate) fn memory_of(session: &Session) -> usize {
     let names = [&session.name, &session.lib_name, &session.lib_ver];
     let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
     let net = &session.net;

@@ -11,7 +11,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
 use crate::command::session::SessionFlags;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
-pub(crate) use crate::commands::connection::client::describe as describe_client;
+pub(crate) use crate::commands::connection::client::{describe as describe_client, memory_of as client_memory};
 use crate::engine::transaction;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
@@ -20,7 +20,7 @@ use crate::resp::reply::Protocol;
 pub static COMMANDS: &[&Command] = &[&PING, &ECHO, &SELECT, &QUIT, &RESET, &auth::AUTH, &auth::HELLO, &client::CLIENT];
 
 /// `PING`.
-pub static PING: Command = Command {
+static PING: Command = Command {
     name: "ping",
     full_name: "ping",
     summary: "Answers PONG, or its argument.",
@@ -39,7 +39,7 @@ pub static PING: Command = Command {
 };
 
 /// `ECHO`.
-pub static ECHO: Command = Command {
+static ECHO: Command = Command {
     name: "echo",
     full_name: "echo",
     summary: "Answers with its argument.",
@@ -57,7 +57,7 @@ pub static ECHO: Command = Command {
 };
 
 /// `SELECT`.
-pub static SELECT: Command = Command {
+static SELECT: Command = Command {
     name: "select",
     full_name: "select",
     summary: "Chooses the database that the connection works on.",
@@ -75,7 +75,7 @@ pub static SELECT: Command = Command {
 };
 
 /// `QUIT`.
-pub static QUIT: Command = Command {
+static QUIT: Command = Command {
     name: "quit",
     full_name: "quit",
     summary: "Closes the connection after the reply.",
@@ -91,7 +91,7 @@ pub static QUIT: Command = Command {
 };
 
 /// `RESET`.
-pub static RESET: Command = Command {
+static RESET: Command = Command {
     name: "reset",
     full_name: "reset",
     summary: "Brings the connection back to the state it had when it was opened.",

@@ -14,7 +14,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
 /// `COMMAND`.
-pub static COMMAND: Command = Command {
+pub(super) static COMMAND: Command = Command {
     name: "command",
     full_name: "command",
     summary: "Describes every command of the server.",
@@ -31,7 +31,7 @@ pub static COMMAND: Command = Command {
 };
 
 /// `COMMAND COUNT`.
-pub static COMMAND_COUNT: Command = Command {
+static COMMAND_COUNT: Command = Command {
     name: "count",
     full_name: "command|count",
     summary: "Counts the commands of the server.",
@@ -46,7 +46,7 @@ pub static COMMAND_COUNT: Command = Command {
 };
 
 /// `COMMAND DOCS`.
-pub static COMMAND_DOCS: Command = Command {
+static COMMAND_DOCS: Command = Command {
     name: "docs",
     full_name: "command|docs",
     summary: "Documents commands for people: summary, history, arguments.",
@@ -65,7 +65,7 @@ pub static COMMAND_DOCS: Command = Command {
 };
 
 /// `COMMAND GETKEYS`.
-pub static COMMAND_GETKEYS: Command = Command {
+static COMMAND_GETKEYS: Command = Command {
     name: "getkeys",
     full_name: "command|getkeys",
     summary: "Finds the keys in a full command.",
@@ -84,7 +84,7 @@ pub static COMMAND_GETKEYS: Command = Command {
 };
 
 /// `COMMAND GETKEYSANDFLAGS`.
-pub static COMMAND_GETKEYSANDFLAGS: Command = Command {
+static COMMAND_GETKEYSANDFLAGS: Command = Command {
     name: "getkeysandflags",
     full_name: "command|getkeysandflags",
     summary: "Finds the keys in a full command, and what it would do with them.",
@@ -103,7 +103,7 @@ pub static COMMAND_GETKEYSANDFLAGS: Command = Command {
 };
 
 /// `COMMAND HELP`.
-pub static COMMAND_HELP: Command = Command {
+static COMMAND_HELP: Command = Command {
     name: "help",
     full_name: "command|help",
     summary: "Lists the subcommands of COMMAND.",
@@ -118,7 +118,7 @@ pub static COMMAND_HELP: Command = Command {
 };
 
 /// `COMMAND INFO`.
-pub static COMMAND_INFO: Command = Command {
+static COMMAND_INFO: Command = Command {
     name: "info",
     full_name: "command|info",
     summary: "Describes commands for programs: arity, flags, keys.",
@@ -138,7 +138,7 @@ pub static COMMAND_INFO: Command = Command {
 };
 
 /// `COMMAND LIST`.
-pub static COMMAND_LIST: Command = Command {
+static COMMAND_LIST: Command = Command {
     name: "list",
     full_name: "command|list",
     summary: "Lists the names of commands, all or filtered.",

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod command_info;
+mod config;
 mod docs;
+mod info;
 
 use crate::command::context::Context;
 use crate::command::effects::ShutdownRequest;
@@ -12,10 +14,10 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND];
+pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
 
 /// `TIME`.
-pub static TIME: Command = Command {
+static TIME: Command = Command {
     name: "time",
     full_name: "time",
     summary: "Answers the server's time.",
@@ -31,7 +33,7 @@ pub static TIME: Command = Command {
 };
 
 /// `SHUTDOWN`.
-pub static SHUTDOWN: Command = Command {
+static SHUTDOWN: Command = Command {
     name: "shutdown",
     full_name: "shutdown",
     summary: "Ends the server.",

@@ -1,0 +1,173 @@
+//! What happens between reading the configuration and serving: the log, warnings about the kernel, leaving the terminal,
+//! limits, the pid file, the process title. Main thread, before there is a second one. Opens no listener.
+//!
+//! Order and words of the lines are Redis', as far as it has them.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::path::Path;
+
+use crate::config::arguments::Invocation;
+use crate::config::file::FileError;
+use crate::config::title::{self, TitleParts};
+use crate::config::{Config, REDIS_VERSION, Supervised};
+use crate::observe::log::{self, Role};
+use crate::sys::process::{self, PidFile};
+use crate::sys::rlimit::{self, FilesOutcome};
+use crate::sys::time;
+use crate::sys::title::TitleRoom;
+use crate::sys::{Errno, kernel, memory, notify};
+
+/// Where a process in the background leaves its number when it is not told a place.
+const PID_FILE: &str = "/var/run/redis.pid";
+
+/// The server cannot start, and what is to be said of it has been said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+/// Makes the process ready to serve. `name` is how the program was called. The configuration may come out with fewer
+/// clients than it went in with. The pid file is the caller's to remove at the end.
+pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Result<Option<PidFile>, Refused> {
+    let config = &mut run.config;
+    if let Err(error) = log::open(config.logfile.as_path()) {
+        let reason = format!("Can't open the log file: {}", Errno::from(error));
+        eprintln!("{}", FileError::Whole { reason });
+        return Err(Refused);
+    }
+    log::set_level(config.loglevel);
+    if run.from_stdin {
+        log::notice(format_args!("Reading config from stdin"));
+    }
+    let supervised = join_supervisor(config.supervised);
+    warn_about_memory(config);
+    let background = config.daemonize && !supervised;
+    if background && let Err(errno) = process::daemonize() {
+        log::warning(format_args!("Can't go to the background: {errno}"));
+        return Err(Refused);
+    }
+    announce(run, name);
+    log::set_role(if run.config.replicaof.0.is_some() { Role::Replica } else { Role::Master });
+    let config = &mut run.config;
+    fit_clients(config)?;
+    log::notice(format_args!("monotonic clock: {}", time::tick_source().name));
+    let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
+    log::notice(format_args!("Running mode={mode}, port={}.", config.port));
+    let pid_file = write_pid_file(config, background);
+    if let Some(mut room) = room.filter(|_| config.set_proc_title) {
+        show_title(&mut room, &run.config, name, run.config_file.as_deref());
+    }
+    warn_about_kernel(&run.config);
+    Ok(pid_file)
+}
+
+/// Whether a service manager watches this process; tells it so where it wants to know.
+fn join_supervisor(mode: Supervised) -> bool {
+    let (upstart, systemd) = (env::var_os("UPSTART_JOB").is_some(), notify::is_available());
+    let (upstart, systemd) = match mode {
+        Supervised::No => return false,
+        Supervised::Auto => (upstart, systemd && !upstart),
+        Supervised::Upstart => {
+            if !upstart {
+                log::warning(format_args!("upstart supervision requested, but UPSTART_JOB not found!"));
+            }
+            (upstart, false)
+        }
+        Supervised::Systemd => {
+            if !systemd {
+                log::warning(format_args!("systemd supervision error: NOTIFY_SOCKET not found!"));
+            }
+            (false, systemd)
+        }
+    };
+    if upstart {
+        log::notice(format_args!("supervised by upstart, will stop to signal readiness."));
+        process::stop_for_supervisor();
+    }
+    if systemd {
+        log::notice(format_args!(
+            "Supervised by systemd. Please make sure you set appropriate values for TimeoutStartSec and \
+             TimeoutStopSec in your service unit."
+        ));
+        notify::status("Torc is loading...");
+    }
+    upstart || systemd
+}
+
+fn warn_about_memory(config: &Config) {
+    if let Some(line) = kernel::overcommit_warning() {
+        log::warning(format_args!("{line}"));
+    }
+    if let Some(line) = kernel::huge_pages_warning()
+        && (!config.disable_thp || memory::disable_huge_pages().is_err())
+    {
+        log::warning(format_args!("{line}"));
+    }
+}
+
+/// The lines by which people find a start in a log.
+fn announce(run: &Invocation, name: &str) {
+    let pid = std::process::id();
+    log::notice(format_args!("oO0OoO0OoO0Oo Torc is starting oO0OoO0OoO0Oo"));
+    log::notice(format_args!(
+        "Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={pid}, just started"
+    ));
+    log::notice(format_args!("Torc version={}", env!("CARGO_PKG_VERSION")));
+    if run.without_config {
+        log::warning(format_args!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use {name} \
+             /path/to/redis.conf"
+        ));
+    } else {
+        log::notice(format_args!("Configuration loaded"));
+    }
+    for parameter in run.config.set_without_effect() {
+        log::warning(format_args!("The parameter '{parameter}' was set, but has no effect in this version of Torc"));
+    }
+}
+
+/// Raises the limit of open files, or serves fewer clients.
+fn fit_clients(config: &mut Config) -> Result<(), Refused> {
+    match rlimit::ensure_open_files(config.maxclients) {
+        FilesOutcome::Enough => {}
+        FilesOutcome::Raised(line) => log::notice(format_args!("{line}")),
+        FilesOutcome::Reduced { maxclients, lines } => {
+            config.maxclients = maxclients;
+            lines.iter().for_each(|line| log::warning(format_args!("{line}")));
+        }
+        FilesOutcome::TooFew(line) => {
+            log::warning(format_args!("{line}"));
+            return Err(Refused);
+        }
+    }
+    Ok(())
+}
+
+fn write_pid_file(config: &Config, background: bool) -> Option<PidFile> {
+    let path = match config.pidfile.is_empty() {
+        true if background => Path::new(PID_FILE),
+        true => return None,
+        false => config.pidfile.as_path(),
+    };
+    PidFile::create(path).map_err(|errno| log::notice(format_args!("Failed to write PID file: {errno}"))).ok()
+}
+
+fn show_title(room: &mut TitleRoom, config: &Config, name: &str, config_file: Option<&Path>) {
+    let parts = TitleParts {
+        title: name,
+        listen_addr: &config.listen_address(),
+        server_mode: if config.cluster_enabled { "[cluster]" } else { "" },
+        port: config.port,
+        tls_port: config.tls_port,
+        unixsocket: &config.unixsocket.to_string(),
+        config_file: &config_file.map_or_else(String::new, |path| path.display().to_string()),
+    };
+    if let Some(title) = title::expand(&config.proc_title_template.to_string(), &parts) {
+        room.show(&title);
+    }
+}
+
+fn warn_about_kernel(config: &Config) {
+    let lines = [kernel::backlog_warning(i64::from(config.tcp_backlog)), kernel::uring_warning()];
+    lines.into_iter().flatten().for_each(|line| log::warning(format_args!("{line}")));
+}

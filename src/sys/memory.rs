@@ -1,0 +1,133 @@
+//! Facts about memory and processor time, and the switch for huge pages. Any thread.
+
+use std::fs;
+use std::mem::MaybeUninit;
+
+use super::errno::Errno;
+
+fn page_size() -> u64 {
+    // SAFETY: has no pointers.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
+}
+
+/// Bytes of this process that lie in memory; 0 where the kernel does not tell.
+pub fn resident_bytes() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * page_size()
+}
+
+/// Bytes of memory that the machine has.
+pub fn total_bytes() -> u64 {
+    // SAFETY: has no pointers.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    u64::try_from(pages).unwrap_or(0) * page_size()
+}
+
+/// Whose processor time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// All threads of this process.
+    Process,
+    /// Child processes that have ended.
+    Children,
+    /// The calling thread.
+    Thread,
+}
+
+/// Processor time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In the program, microseconds.
+    pub user_us: u64,
+    /// In the kernel, microseconds.
+    pub system_us: u64,
+}
+
+/// Processor time that was used so far.
+pub fn cpu_time(who: Who) -> CpuTime {
+    let who = match who {
+        Who::Process => libc::RUSAGE_SELF,
+        Who::Children => libc::RUSAGE_CHILDREN,
+        Who::Thread => libc::RUSAGE_THREAD,
+    };
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` is ours to fill.
+    unsafe { libc::getrusage(who, usage.as_mut_ptr()) };
+    // SAFETY: all zeros is a valid record, and getrusage may have filled it.
+    let usage = unsafe { usage.assume_init() };
+    let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    CpuTime { user_us: us(usage.ru_utime), system_us: us(usage.ru_stime) }
+}
+
+/// Keeps the kernel from giving this process huge pages, which make copy-on-write dear.
+pub fn disable_huge_pages() -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    Errno::check(unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) }).map(|_| ())
+}
+
+/// What the allocator says of itself, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AllocatorStats {
+    /// Handed out to the program.
+    pub allocated: u64,
+    /// In pages that hold something.
+    pub active: u64,
+    /// In memory, as far as the allocator knows.
+    pub resident: u64,
+    /// Kept without being backed by memory.
+    pub retained: u64,
+    /// The allocator's own.
+    pub metadata: u64,
+}
+
+/// The name and version of the allocator, as INFO shows it.
+pub const ALLOCATOR: &str = if cfg!(feature = "jemalloc") { "jemalloc-5.3.1" } else { "libc" };
+
+/// The allocator's figures at this moment.
+#[cfg(feature = "jemalloc")]
+pub fn allocator_stats() -> Option<AllocatorStats> {
+    use tikv_jemalloc_ctl::{epoch, stats};
+    epoch::advance().ok()?;
+    Some(AllocatorStats {
+        allocated: stats::allocated::read().ok()? as u64,
+        active: stats::active::read().ok()? as u64,
+        resident: stats::resident::read().ok()? as u64,
+        retained: stats::retained::read().ok()? as u64,
+        metadata: stats::metadata::read().ok()? as u64,
+    })
+}
+
+/// The system's allocator tells nothing that is worth showing.
+#[cfg(not(feature = "jemalloc"))]
+pub fn allocator_stats() -> Option<AllocatorStats> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_is_smaller_than_the_machine() {
+        let (resident, total) = (resident_bytes(), total_bytes());
+        assert!(resident > 100_000 && resident < total, "{resident} of {total}");
+    }
+
+    #[test]
+    fn work_takes_time() {
+        let before = cpu_time(Who::Thread);
+        let mut sum = 0u64;
+        while cpu_time(Who::Thread) == before {
+            sum = std::hint::black_box(sum + 1);
+        }
+        let (thread, process) = (cpu_time(Who::Thread), cpu_time(Who::Process));
+        assert!(process.user_us + process.system_us >= thread.user_us + thread.system_us);
+    }
+
+    #[test]
+    fn the_allocator_tells_only_where_it_can() {
+        assert_eq!(allocator_stats().is_some(), cfg!(feature = "jemalloc"));
+    }
+}
