@@ -1,10 +1,13 @@
 //! The table and the database above it: what one lookup or one store costs, and the slowest insertion of a table that
 //! grows to 50 million items. `cargo bench --bench table`; `TORC_BENCH_ITEMS` changes the size of the growth test.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::num::NonZeroU64;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use divan::{Bencher, counter::ItemsCount};
 use torc::base::rng::Rng;
@@ -48,24 +51,15 @@ fn key(number: u64) -> [u8; KEY_BYTES] {
     key
 }
 
-/// Time that this thread has spent on a core: what other processes take away from it does not count.
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure is ours and lives through the call.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(result, 0, "every Linux has this clock");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// One growth from nothing. Prints the insertions that took longer than `SLOW`: item and nanoseconds.
 fn grow_once(items: u64) {
     let hash = |item: &NonZeroU64| item.get().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     let mut table = Table::new();
-    let mut last = cpu_time();
+    let mut last = Instant::now();
     for number in 1..=items {
         let item = NonZeroU64::new(number).expect("counted from 1");
         table.insert_unique(hash(&item), item, &hash);
-        let now = cpu_time();
+        let now = Instant::now();
         if now - last > SLOW {
             println!("{number} {}", (now - last).as_nanos());
         }
