@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn comments_blanks_and_quotes() {
-        let config = load("# a comment\n\n  # another\r\n \t port\t7000 \r\nDBFILENAME \"a b\\x41\"\nlogfile ''\nsave \"\"");
+        let config =
+            load("# a comment\n\n  # another\r\n \t port\t7000 \r\nDBFILENAME \"a b\\x41\"\nlogfile ''\nsave \"\"");
         let config = config.expect("a good file");
         assert_eq!((config.port, &*config.dbfilename), (7000, &b"a bA"[..]));
         assert!(config.logfile.is_empty() && config.save.points.is_empty());

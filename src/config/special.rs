@@ -509,11 +509,7 @@ mod tests {
         shows(&mut flags, &["NOW", "save"], "save now");
         shows(&mut flags, &["default", "now"], "now");
         shows(&mut flags, &["default"], "default");
-        refuses(
-            &mut flags,
-            &["save", "nosave"],
-            "shutdown options SAVE and NOSAVE can't be used simultaneously",
-        );
+        refuses(&mut flags, &["save", "nosave"], "shutdown options SAVE and NOSAVE can't be used simultaneously");
         let reason = "argument(s) must be one of the following: default, save, nosave, now, force";
         refuses(&mut flags, &["foo"], reason);
         refuses(&mut flags, &[""], reason);

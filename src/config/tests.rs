@@ -65,7 +65,11 @@ fn the_table_is_redis_8_0_6() {
             (Flags::VOLATILE, "volatile"),
         ];
         for (flag, word) in words {
-            assert_eq!(param.flags.contains(flag), row.column(7).split(' ').any(|given| given == word), "{name} {word}");
+            assert_eq!(
+                param.flags.contains(flag),
+                row.column(7).split(' ').any(|given| given == word),
+                "{name} {word}"
+            );
         }
         let mutability = if param.flags.contains(Flags::IMMUTABLE) { "immutable" } else { "mutable" };
         assert_eq!(mutability, row.column(6), "{name}");
@@ -126,9 +130,8 @@ fn config_get() {
 #[test]
 fn config_set_refusals() {
     let mut config = Config::default();
-    let failed = |name: &str, reason: &str| {
-        Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
-    };
+    let failed =
+        |name: &str, reason: &str| Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"));
     let unknown = Err("Unknown option or number of arguments for CONFIG SET - 'nosuch'".to_owned());
     assert_eq!(set(&mut config, &[("maxmemory", "x"), ("nosuch", "1")]), unknown);
     assert_eq!(set(&mut config, &[("nosuch", "1"), ("databases", "3")]), unknown);
@@ -152,7 +155,8 @@ fn config_set_is_all_or_nothing() {
     config.enable_protected_configs = Access::Yes;
     set(&mut config, &pairs).expect_err("a bad level");
     assert_eq!((config.maxmemory, &*config.dbfilename, config.loglevel), (0, &b"dump.rdb"[..], LogLevel::Notice));
-    let steps = set(&mut config, &[("maxmemory", "1mb"), ("port", "7000"), ("tls-cluster", "yes"), ("tls-ciphers", "")]);
+    let steps =
+        set(&mut config, &[("maxmemory", "1mb"), ("port", "7000"), ("tls-cluster", "yes"), ("tls-ciphers", "")]);
     assert_eq!(steps, Ok(vec![Apply::Maxmemory, Apply::Port, Apply::Tls]));
     assert_eq!((Apply::Port.parameter(), Apply::Bind.parameter()), ("port", "bind"));
     assert_eq!(set(&mut config, &[("port", "7000"), ("timeout", "5")]), Ok(Vec::new()));
@@ -185,8 +189,45 @@ fn parameters_without_effect_are_named_once_set() {
     let mut config = Config::default();
     assert_eq!(config.set_without_effect(), Vec::<&str>::new());
     config.cluster_enabled = true;
+    config.save.points.clear();
     config.port = 7000;
     assert_eq!(config.set_without_effect(), ["cluster-enabled"]);
+}
+
+/// Every line of the package's sources outside the table, comments left out.
+fn source_lines(folder: &std::path::Path, lines: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            source_lines(&path, lines);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("config/table.rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let code = text.split("mod tests {").next().unwrap_or("").lines();
+            code.filter(|line| !line.trim_start().starts_with("//")).for_each(|line| {
+                lines.push_str(line);
+                lines.push('\n');
+            });
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_work_is_read_somewhere() {
+    let mut lines = String::new();
+    source_lines(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut lines);
+    let is_read = |field: &str| {
+        ["config.", "self."].iter().any(|owner| {
+            let name = format!("{owner}{field}");
+            lines.match_indices(&name).any(|(at, _)| {
+                !lines[at + name.len()..].starts_with(|next: char| next == '_' || next.is_alphanumeric())
+            })
+        })
+    };
+    assert!(!is_read("no_such_field"));
+    for param in PARAMS.iter().filter(|param| param.effect == Effect::Works) {
+        // The working folder takes effect when it is set.
+        assert!(param.name == "dir" || is_read(&param.name.replace('-', "_")), "{}", param.name);
+    }
 }
 
 #[test]

@@ -50,9 +50,7 @@ pub fn raise_descriptor_limit(maxclients: u32) -> Result<(), String> {
         FilesOutcome::Reduced { maxclients, .. } => maxclients,
         FilesOutcome::TooFew(_) => 0,
     };
-    Err(format!(
-        "The operating system is not able to handle the specified number of clients, try with {possible}"
-    ))
+    Err(format!("The operating system is not able to handle the specified number of clients, try with {possible}"))
 }
 
 /// A file that holds the process' number while it runs.

@@ -44,8 +44,7 @@ pub fn ensure_open_files(maxclients: u32) -> FilesOutcome {
     }
     let refusal = match set_limits(libc::RLIMIT_NOFILE, wanted, hard.max(wanted)) {
         Ok(()) => {
-            let line =
-                format!("Increased maximum number of open files to {wanted} (it was originally set to {soft}).");
+            let line = format!("Increased maximum number of open files to {wanted} (it was originally set to {soft}).");
             return FilesOutcome::Raised(line);
         }
         Err(errno) => errno,

@@ -152,11 +152,9 @@ fn may_pass_over(failure: &Failure, optional: bool) -> bool {
     let Failure::System(_, Errno(number)) = *failure else { return false };
     match number {
         libc::EADDRNOTAVAIL => optional,
-        libc::ENOPROTOOPT
-        | libc::EPROTONOSUPPORT
-        | libc::ESOCKTNOSUPPORT
-        | libc::EPFNOSUPPORT
-        | libc::EAFNOSUPPORT => true,
+        libc::ENOPROTOOPT | libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT | libc::EPFNOSUPPORT | libc::EAFNOSUPPORT => {
+            true
+        }
         _ => false,
     }
 }
