@@ -254,7 +254,8 @@ impl Value for Percentiles {
         let mut percentiles = Vec::new();
         for arg in if none { &[] } else { args } {
             let number = std::str::from_utf8(arg).ok().and_then(|text| text.parse::<f64>().ok());
-            let number = number.filter(|number| !number.is_nan()).ok_or_else(|| format!("Invalid {NAME} parameters"))?;
+            let number =
+                number.filter(|number| !number.is_nan()).ok_or_else(|| format!("Invalid {NAME} parameters"))?;
             if !(0.0..=100.0).contains(&number) {
                 return Err(format!("{NAME} parameters should sit between [0.0,100.0]").into());
             }
