@@ -19,9 +19,16 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Where unsafe code may stand: path prefixes below the package.
-const UNSAFE_ROOMS: &[&str] = &["src/sys/", "src/uring/", "src/io/ring", "src/encoding/", "src/bin/torc-bench/ring.rs"];
+const UNSAFE_ROOMS: &[&str] = &[
+    "src/sys/",
+    "src/uring/",
+    "src/io/ring",
+    "src/encoding/",
+    "src/bin/torc-bench/ring.rs",
+    "src/bin/torc-bench/sys.rs",
+];
 
-/// Roots that cannot forbid unsafe code because a room is below them.
+/// Roots that cannot forbid unsafe code because a room is below them; they may allow it for that room.
 const ABOVE_ROOMS: &[&str] = &["src/lib.rs", "src/io/mod.rs", "src/bin/torc-bench/main.rs"];
 
 /// A file this long is split before it grows.
@@ -81,7 +88,7 @@ fn every_module_has_a_floor() {
 #[test]
 fn unsafe_code_stands_in_its_rooms() {
     let files = rust_files();
-    report(files.iter().flat_map(|file| unsafe_outside_rooms(file)));
+    report(files.iter().flat_map(unsafe_outside_rooms));
     report(uncovered_by_forbid(&files));
 }
 
@@ -248,9 +255,11 @@ fn unsafe_outside_rooms(file: &Source) -> Vec<String> {
         return Vec::new();
     }
     let code = code_only(&file.text);
+    let above_room = ABOVE_ROOMS.contains(&file.path.as_str());
     let lines = code.lines().enumerate().filter(|(_, line)| {
         let mut words = line.split(|char: char| !char.is_alphanumeric() && char != '_');
-        words.any(|word| word == "unsafe") || (line.contains("allow(") && line.contains("unsafe_code"))
+        let allows = !above_room && line.contains("allow(") && line.contains("unsafe_code");
+        words.any(|word| word == "unsafe") || allows
     });
     lines.map(|(index, _)| format!("{}:{}: unsafe code outside its rooms", file.path, index + 1)).collect()
 }

@@ -196,6 +196,16 @@ fn whatever_changes_a_watched_key_counts() {
         b: SETRANGE k 0 ""                  => :1
         MULTI                               => +OK
         EXEC                                => []
+        "#,
+    );
+}
+
+#[test]
+fn what_leaves_a_watched_key_alone_and_what_empties_databases() {
+    play(
+        &Server::start(),
+        r#"
+        SET k 1                             => +OK
         WATCH k                             => +OK
         b: SETNX k x                        => :0
         b: SET k x NX                       => (nil)

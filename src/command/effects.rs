@@ -32,10 +32,7 @@ impl Effects {
     /// Whether there is anything to do.
     #[inline]
     pub fn any(&self) -> bool {
-        !self.kill.is_empty()
-            || self.shutdown.is_some()
-            || !self.config_changed.is_empty()
-            || !self.warnings.is_empty()
+        !self.kill.is_empty() || self.shutdown.is_some() || !self.config_changed.is_empty() || !self.warnings.is_empty()
     }
 
     /// Hands over all of it.

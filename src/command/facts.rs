@@ -31,6 +31,8 @@ pub struct ProcessFacts {
     pub compiler: String,
     /// Memory allocator.
     pub allocator: &'static str,
+    /// Bytes in use when the server was ready, before the first command.
+    pub startup_memory_bytes: u64,
     /// Unix microseconds of the start.
     pub started_us: i64,
     /// `name=tcp,bind=127.0.0.1,port=6379` for each listener.
@@ -55,6 +57,7 @@ impl ProcessFacts {
             multiplexing_api: "none",
             compiler: String::new(),
             allocator: "libc",
+            startup_memory_bytes: 0,
             started_us: 0,
             listeners: Vec::new(),
             extra_server_fields: Vec::new(),

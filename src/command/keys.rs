@@ -18,7 +18,8 @@ const INVALID_ARGUMENTS: CommandError = CommandError::fixed("Invalid arguments s
 pub fn find_keys(command: &Command, args: Args<'_>) -> Result<Vec<FoundKey>, CommandError> {
     let mut keys = Vec::new();
     let imprecise = KeyFlags::VARIABLE_FLAGS.union(KeyFlags::INCOMPLETE);
-    let needs_finder = command.key_specs.is_empty() || command.key_specs.iter().any(|spec| spec.flags.intersects(imprecise));
+    let needs_finder =
+        command.key_specs.is_empty() || command.key_specs.iter().any(|spec| spec.flags.intersects(imprecise));
     match command.key_finder {
         Some(finder) if needs_finder => finder(args, &mut keys)?,
         _ => {

@@ -39,6 +39,10 @@ pub struct Prepared {
 const _: () = assert!(size_of::<Prepared>() == 24);
 
 impl Prepared {
+    /// A request that is not looked up yet.
+    pub const BLANK: Prepared =
+        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict: Verdict::Unknown };
+
     pub(crate) fn refused(verdict: Verdict) -> Prepared {
         Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict }
     }

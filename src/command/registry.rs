@@ -299,8 +299,7 @@ mod tests {
     };
     static LIST: Command =
         Command { name: "list", full_name: "box|list", arity: -2, handler: Some(nothing), ..Command::BLANK };
-    static BOX: Command =
-        Command { name: "box", full_name: "box", arity: -2, subcommands: &[&LIST], ..Command::BLANK };
+    static BOX: Command = Command { name: "box", full_name: "box", arity: -2, subcommands: &[&LIST], ..Command::BLANK };
 
     fn resolve(registry: &Registry, args: &[&str]) -> (Verdict, Option<&'static str>) {
         let prepared = registry.resolve(OwnedArgs::from_slices(args).as_args());

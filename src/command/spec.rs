@@ -124,8 +124,10 @@ pub enum Begin {
 #[derive(Clone, Copy, Debug)]
 pub enum Find {
     /// Up to `last` (relative; negative: from the end), every `step`-th, only the first 1/`limit` of them (0, 1: all).
+    #[allow(missing_docs)]
     Range { last: i32, step: i32, limit: i32 },
     /// A count at `index`, keys from `first` (both relative), every `step`-th.
+    #[allow(missing_docs)]
     KeyNum { index: i32, first: i32, step: i32 },
     /// Cannot be described.
     Unknown,

@@ -126,6 +126,7 @@ fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
 #[cfg(test)]
 mod tests {
     use crate::commands::transcript::replay;
+    use crate::engine::Engine;
 
     #[test]
     fn flushing() {
@@ -155,5 +156,22 @@ mod tests {
             (error) ERR wrong number of arguments for 'dbsize' command
             "#,
         );
+    }
+
+    #[test]
+    fn flushall_empties_every_database() {
+        let mut engine = Engine::for_console();
+        let slots = [engine.connect(1), engine.connect(2)];
+        for (db, slot) in slots.into_iter().enumerate() {
+            engine.session_mut(slot).db = db;
+            engine.run_in(slot, &["MSET", "a", "1", "b", "2"]);
+        }
+        engine.run_in(slots[0], &["FLUSHDB", "ASYNC"]);
+        assert_eq!(engine.state.garbage.len(), 1);
+        assert_eq!(engine.run_in(slots[0], &["DBSIZE"]), "(integer) 0");
+        assert_eq!(engine.run_in(slots[1], &["DBSIZE"]), "(integer) 2");
+        engine.run_in(slots[0], &["FLUSHALL", "SYNC"]);
+        assert_eq!(engine.state.garbage.len(), 1);
+        assert_eq!(engine.run_in(slots[1], &["DBSIZE"]), "(integer) 0");
     }
 }

@@ -54,3 +54,163 @@ pub(crate) fn each_key(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::quoting::split;
+    use crate::command::session::SessionFlags;
+    use crate::engine::Engine;
+    use crate::resp::decode::Value;
+
+    /// (command, changes, hits, misses) as Redis counts them, one after the other.
+    const COUNTED: &[(&str, u64, u64, u64)] = &[
+        ("SET a 1", 1, 0, 0),
+        ("SET a 1 XX", 1, 0, 0),
+        ("SET a 1 NX", 0, 0, 0),
+        ("SET a 1 EX 100", 1, 0, 0),
+        ("SET a 1 GET", 1, 1, 0),
+        ("SET missing 1 XX GET", 0, 0, 1),
+        ("SETNX a 1", 0, 0, 0),
+        ("GETSET a 1", 1, 1, 0),
+        ("GET a", 0, 1, 0),
+        ("GET missing", 0, 0, 1),
+        ("GETEX a", 0, 1, 0),
+        ("GETEX a EX 100", 1, 1, 0),
+        ("GETEX a PERSIST", 1, 1, 0),
+        ("GETEX a PERSIST", 0, 1, 0),
+        ("STRLEN missing", 0, 0, 1),
+        ("GETRANGE a 0 1", 0, 1, 0),
+        ("MGET a missing a", 0, 2, 1),
+        ("MSET a 1 b 2 a 3", 3, 0, 0),
+        ("MSETNX a 1 c 2", 0, 0, 0),
+        ("INCR a", 1, 0, 0),
+        ("INCR missing2", 1, 0, 0),
+        ("INCRBYFLOAT a 0", 1, 0, 0),
+        ("APPEND a \"\"", 1, 0, 0),
+        ("SETRANGE b 0 x", 1, 0, 0),
+        ("SETRANGE b 0 \"\"", 0, 0, 0),
+        ("LCS a missing", 0, 1, 1),
+        ("LCS a a FOO", 0, 2, 0),
+        ("EXISTS a missing a", 0, 2, 1),
+        ("TOUCH a missing", 0, 1, 1),
+        ("TYPE a", 0, 1, 0),
+        ("TTL missing", 0, 0, 1),
+        ("EXPIRE a 100", 1, 0, 0),
+        ("EXPIRE a 100 NX", 0, 0, 0),
+        ("PERSIST a", 1, 0, 0),
+        ("PERSIST a", 0, 0, 0),
+        ("RENAME a c", 1, 0, 0),
+        ("RENAME c c", 0, 0, 0),
+        ("RENAMENX c b", 0, 0, 0),
+        ("KEYS *", 0, 0, 0),
+        ("SCAN 0", 0, 0, 0),
+        ("SCAN 0 MATCH [bc] TYPE list", 0, 2, 0),
+        ("RANDOMKEY", 0, 0, 0),
+        ("EXPIRE missing2 0", 1, 0, 0),
+        ("DEL missing2 missing", 0, 0, 0),
+        ("SET e 1 PXAT 1", 1, 0, 0),
+        ("UNLINK e c", 1, 0, 0),
+        ("GETDEL b", 1, 1, 0),
+        ("MSET a 1 b 2", 2, 0, 0),
+        ("FLUSHALL", 2, 0, 0),
+        ("FLUSHDB", 0, 0, 0),
+    ];
+
+    #[test]
+    fn changes_hits_and_misses_are_counted() {
+        let mut engine = Engine::for_console();
+        for &(command, changes, hits, misses) in COUNTED {
+            let counters = |engine: &Engine| {
+                let stats = &engine.state.stats;
+                [stats.dirty, stats.keyspace_hits, stats.keyspace_misses]
+            };
+            let before = counters(&engine);
+            engine.run(&split(command.as_bytes()).expect("balanced"));
+            let after = counters(&engine);
+            let counted = [0, 1, 2].map(|index| after[index] - before[index]);
+            assert_eq!(counted, [changes, hits, misses], "{command}");
+        }
+    }
+
+    /// A change of `a` by each of these makes a transaction that watches it fail.
+    const WRITES: &[&str] = &[
+        "SET a 2",
+        "SETEX a 10 1",
+        "GETSET a 1",
+        "GETDEL a",
+        "GETEX a EX 10",
+        "GETEX a PXAT 1",
+        "MSET z 1 a 1",
+        "INCR a",
+        "INCRBYFLOAT a 1",
+        "APPEND a 1",
+        "SETRANGE a 0 1",
+        "DEL z a",
+        "UNLINK a",
+        "EXPIRE a 10",
+        "EXPIRE a 0",
+        "RENAME a z",
+        "RENAME z a",
+        "RENAMENX a new",
+        "FLUSHDB",
+        "FLUSHALL",
+    ];
+    /// None of these changes `a`.
+    const READS: &[&str] = &[
+        "GET a",
+        "GETEX a",
+        "GETEX a PERSIST",
+        "MGET a",
+        "STRLEN a",
+        "SET a 1 NX",
+        "SETNX a 1",
+        "MSETNX z 1 a 1",
+        "TTL a",
+        "PERSIST a",
+        "EXPIRE a 10 XX",
+        "EXPIRE a 0 GT",
+        "RENAME a a",
+        "RENAMENX z a",
+        "SETRANGE a 0 \"\"",
+        "TOUCH a",
+        "DEL b",
+        "INCRBY a x",
+        "SCAN 0",
+        "KEYS *",
+    ];
+
+    #[test]
+    fn writes_are_signalled_and_reads_are_not() {
+        for (commands, fails) in [(WRITES, true), (READS, false)] {
+            for command in commands {
+                let mut engine = Engine::for_console();
+                engine.run(&["MSET", "a", "1", "z", "1"]);
+                let watcher = engine.connect(1);
+                engine.run_in(watcher, &["WATCH", "a"]);
+                engine.run(&split(command.as_bytes()).expect("balanced"));
+                let dirty = engine.session(watcher).flags.contains(SessionFlags::DIRTY_CAS);
+                assert_eq!(dirty, fails, "{command}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_keys_are_met_in_order() {
+        let mut engine = Engine::for_console();
+        for count in [1, 2, 15, 16, 17, 32, 33, 100] {
+            let keys: Vec<String> = (0..count).map(|number| format!("k{number}")).collect();
+            let pairs = keys.iter().flat_map(|key| [key.as_str(), &key[1..]]);
+            let mset: Vec<&str> = ["MSET"].into_iter().chain(pairs).collect();
+            assert_eq!(engine.run(&mset), "OK");
+            let with =
+                |name: &'static str| [name].into_iter().chain(keys.iter().map(String::as_str)).collect::<Vec<_>>();
+            let slot = engine.connect(1);
+            let expected = (0..count).map(|number| Value::Bulk(number.to_string().into())).collect();
+            assert_eq!(engine.run_values(slot, &with("MGET")), [Value::Array(expected)]);
+            engine.client_gone(slot);
+            assert_eq!(engine.run(&with("EXISTS")), format!("(integer) {count}"));
+            assert_eq!(engine.run(&with("DEL")), format!("(integer) {count}"));
+            assert_eq!(engine.run(&["DBSIZE"]), "(integer) 0");
+        }
+    }
+}

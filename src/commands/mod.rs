@@ -9,9 +9,9 @@ pub mod keyspace;
 mod lookup;
 pub mod server;
 pub mod string;
+pub mod transactions;
 #[cfg(test)]
 mod transcript;
-pub mod transactions;
 
 use crate::command::spec::Command;
 

@@ -13,7 +13,7 @@ use crate::resp::args::Args;
 pub static COMMANDS: &[&Command] = &[&DISCARD, &EXEC, &MULTI, &UNWATCH, &WATCH];
 
 /// `DISCARD`.
-pub static DISCARD: Command = Command {
+static DISCARD: Command = Command {
     name: "discard",
     full_name: "discard",
     summary: "Drops the queued commands and leaves the transaction.",
@@ -28,7 +28,7 @@ pub static DISCARD: Command = Command {
 };
 
 /// `EXEC`.
-pub static EXEC: Command = Command {
+static EXEC: Command = Command {
     name: "exec",
     full_name: "exec",
     summary: "Executes the queued commands of the transaction, one after the other and undisturbed.",
@@ -43,7 +43,7 @@ pub static EXEC: Command = Command {
 };
 
 /// `MULTI`.
-pub static MULTI: Command = Command {
+static MULTI: Command = Command {
     name: "multi",
     full_name: "multi",
     summary: "Begins a transaction: the commands that follow are queued.",
@@ -58,7 +58,7 @@ pub static MULTI: Command = Command {
 };
 
 /// `UNWATCH`.
-pub static UNWATCH: Command = Command {
+static UNWATCH: Command = Command {
     name: "unwatch",
     full_name: "unwatch",
     summary: "Forgets every watched key of the connection.",
@@ -73,7 +73,7 @@ pub static UNWATCH: Command = Command {
 };
 
 /// `WATCH`.
-pub static WATCH: Command = Command {
+static WATCH: Command = Command {
     name: "watch",
     full_name: "watch",
     summary: "Makes the next transaction depend on keys staying as they are.",
@@ -83,10 +83,13 @@ pub static WATCH: Command = Command {
     arity: -2,
     flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::TRANSACTION),
-    key_specs: &[KeySpec { flags: KeyFlags::RO, begin: Begin::Index(1), find: Find::Range { last: -1, step: 1, limit: 0 }, notes: None }],
-    args: &[
-        ArgSpec::key("key", 0).multiple(),
-    ],
+    key_specs: &[KeySpec {
+        flags: KeyFlags::RO,
+        begin: Begin::Index(1),
+        find: Find::Range { last: -1, step: 1, limit: 0 },
+        notes: None,
+    }],
+    args: &[ArgSpec::key("key", 0).multiple()],
     handler: Some(watch),
     ..Command::BLANK
 };
@@ -200,5 +203,119 @@ mod tests {
         assert_eq!(row(b"exec"), (2, 1, 1));
         assert_eq!(row(b"multi"), (1, 0, 0));
         assert_eq!(engine.state.stats.errors.iter().collect::<Vec<_>>(), [("ERR", 3), ("EXECABORT", 1)]);
+    }
+
+    /// What EXEC answers after `mine` watches `k`, `change` is run by another client, and PING is queued.
+    fn exec_after(engine: &mut Engine, change: &[&str]) -> String {
+        let (mine, other) = (engine.connect(1), engine.connect(2));
+        engine.run_in(mine, &["WATCH", "k"]);
+        engine.run_in(other, change);
+        engine.run_in(mine, &["MULTI"]);
+        engine.run_in(mine, &["PING"]);
+        let answer = engine.run_in(mine, &["EXEC"]);
+        assert_eq!(engine.session(mine).watched, 0);
+        assert!(engine.state.watch.is_empty());
+        engine.client_gone(mine);
+        engine.client_gone(other);
+        answer
+    }
+
+    #[test]
+    fn changes_of_a_watched_key_fail_the_transaction() {
+        for change in [
+            &["SET", "k", "v"][..],
+            &["APPEND", "k", ""],
+            &["EXPIRE", "k", "100"],
+            &["RENAME", "k", "j"],
+            &["DEL", "k"],
+            &["FLUSHDB"],
+            &["FLUSHALL"],
+        ] {
+            let mut engine = Engine::for_console();
+            engine.run(&["SET", "k", "v"]);
+            assert_eq!(exec_after(&mut engine, change), "(nil)", "{change:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_fails_nothing() {
+        for change in [
+            &["GET", "k"][..],
+            &["TOUCH", "k"],
+            &["SET", "k", "w", "NX"],
+            &["PERSIST", "k"],
+            &["EXPIRE", "k", "100", "XX"],
+            &["SETRANGE", "k", "0", ""],
+            &["DEL", "j"],
+        ] {
+            let mut engine = Engine::for_console();
+            engine.run(&["SET", "k", "v"]);
+            assert_eq!(exec_after(&mut engine, change), "1) PONG", "{change:?}");
+        }
+        for change in [&["DEL", "k"][..], &["FLUSHALL"]] {
+            assert_eq!(exec_after(&mut Engine::for_console(), change), "1) PONG", "{change:?} of no key");
+        }
+    }
+
+    #[test]
+    fn expiry_after_watch_counts_and_before_it_does_not() {
+        let mut engine = Engine::for_console();
+        let mine = engine.connect(1);
+        let exec = |engine: &mut Engine| {
+            engine.run_in(mine, &["MULTI"]);
+            engine.run_in(mine, &["PING"]);
+            engine.run_in(mine, &["EXEC"])
+        };
+        let set = ["SET", "k", "v", "PX", "50"];
+        // It expires while watched, and nobody comes upon it.
+        engine.run(&set);
+        engine.run_in(mine, &["WATCH", "k"]);
+        engine.advance_ms(60);
+        assert_eq!(exec(&mut engine), "(nil)");
+        // The same, removed by active expiry.
+        engine.run(&set);
+        engine.run_in(mine, &["WATCH", "k"]);
+        engine.advance_ms(60);
+        engine.cron();
+        assert_eq!(engine.run(&["DBSIZE"]), "(integer) 0");
+        assert_eq!(exec(&mut engine), "(nil)");
+        // It had expired before: neither finding it out nor removing it is a change, a new value is.
+        for (change, answer) in [
+            (&["GET", "k"][..], "1) PONG"),
+            (&["DEL", "k"], "1) PONG"),
+            (&["FLUSHALL"], "1) PONG"),
+            (&["SET", "k", "w"], "(nil)"),
+        ] {
+            engine.run(&set);
+            engine.advance_ms(60);
+            engine.run_in(mine, &["WATCH", "k"]);
+            engine.run(change);
+            assert_eq!(exec(&mut engine), answer, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn watching_is_per_database_and_can_be_given_up() {
+        let mut engine = Engine::for_console();
+        let mine = engine.connect(1);
+        let exec = |engine: &mut Engine| {
+            engine.run_in(mine, &["MULTI"]);
+            engine.run_in(mine, &["EXEC"])
+        };
+        engine.run_in(mine, &["SELECT", "1"]);
+        engine.run_in(mine, &["WATCH", "k", "k", "j"]);
+        assert_eq!(engine.session(mine).watched, 2);
+        engine.run(&["SET", "k", "v"]);
+        assert_eq!(exec(&mut engine), "(empty array)");
+        engine.run_in(mine, &["WATCH", "k"]);
+        engine.run_in(mine, &["SET", "k", "v"]);
+        assert_eq!(exec(&mut engine), "(nil)", "one's own change counts too");
+        engine.run_in(mine, &["WATCH", "k"]);
+        engine.run_in(mine, &["SET", "k", "v"]);
+        engine.run_in(mine, &["UNWATCH"]);
+        assert_eq!(exec(&mut engine), "(empty array)");
+        engine.run_in(mine, &["WATCH", "k"]);
+        engine.client_gone(mine);
+        assert!(engine.state.watch.is_empty());
     }
 }

@@ -136,6 +136,28 @@ fn growth_and_shrinkage_keep_the_load_in_bounds() {
 }
 
 #[test]
+fn one_change_moves_few_items() {
+    let calls = std::cell::Cell::new(0);
+    let mut table = Table::new();
+    let rehash = |item: &NonZeroU64| {
+        calls.set(calls.get() + 1);
+        spread(item.get())
+    };
+    for number in 1..=200_000 {
+        calls.set(0);
+        let (buckets, segments) = (table.buckets(), table.segments.len());
+        table.insert_unique(spread(number), item(number), &rehash);
+        assert!(calls.get() <= 50, "{} items hashed again", calls.get());
+        assert!(table.buckets() <= buckets + STEPS_PER_CHANGE && table.segments.len() <= segments + 1);
+    }
+    for number in 1..=200_000 {
+        let buckets = table.buckets();
+        table.remove(spread(number), |found| found.get() == number);
+        assert!(table.buckets() + STEPS_PER_CHANGE >= buckets);
+    }
+}
+
+#[test]
 fn the_cron_finishes_what_changes_began() {
     let mut numbers = Numbers::new(spread);
     for number in 1..=10_000 {

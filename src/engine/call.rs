@@ -18,8 +18,13 @@ pub fn call(state: &mut State, session: &mut Session, prepared: &Prepared, args:
     let Some(handler) = command.handler else { return };
     let start = state.last_tick;
     state.errors_accounted = reply.errors_written();
-    let mut context =
-        Context { state: &mut *state, session: &mut *session, reply: &mut *reply, command, first_key_hash: prepared.hash };
+    let mut context = Context {
+        state: &mut *state,
+        session: &mut *session,
+        reply: &mut *reply,
+        command,
+        first_key_hash: prepared.hash,
+    };
     if let Err(error) = handler(&mut context, args) {
         answer_error(reply, &error);
     }

@@ -81,11 +81,9 @@ pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     ctx.reply.array(queue.len());
     ctx.session.flags.insert(SessionFlags::IN_EXEC);
     for (prepared, args) in &queue {
-        ctx.session.last_command = prepared.command;
         call(ctx.state, ctx.session, prepared, args.as_args(), ctx.reply);
     }
     ctx.session.flags.remove(SessionFlags::IN_EXEC);
-    ctx.session.last_command = Some(ctx.command);
     discard(ctx.state, ctx.session);
     Ok(())
 }

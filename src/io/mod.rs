@@ -14,12 +14,17 @@
 pub mod ring;
 pub mod sim;
 
+#[cfg(test)]
+mod conformance;
+
 use std::io;
 use std::ops::Range;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
+
+pub use crate::sys::Errno;
 
 /// A connection: a slot, and a generation that tells one use of the slot from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,18 +38,6 @@ pub struct ConnId {
 /// A listening socket, in the order of `listen` calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerId(pub u32);
-
-/// Error number of a failed operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errno(pub i32);
-
-impl std::fmt::Display for Errno {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The standard library appends "(os error N)", which Redis' log lines do not have.
-        let text = io::Error::from_raw_os_error(self.0).to_string();
-        out.write_str(text.split(" (os error").next().unwrap_or(&text))
-    }
-}
 
 /// Received bytes: a range of one of the Io side's buffers, valid until the next `recycle`.
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +230,7 @@ pub trait Io {
     /// Everything lent as `Received` so far has been dealt with.
     fn recycle(&mut self);
     /// The connection's descriptor, for socket options and CLIENT LIST.
-    fn descriptor(&self, conn: ConnId) -> Option<RawFd>;
+    fn descriptor(&self, conn: ConnId) -> Option<BorrowedFd<'_>>;
     /// Tells the Io side where the reply slab lives, so that it can register it.
     fn use_slab(&mut self, slab: &[u8]);
     /// This world's wall clock, in Unix microseconds.

@@ -8,16 +8,14 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
 use io_uring::cqueue;
 use io_uring::squeue::Entry;
 
-use crate::io::{
-    Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, Segment, SoftSend, TurnOutput,
-};
+use crate::io::{Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, Segment, SoftSend, TurnOutput};
 use crate::uring::buffer_ring::BufferRing;
 use crate::uring::{Refused, Ring, RingOptions, operation};
 
@@ -82,10 +80,11 @@ fn conn_of(user_data: u64) -> ConnId {
     ConnId { slot: user_data as u32, generation: (user_data >> 32) as u32 & GENERATION_MASK }
 }
 
-/// Buffers of a connection that the kernel holds; rare, so boxed.
+/// Memory of a connection that the kernel holds; rare, so boxed.
 #[derive(Default)]
 struct Held {
     chunks: Vec<Bytes>,
+    iovecs: Vec<libc::iovec>,
     into: Vec<u8>,
 }
 
@@ -96,6 +95,8 @@ struct Slot {
     /// Operations whose completion is still to come.
     in_flight: u16,
     recv_armed: bool,
+    into_armed: bool,
+    sending: bool,
     closing: bool,
     held: Option<Box<Held>>,
 }
@@ -123,6 +124,7 @@ pub struct RingIo {
     /// Buffers that the kernel is done with and the loop has not recycled yet.
     exhausted: Vec<u16>,
     iovecs: Vec<libc::iovec>,
+    /// Address and length of the registered reply slab.
     slab: Option<(usize, usize)>,
     stats: IoStats,
 }
@@ -137,13 +139,12 @@ impl RingIo {
     pub fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> Result<RingIo, Refused> {
         let mut ring = Ring::new(&RingOptions { submissions, completions })?;
         let plain_len = RECV_BUFFER_PLAIN_LEN.min(buffer_len);
-        let buffers =
-            BufferRing::register(&ring, RECV_GROUP, buffers, buffer_len, plain_len).map_err(|error| {
-                match error.raw_os_error() {
-                    Some(libc::EINVAL) => Refused::TooOld { missing: "provided buffer rings" },
-                    _ => Refused::Limits(error),
-                }
-            })?;
+        let buffers = BufferRing::register(&ring, RECV_GROUP, buffers, buffer_len, plain_len).map_err(|error| {
+            match error.raw_os_error() {
+                Some(libc::EINVAL) => Refused::TooOld { missing: "provided buffer rings" },
+                _ => Refused::Limits(error),
+            }
+        })?;
         ring.features_mut().incremental_buffers = buffers.incremental();
         Ok(RingIo {
             ring,
@@ -159,6 +160,12 @@ impl RingIo {
             slab: None,
             stats: IoStats::default(),
         })
+    }
+
+    /// Slots that are not free: open connections, and closed ones with something in flight.
+    #[cfg(test)]
+    pub(crate) fn slots_in_use(&self) -> usize {
+        self.slots.len() - self.free.len()
     }
 
     /// Queues an operation whose memory, if any, this object holds until its completion.
@@ -229,7 +236,16 @@ impl RingIo {
                 ConnId { slot: index, generation: slot.generation }
             }
             None => {
-                self.slots.push(Slot { fd, generation: 0, in_flight: 0, recv_armed: false, closing: false, held: None });
+                self.slots.push(Slot {
+                    fd,
+                    generation: 0,
+                    in_flight: 0,
+                    recv_armed: false,
+                    into_armed: false,
+                    sending: false,
+                    closing: false,
+                    held: None,
+                });
                 ConnId { slot: self.slots.len() as u32 - 1, generation: 0 }
             }
         }
@@ -258,7 +274,7 @@ impl RingIo {
             [] => return Ok(()),
             [Segment::Slab(range)] => {
                 let bytes = &output.slab[range.clone()];
-                if self.slab_holds(bytes) {
+                if self.slab_holds(output.slab) {
                     operation::write_fixed_soft(fd, bytes, SLAB_BUFFER, user_data)
                 } else {
                     operation::send_soft(fd, bytes, user_data)
@@ -269,20 +285,22 @@ impl RingIo {
                 let start = self.iovecs.len();
                 // Iovecs are reserved for the whole turn before the first is made, so they do not move.
                 debug_assert!(start + segments.len() <= self.iovecs.capacity());
-                let mut fixed = self.ring.features().vectored_fixed;
+                let mut fixed = self.ring.features().vectored_fixed && self.slab_holds(output.slab);
                 for segment in segments {
                     let bytes = output.bytes_of(segment);
-                    fixed &= self.slab_holds(bytes);
+                    fixed &= matches!(segment, Segment::Slab(_));
                     self.iovecs.push(operation::iovec(bytes));
                 }
-                // The rest is sent as owned chunks when the kernel takes fewer.
                 let end = self.iovecs.len().min(start + IOVECS_MAX);
                 let iovecs = &self.iovecs[start..end];
-                if fixed {
+                let entry = if fixed {
                     operation::writev_fixed_soft(fd, iovecs, SLAB_BUFFER, user_data)
                 } else {
                     operation::writev_soft(fd, iovecs, user_data)
-                }
+                };
+                // Of more segments than the kernel takes the last ones are not sent: that is short even on success, so
+                // success must be told as well.
+                if segments.len() > IOVECS_MAX { entry.clear_flags() } else { entry }
             }
         };
         loop {
@@ -298,15 +316,10 @@ impl RingIo {
         }
     }
 
+    /// Whether a turn's slab is the registered one and has not outgrown it.
     #[inline]
-    fn slab_holds(&self, bytes: &[u8]) -> bool {
-        match self.slab {
-            Some((start, end)) => {
-                let first = bytes.as_ptr() as usize;
-                first >= start && first + bytes.len() <= end
-            }
-            None => false,
-        }
+    fn slab_holds(&self, slab: &[u8]) -> bool {
+        self.slab.is_some_and(|(start, len)| slab.as_ptr() as usize == start && slab.len() <= len)
     }
 
     /// Turns one completion into what the server understands.
@@ -392,6 +405,7 @@ impl RingIo {
     fn deliver_sent(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
         let slot = &mut self.slots[conn.slot as usize];
         slot.in_flight -= 1;
+        slot.sending = false;
         let chunks = slot.held.as_mut().map(|held| std::mem::take(&mut held.chunks)).unwrap_or_default();
         if slot.closing {
             self.close_if_done(conn.slot);
@@ -409,6 +423,7 @@ impl RingIo {
     fn deliver_into(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
         let slot = &mut self.slots[conn.slot as usize];
         slot.in_flight -= 1;
+        slot.into_armed = false;
         let mut bytes = slot.held.as_mut().map(|held| std::mem::take(&mut held.into)).unwrap_or_default();
         if slot.closing {
             self.close_if_done(conn.slot);
@@ -451,7 +466,8 @@ impl RingIo {
         if result >= 0 {
             out.push(Completion::Readable { token });
         }
-        if !cqueue::more(flags) {
+        // Not after an error: it would come again and again.
+        if result >= 0 && !cqueue::more(flags) {
             self.stats.rearms += 1;
             self.push(operation::poll_readable(fd, Op::Watch.alone(index)));
         }
@@ -480,17 +496,16 @@ impl Io for RingIo {
 
     fn unlisten(&mut self, listener: ListenerId) {
         if let Some(socket) = self.listeners[listener.0 as usize].socket.take() {
+            // This ends the standing accept, and frees the address at once even while the accept still holds the socket.
+            // SAFETY: plain system call on a descriptor that is open.
+            unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
             self.push(operation::cancel(Op::Accept.alone(listener.0), Op::Quiet.alone(0)));
-            // The cancel must reach the kernel before the descriptor number is free for something else. A failure
-            // shows again in the next turn, where it is reported.
-            let _ = self.submit_all();
-            drop(socket);
         }
     }
 
     fn recv_start(&mut self, conn: ConnId) {
         let Some(slot) = self.slot(conn) else { return };
-        assert!(!slot.recv_armed, "one standing receive per connection");
+        assert!(!slot.recv_armed && !slot.into_armed, "one receive per connection");
         slot.recv_armed = true;
         slot.in_flight += 1;
         let fd = slot.fd;
@@ -505,11 +520,12 @@ impl Io for RingIo {
 
     fn recv_into(&mut self, conn: ConnId, mut bytes: Vec<u8>, max: usize) {
         let Some(slot) = self.slot(conn) else { return };
-        assert!(!slot.recv_armed, "a standing receive would take the bytes");
+        assert!(!slot.recv_armed && !slot.into_armed, "one receive per connection");
         let room = bytes.spare_capacity_mut();
         let len = room.len().min(max).min(RECV_INTO_MAX);
         assert!(len > 0, "there is room to receive into");
         let memory = room.as_mut_ptr().cast::<u8>();
+        slot.into_armed = true;
         slot.in_flight += 1;
         slot.held.get_or_insert_default().into = bytes;
         let fd = slot.fd;
@@ -518,17 +534,16 @@ impl Io for RingIo {
 
     fn send(&mut self, conn: ConnId, chunks: Vec<Bytes>, offset: usize) {
         let Some(slot) = self.slot(conn) else { return };
+        assert!(!slot.sending, "one send in flight per connection");
+        slot.sending = true;
         slot.in_flight += 1;
         let fd = slot.fd;
+        // Chunks and iovecs stay where they are until the completion: the boxed `Held` is not touched before it.
         let held = slot.held.get_or_insert_default();
-        assert!(held.chunks.is_empty(), "one send in flight per connection");
         held.chunks = chunks;
-        let mut iovecs = Vec::with_capacity(held.chunks.len().min(SEND_CHUNKS_MAX));
-        operation::iovecs_of(&held.chunks, offset, SEND_CHUNKS_MAX, &mut iovecs);
-        let entry = operation::writev(fd, &iovecs, Op::Send.on(conn));
-        // The kernel reads the iovec array while it takes the submission; enter now, while it lives.
+        operation::iovecs_of(&held.chunks, offset, SEND_CHUNKS_MAX, &mut held.iovecs);
+        let entry = operation::writev(fd, &held.iovecs, Op::Send.on(conn));
         self.push(entry);
-        let _ = self.submit_all();
     }
 
     fn close(&mut self, conn: ConnId) {
@@ -605,20 +620,30 @@ impl Io for RingIo {
         self.buffers.publish();
     }
 
-    fn descriptor(&self, conn: ConnId) -> Option<RawFd> {
+    fn descriptor(&self, conn: ConnId) -> Option<BorrowedFd<'_>> {
         let slot = self.slots.get(conn.slot as usize)?;
-        (slot.generation == conn.generation && !slot.closing).then_some(slot.fd)
+        if slot.generation != conn.generation || slot.closing {
+            return None;
+        }
+        // SAFETY: the slot owns an open descriptor, and closing it needs `&mut self`.
+        Some(unsafe { BorrowedFd::borrow_raw(slot.fd) })
     }
 
     fn use_slab(&mut self, slab: &[u8]) {
+        if self.slab.take().is_some() {
+            // The memory of the old slab may be anyone's by now; what the kernel pinned are its old pages.
+            self.ring.features_mut().registered_slab = false;
+            if self.ring.submitter().unregister_buffers().is_err() {
+                return;
+            }
+        }
         let iovecs = [operation::iovec(slab)];
         // SAFETY: the slab outlives the ring: the server keeps it allocated at this address as long as it runs turns,
         // and a fixed write only ever names ranges of a slab that is borrowed for the turn.
         let registered = unsafe { self.ring.submitter().register_buffers(&iovecs) };
         // Refused under a low RLIMIT_MEMLOCK: replies then go out by plain sends.
         if registered.is_ok() {
-            let start = slab.as_ptr() as usize;
-            self.slab = Some((start, start + slab.len()));
+            self.slab = Some((slab.as_ptr() as usize, slab.len()));
             self.ring.features_mut().registered_slab = true;
         }
     }
@@ -641,6 +666,11 @@ const RECV_INTO_MAX: usize = 1 << 30;
 
 impl Drop for RingIo {
     fn drop(&mut self) {
+        // Descriptors whose close still waits in the queue.
+        let _ = self.submit_all();
+        // The kernel takes a ring down in the background; until then it may write to buffers and read chunks, so
+        // everything is cancelled while their memory is still there.
+        let _ = self.ring.cancel_all();
         for slot in &self.slots {
             if slot.fd >= 0 {
                 // SAFETY: the slot owns the descriptor, and nothing uses it after this object.

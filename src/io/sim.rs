@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,9 @@ use peer::Peer;
 pub use peer::{PeerEnd, PeerId};
 
 const GENERATION_MASK: u32 = (1 << 24) - 1;
+
+/// When a simulated world begins: 1 January 2026, in Unix microseconds.
+const START_US: i64 = 1_767_225_600_000_000;
 
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +164,7 @@ pub struct SimIo {
     lent: Vec<u8>,
     /// Which `recycle` the lent bytes wait for: bytes of an older one are gone.
     lending: u16,
-    now_us: u64,
+    waited_us: u64,
     turns: u64,
     stats: IoStats,
 }
@@ -181,15 +184,15 @@ impl SimIo {
             ready_bytes: 0,
             lent: Vec::new(),
             lending: 0,
-            now_us: 0,
+            waited_us: 0,
             turns: 0,
             stats: IoStats::default(),
         }
     }
 
-    /// Microseconds that turns have waited in vain: the clock to run the server by.
-    pub fn now_us(&self) -> u64 {
-        self.now_us
+    /// Microseconds that turns have waited in vain.
+    pub fn waited_us(&self) -> u64 {
+        self.waited_us
     }
 
     /// How many turns there were.
@@ -401,6 +404,16 @@ impl Io for SimIo {
         }
     }
 
+    fn refuse(&mut self, conn: ConnId, text: &[u8]) {
+        let slot = self.open_slot(conn, "a refusal");
+        assert!(!slot.sending && !slot.short_untold, "a refusal of a connection with a send in flight: {conn:?}");
+        let peer = slot.peer;
+        // Nobody hears how much of it was sent.
+        let (short, again) = (self.options.soft_short, self.options.soft_again);
+        let _ = self.send_some(peer, &[text], short, again);
+        self.close(conn);
+    }
+
     fn watch(&mut self, _fd: RawFd, token: u32) {
         self.stats.submissions += 1;
         self.watched.push(token);
@@ -417,7 +430,7 @@ impl Io for SimIo {
         if let Some(wait) = wait
             && self.ready.is_empty()
         {
-            self.now_us += wait.as_micros() as u64;
+            self.waited_us += wait.as_micros() as u64;
         }
         Ok(())
     }
@@ -458,11 +471,16 @@ impl Io for SimIo {
     }
 
     /// There is no descriptor behind a simulated connection.
-    fn descriptor(&self, _conn: ConnId) -> Option<RawFd> {
+    fn descriptor(&self, _conn: ConnId) -> Option<BorrowedFd<'_>> {
         None
     }
 
     fn use_slab(&mut self, _slab: &[u8]) {}
+
+    /// A fixed time, and what turns have waited since.
+    fn now_us(&self) -> i64 {
+        START_US + self.waited_us as i64
+    }
 
     fn stats(&self) -> IoStats {
         self.stats

@@ -17,11 +17,14 @@ struct Watcher {
     stale: bool,
 }
 
+/// A key and the database it is watched in.
+type WatchedKey = (usize, Box<[u8]>);
+
 /// The watched keys of all databases. Trees, so that a run from a seed repeats exactly.
 #[derive(Default)]
 pub struct WatchTable {
     keys: BTreeMap<usize, BTreeMap<Box<[u8]>, Vec<Watcher>>>,
-    clients: BTreeMap<u64, Vec<(usize, Box<[u8]>)>>,
+    clients: BTreeMap<u64, Vec<WatchedKey>>,
 }
 
 impl WatchTable {

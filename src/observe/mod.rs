@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod info;
 pub mod log;
 pub mod stats;

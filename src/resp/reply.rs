@@ -23,9 +23,6 @@ use crate::base::float;
 /// Shared values from this length on, in bytes, are sent by reference instead of copied.
 pub const BY_REFERENCE_MIN: usize = 16 * 1024;
 
-/// A buffer that has grown to this many times its first capacity, and was mostly unused lately, shrinks again.
-const SHRINK_FACTOR: usize = 8;
-
 /// The longest error code that is remembered, in bytes.
 const ERROR_CODE_MAX: usize = 32;
 
@@ -113,8 +110,15 @@ pub struct Reply {
 impl Reply {
     /// An empty one with room for `capacity` bytes.
     pub fn new(capacity: usize) -> Reply {
+        Reply::with_buffer(Vec::with_capacity(capacity))
+    }
+
+    /// An empty one that writes into `buffer`: the server registers it with the kernel before.
+    pub fn with_buffer(mut buffer: Vec<u8>) -> Reply {
+        buffer.clear();
+        let capacity = buffer.capacity();
         Reply {
-            buf: Vec::with_capacity(capacity),
+            buf: buffer,
             refs: Vec::new(),
             protocol: Protocol::Resp2,
             capacity,
@@ -199,14 +203,34 @@ impl Reply {
         out
     }
 
-    /// Empties it after a loop turn. Memory is kept, except after an unusually large turn.
-    pub fn clear(&mut self) {
-        let used = self.buf.len();
-        self.buf.clear();
+    /// Everything in the buffer.
+    #[inline]
+    pub fn slab(&self) -> &[u8] {
+        &self.buf
+    }
+
+    /// Bytes in the buffer and referenced ones.
+    #[inline]
+    pub fn bytes_total(&self) -> usize {
+        if self.refs.is_empty() { self.buf.len() } else { self.bytes_since(Mark { at: 0, refs: 0 }) }
+    }
+
+    /// Empties it after a loop turn. When the turn had outgrown the buffer, a new one of the first capacity takes its
+    /// place; then its memory is returned, to be registered.
+    pub fn clear(&mut self) -> Option<&[u8]> {
         self.refs.clear();
-        if self.buf.capacity() > self.capacity.saturating_mul(SHRINK_FACTOR) && used < self.buf.capacity() / 4 {
-            self.buf.shrink_to(self.capacity);
+        if self.buf.capacity() == self.capacity {
+            self.buf.clear();
+            return None;
         }
+        self.buf = vec![0; self.capacity];
+        self.capacity = self.buf.capacity();
+        Some(&self.buf)
+    }
+
+    /// Ends what `clear` began when it returned memory.
+    pub fn cleared(&mut self) {
+        self.buf.clear();
     }
 
     /// Takes the content out; a buffer of the first capacity takes its place.

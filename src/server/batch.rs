@@ -10,6 +10,7 @@ use crate::command::session::{SessionFlags, Slot};
 use crate::io::{Io, Received};
 use crate::resp::args::{Args, OwnedArgs, Span};
 use crate::resp::parse::{Limits, ProtocolError, Step};
+use crate::resp::reply::Mark;
 use crate::server::client::{Blob, Client, Partial};
 use crate::server::event_loop::Server;
 
@@ -167,12 +168,12 @@ impl<I: Io> Server<I> {
     pub(super) fn execute(&mut self) {
         let items = std::mem::take(&mut self.batch.items);
         let mut current = u32::MAX;
-        let mut start = self.reply.position();
+        let mut start = self.reply.mark();
         for (index, item) in items.iter().enumerate() {
             if item.slot != current {
                 self.note_written(current, start);
                 current = item.slot;
-                start = self.reply.position();
+                start = self.reply.mark();
             }
             let Some(client) = self.clients[item.slot as usize].as_deref_mut() else { continue };
             if client.closing {
@@ -242,8 +243,8 @@ impl<I: Io> Server<I> {
 
     /// Notes that the client wrote everything in the slab from `start` on.
     #[inline]
-    fn note_written(&mut self, slot: u32, start: usize) {
-        let end = self.reply.position();
+    fn note_written(&mut self, slot: u32, start: Mark) {
+        let (start, end) = (start.position(), self.reply.position());
         if end == start || slot == u32::MAX {
             return;
         }
@@ -303,7 +304,7 @@ fn gather_in_place(
         match client.parser.next(bytes, limits, &mut batch.spans, &mut batch.blobs) {
             Step::Command => {
                 let spans = first as u32..batch.spans.len() as u32;
-                let work = Work::Command { prepared: Prepared::NONE, spans };
+                let work = Work::Command { prepared: Prepared::BLANK, spans };
                 batch.items.push(Item { slot: client.conn.slot, source: Source::Received(received), work });
                 if client.parser.position() == bytes.len() {
                     client.parser.rebase(bytes.len());
@@ -344,7 +345,7 @@ fn gather_partial(client: &mut Client, limits: &Limits, batch: &mut Batch) -> Ga
             Step::Command => {
                 let first = batch.spans.len() as u32;
                 partial.move_spans(batch);
-                let work = Work::Command { prepared: Prepared::NONE, spans: first..batch.spans.len() as u32 };
+                let work = Work::Command { prepared: Prepared::BLANK, spans: first..batch.spans.len() as u32 };
                 batch.items.push(Item { slot, source: Source::Partial, work });
                 if batch.is_full() || !limits.authenticated {
                     return Gathered::More;

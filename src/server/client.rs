@@ -86,7 +86,9 @@ impl Client {
 
     /// Whether there is something to parse or execute.
     pub fn has_work(&self) -> bool {
-        !self.inbox.is_empty() || !self.deferred.is_empty() || self.partial.as_ref().is_some_and(|partial| partial.fresh)
+        !self.inbox.is_empty()
+            || !self.deferred.is_empty()
+            || self.partial.as_ref().is_some_and(|partial| partial.fresh)
     }
 }
 

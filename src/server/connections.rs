@@ -1,5 +1,7 @@
 //! Connections: letting them in, turning them away, receiving, closing, timing out.
 
+use std::os::fd::AsRawFd;
+
 use crate::command::session::{NetFacts, SessionFlags, Slot};
 use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
@@ -7,8 +9,8 @@ use crate::resp::args::Args;
 use crate::resp::parse::ProtocolError;
 use crate::server::client::{Client, ConnState, Reading};
 use crate::server::event_loop::Server;
-use crate::server::listeners::ListenerKind;
 use crate::sys::socket;
+use crate::transport::plain::ListenerKind;
 
 /// Sent to a connection beyond `maxclients`.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
@@ -30,20 +32,25 @@ impl<I: Io> Server<I> {
 
     fn admit_one(&mut self, listener: ListenerId, conn: ConnId) {
         let Some(kind) = self.listeners.kind(listener) else { return self.io.close(conn) };
-        let fd = self.io.descriptor(conn).unwrap_or(-1);
-        let (addr, laddr) = match &kind {
-            ListenerKind::Unix(path) => (format!("{path}:0"), format!("{path}:0")),
-            ListenerKind::Tcp => (socket::peer_text(fd), socket::local_text(fd)),
+        let config = &self.engine.state.config;
+        let unixsocket = config.unixsocket.to_string();
+        let fd = self.io.descriptor(conn).map_or(-1, |fd| fd.as_raw_fd());
+        let (addr, laddr, local) = match kind {
+            ListenerKind::Unix => (format!("{unixsocket}:0"), format!("{unixsocket}:0"), true),
+            ListenerKind::Tcp => {
+                let addr = socket::peer_text(fd);
+                let local = addr.starts_with("127.") || addr.starts_with("[::1]:") || fd == -1;
+                (addr, socket::local_text(fd), local)
+            }
         };
         match kind {
-            ListenerKind::Unix(ref path) => log::verbose(format_args!("Accepted connection to {path}")),
+            ListenerKind::Unix => log::verbose(format_args!("Accepted connection to {unixsocket}")),
             ListenerKind::Tcp => log::verbose(format_args!("Accepted {addr}")),
         }
         if self.connected >= self.engine.state.config.maxclients as usize {
             self.engine.state.stats.connections_rejected += 1;
             return self.io.refuse(conn, TOO_MANY_CLIENTS);
         }
-        let local = matches!(kind, ListenerKind::Unix(_)) || is_loopback(&addr);
         let config = &self.engine.state.config;
         if config.protected_mode && config.requirepass.is_empty() && !local {
             self.engine.state.stats.connections_rejected += 1;
@@ -59,7 +66,7 @@ impl<I: Io> Server<I> {
         self.clients[index] = Some(client);
         self.connected += 1;
         let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), ..NetFacts::default() };
-        self.engine.client_connected(Slot(conn.slot), matches!(kind, ListenerKind::Unix(_)), net);
+        self.engine.client_connected(Slot(conn.slot), kind == ListenerKind::Unix, net);
         self.io.recv_start(conn);
     }
 
@@ -202,7 +209,9 @@ impl<I: Io> Server<I> {
         }
         match error {
             Some(error) => log::verbose(format_args!("Reading from client: {error}")),
-            None => log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot)))),
+            None => {
+                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))))
+            }
         }
         self.close_now(conn);
     }
@@ -246,11 +255,6 @@ impl<I: Io> Server<I> {
         net.qbuf_free = qbuf_free;
         net.argv_mem = argv_mem;
     }
-}
-
-/// Whether an address text is one of this host's own, in Redis' reading.
-fn is_loopback(addr: &str) -> bool {
-    addr.starts_with("127.") || addr.starts_with("[::1]")
 }
 
 /// Sent to a connection from outside while protected mode is on and no password is set.

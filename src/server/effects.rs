@@ -6,7 +6,8 @@ use crate::config::Apply;
 use crate::io::Io;
 use crate::observe::log;
 use crate::resp::reply::Mark;
-use crate::server::event_loop::Server;
+use crate::server::event_loop::{SIGNAL_TOKEN, Server};
+use crate::sys::rlimit::{self, FilesOutcome};
 
 impl<I: Io> Server<I> {
     /// Called after a command that left effects. `reply` is where its reply begins: where the process cannot follow a
@@ -23,11 +24,11 @@ impl<I: Io> Server<I> {
             }
         }
         for change in effects.config_changed {
-            if let Err(text) = self.follow(&change) {
+            if let Err(text) = self.follow(change) {
                 self.engine.undo_config_change();
                 self.reply.truncate(reply);
                 self.reply.error(text);
-                return;
+                break;
             }
         }
         if let Some(request) = effects.shutdown {
@@ -36,14 +37,34 @@ impl<I: Io> Server<I> {
     }
 
     /// Makes the process as the configuration says now.
-    fn follow(&mut self, change: &Apply) -> Result<(), String> {
+    fn follow(&mut self, change: Apply) -> Result<(), String> {
         let config = &self.engine.state.config;
+        let failed = |name: &str, reason: &str| {
+            Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
+        };
         match change {
-            Apply::Listeners => self.listeners.reopen_tcp(&mut self.io, config).map_err(|error| {
-                log::warning(format_args!("{error}"));
-                error.config_set_text().to_string()
-            }),
-            Apply::MaxClients => crate::sys::process::raise_descriptor_limit(config.maxclients),
+            Apply::Bind | Apply::Port => {
+                let before = self.engine.state.config_before.as_deref().unwrap_or(config);
+                let reopened = self.listeners.reopen_tcp(&mut self.io, config, before);
+                match (reopened, change) {
+                    (Ok(()), _) => Ok(()),
+                    (Err(()), Apply::Bind) => failed("bind", "Failed to bind to specified addresses."),
+                    (Err(()), _) => failed("port", "Unable to listen on this port. Check server logs."),
+                }
+            }
+            Apply::MaxClients => match rlimit::ensure_open_files(config.maxclients) {
+                FilesOutcome::Reduced { maxclients, .. } => failed(
+                    "maxclients",
+                    &format!(
+                        "The operating system is not able to handle the specified number of clients, try with {maxclients}"
+                    ),
+                ),
+                FilesOutcome::TooFew(_) => failed(
+                    "maxclients",
+                    "The operating system is not able to handle the specified number of clients, try with 1",
+                ),
+                FilesOutcome::Enough | FilesOutcome::Raised(_) => Ok(()),
+            },
             Apply::LogLevel => {
                 log::set_level(config.loglevel);
                 Ok(())
@@ -60,7 +81,7 @@ impl<I: Io> Server<I> {
 
     /// The descriptor of signals is readable.
     pub(super) fn readable(&mut self, token: u32) {
-        if token != crate::server::event_loop::SIGNAL_TOKEN {
+        if token != SIGNAL_TOKEN {
             return;
         }
         for signal in (self.read_signals)() {

@@ -150,12 +150,8 @@ impl<I: Io> Server<I> {
     /// copied out of the slab before the slab is reused.
     pub(super) fn flush(&mut self, wait: Option<Duration>) -> io::Result<()> {
         self.build_sends();
-        let output = TurnOutput {
-            slab: self.reply.slab(),
-            shared: &self.shared,
-            segments: &self.segments,
-            sends: &self.sends,
-        };
+        let output =
+            TurnOutput { slab: self.reply.slab(), shared: &self.shared, segments: &self.segments, sends: &self.sends };
         let had_output = !self.sends.is_empty();
         self.io.turn(output, wait.filter(|wait| !wait.is_zero()))?;
         self.io.poll(&mut self.completions)?;

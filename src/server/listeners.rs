@@ -1,52 +1,51 @@
 //! The listening sockets: which there are, opening them at start, and opening others when the configuration changes.
 
-use std::sync::Arc;
+use std::os::fd::AsRawFd;
 
 use crate::config::Config;
 use crate::io::{Io, ListenerId};
-use crate::transport::plain::{self, ListenError};
+use crate::observe::log;
+use crate::sys::socket;
+use crate::transport::plain::{self, ListenError, Listener, ListenerKind};
 
-/// What kind of connections a listener takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// TCP over IPv4 or IPv6.
-    Tcp,
-    /// Unix socket at this path.
-    Unix(Arc<str>),
-}
-
-/// All listeners, by the Io side's number.
+/// All listeners, by the Io side's number; none where one was closed.
 #[derive(Default)]
 pub struct Listeners {
     kinds: Vec<Option<ListenerKind>>,
 }
 
 impl Listeners {
-    /// Opens everything that the configuration names.
-    pub fn open<I: Io>(&mut self, io: &mut I, config: &Config) -> Result<(), ListenError> {
-        for listener in plain::open_listeners(config)? {
-            let kind = match listener.unix_path() {
-                Some(path) => ListenerKind::Unix(path.into()),
-                None => ListenerKind::Tcp,
-            };
-            self.add(io.listen(listener.fd), kind);
-        }
-        Ok(())
+    /// Opens everything that the configuration names. Returns kind and address of each.
+    pub fn open<I: Io>(&mut self, io: &mut I, config: &Config) -> Result<Vec<(ListenerKind, String)>, ListenError> {
+        let opened = plain::open_listeners(&config.listen_settings())?;
+        opened.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
+        Ok(self.take_over(io, opened.listeners, config))
     }
 
-    /// Opens the TCP listeners of a changed configuration and closes the old ones.
-    pub fn reopen_tcp<I: Io>(&mut self, io: &mut I, config: &Config) -> Result<(), ListenError> {
-        let opened = plain::open_tcp(config)?;
-        for index in 0..self.kinds.len() {
-            if self.kinds[index] == Some(ListenerKind::Tcp) {
-                self.kinds[index] = None;
+    /// Closes the TCP listeners and opens those of a changed configuration; where that fails, those of `before` again.
+    pub fn reopen_tcp<I: Io>(&mut self, io: &mut I, config: &Config, before: &Config) -> Result<(), ()> {
+        for (index, kind) in self.kinds.iter_mut().enumerate() {
+            if *kind == Some(ListenerKind::Tcp) {
+                *kind = None;
                 io.unlisten(ListenerId(index as u32));
             }
         }
-        for listener in opened {
-            self.add(io.listen(listener.fd), ListenerKind::Tcp);
+        for (attempt, settings) in [config.listen_settings(), before.listen_settings()].into_iter().enumerate() {
+            let mut warnings = Vec::new();
+            let opened = plain::open_tcp(&settings, &mut warnings);
+            warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
+            if let Ok(listeners) = opened {
+                self.take_over(io, listeners, config);
+                return if attempt == 0 { Ok(()) } else { Err(()) };
+            }
         }
-        Ok(())
+        log::warning(format_args!("The previous TCP listeners could not be opened again"));
+        Err(())
+    }
+
+    /// What comes in on a listener; none once it was closed.
+    pub fn kind(&self, id: ListenerId) -> Option<ListenerKind> {
+        *self.kinds.get(id.0 as usize)?
     }
 
     /// Notes a listener that the Io side has taken over.
@@ -58,9 +57,24 @@ impl Listeners {
         self.kinds[index] = Some(kind);
     }
 
-    /// What a listener takes; none once it was closed.
-    pub fn kind(&self, id: ListenerId) -> Option<ListenerKind> {
-        self.kinds.get(id.0 as usize)?.clone()
+    /// Hands sockets to the Io side. Accepted sockets inherit keepalive from them. Returns one text for each.
+    fn take_over<I: Io>(
+        &mut self,
+        io: &mut I,
+        listeners: Vec<Listener>,
+        config: &Config,
+    ) -> Vec<(ListenerKind, String)> {
+        let mut texts = Vec::new();
+        for listener in listeners {
+            if listener.kind == ListenerKind::Tcp
+                && let Err(error) = socket::set_keepalive(listener.fd.as_raw_fd(), config.tcp_keepalive)
+            {
+                log::warning(format_args!("Keepalive could not be set: {error}"));
+            }
+            texts.push((listener.kind, listener.address));
+            self.add(io.listen(listener.fd), listener.kind);
+        }
+        texts
     }
 
     /// Closes all.

@@ -12,12 +12,19 @@ pub mod startup;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+
+use crate::command::facts::ProcessFacts;
+use crate::command::ticks::Ticks;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::io::ring::RingIo;
 use crate::observe::log;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
+use crate::sys::signals::Signals;
+use crate::sys::{memory, notify, process, random, time};
+use crate::transport::plain::{self, ListenerKind};
 
 /// What the server is started with.
 pub struct Start {
@@ -27,4 +34,104 @@ pub struct Start {
     pub config_file: Option<PathBuf>,
     /// Absolute path of the running binary.
     pub executable: PathBuf,
+}
+
+/// Serves until told to end. An error says why the server could not start, or what broke.
+pub fn run(start: Start) -> anyhow::Result<()> {
+    let io = RingIo::new()?;
+    let facts = process_facts(&start, &io);
+    let mut engine = Engine::new(start.config, facts, random::seed_u64());
+    let ticks = time::tick_source();
+    engine.use_ticks(Ticks::counter(ticks.read, ticks.ticks_per_second));
+    engine.wake(io.now_us());
+    let mut server = Server::new(io, engine);
+    let mut signals = Signals::watch().context("signalfd")?;
+    server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
+    server.read_signals = Box::new(move || signals.take());
+    server.open_listeners()?;
+    server.engine.state.facts.startup_memory_bytes = memory::allocator_stats().map_or(0, |stats| stats.allocated);
+    notify::ready("Ready to accept connections");
+    while server.step().context("the ring")? {}
+    server.finish();
+    Ok(())
+}
+
+/// What INFO tells of the process.
+fn process_facts(start: &Start, io: &RingIo) -> ProcessFacts {
+    let uname = process::uname();
+    ProcessFacts {
+        run_id: random::hex(40),
+        replication_id: random::hex(40),
+        process_id: std::process::id(),
+        executable: start.executable.display().to_string(),
+        config_file: start.config_file.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        supervised: start.config.supervised.name(),
+        os: format!("{} {} {}", uname.sysname, uname.release, uname.machine),
+        monotonic_clock: time::tick_source().name.to_owned(),
+        multiplexing_api: "io_uring",
+        allocator: memory::ALLOCATOR,
+        started_us: io.now_us(),
+        extra_server_fields: vec![
+            ("torc_version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("io_backend", io.describe()),
+        ],
+        ..ProcessFacts::detached()
+    }
+}
+
+impl<I: Io> Server<I> {
+    /// Opens everything that the configuration names to listen on.
+    fn open_listeners(&mut self) -> anyhow::Result<()> {
+        log::notice(format_args!("I/O back end: {}", self.io.describe()));
+        log::notice(format_args!("Server initialized"));
+        let config = &self.engine.state.config;
+        let port = config.port;
+        let opened = self.listeners.open(&mut self.io, config).map_err(|error| {
+            error.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
+            anyhow::anyhow!("{error}")
+        })?;
+        for kind in [ListenerKind::Tcp, ListenerKind::Unix] {
+            let addresses: Vec<&str> =
+                opened.iter().filter(|(known, _)| *known == kind).map(|(_, address)| &**address).collect();
+            if addresses.is_empty() {
+                continue;
+            }
+            log::notice(format_args!("Ready to accept connections {}", kind.name()));
+            self.engine.state.facts.listeners.push(listener_text(kind, &addresses, port));
+        }
+        Ok(())
+    }
+
+    /// The last things that a server does.
+    fn finish(&mut self) {
+        notify::stopping("Shutting down");
+        // Replies of the last turn, the one to SHUTDOWN excepted, go out as far as the sockets take them.
+        if let Err(error) = self.flush(None) {
+            log::warning(format_args!("Last replies: {error}"));
+        }
+        self.listeners.close_all(&mut self.io);
+        let path = &self.engine.state.config.unixsocket;
+        if !path.is_empty() {
+            log::notice(format_args!("Removing the unix socket file."));
+            if let Err(errno) = plain::remove_unix_socket(path.as_path()) {
+                log::warning(format_args!("Error removing the unix socket file: {errno}"));
+            }
+        }
+        log::warning(format_args!("Redis is now ready to exit, bye bye..."));
+    }
+}
+
+/// INFO's `listener0:` line.
+fn listener_text(kind: ListenerKind, addresses: &[&str], port: u16) -> String {
+    let binds: String = addresses
+        .iter()
+        .map(|address| match kind {
+            ListenerKind::Tcp => format!(",bind={}", address.rsplit_once(':').map_or(*address, |(host, _)| host)),
+            ListenerKind::Unix => format!(",bind={address}"),
+        })
+        .collect();
+    match kind {
+        ListenerKind::Tcp => format!("name=tcp{binds},port={port}"),
+        ListenerKind::Unix => format!("name=unix{binds}"),
+    }
 }

@@ -9,7 +9,7 @@ use crate::io::{ConnId, Errno, Io, Segment, SoftSend};
 use crate::observe::log;
 use crate::server::batch::STALL_BYTES;
 use crate::server::client::{Client, ConnState, Pending};
-use crate::server::event_loop::{SLAB_BYTES, Server};
+use crate::server::event_loop::Server;
 
 impl<I: Io> Server<I> {
     /// Makes a send of everything each client wrote since the last flush.
@@ -83,8 +83,9 @@ impl<I: Io> Server<I> {
         stats.writes_processed += self.sends.len() as u64;
         self.touched.clear();
         self.shared.clear();
-        if self.reply.clear() {
-            self.io.use_slab(self.reply.room());
+        if let Some(slab) = self.reply.clear() {
+            self.io.use_slab(slab);
+            self.reply.cleared();
         }
     }
 
@@ -151,7 +152,8 @@ impl<I: Io> Server<I> {
         let bytes = pending.bytes();
         let limit = self.engine.state.config.client_output_buffer_limit.normal;
         let unauthenticated = !self.engine.session(Slot(conn.slot)).is_authenticated();
-        let mut over = (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);
+        let mut over =
+            (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);
         if limit.soft > 0 && bytes as u64 >= limit.soft {
             let since = *pending.soft_limit_since_ms.get_or_insert(now_ms);
             over |= now_ms - since > limit.soft_seconds as i64 * 1000;
@@ -164,7 +166,9 @@ impl<I: Io> Server<I> {
         }
         if over {
             let line = self.engine.describe_client(Slot(conn.slot));
-            log::warning(format_args!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."));
+            log::warning(format_args!(
+                "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+            ));
             self.engine.state.stats.output_buffer_limit_disconnections += 1;
             self.close_now(conn);
         }

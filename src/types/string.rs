@@ -8,10 +8,8 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 
 use super::{KeyEntry, NewValue, Value, WrongType};
+use crate::base::integer::{parse_i64, text_len_i64};
 use crate::encoding::entry::{INLINE_MAX, Stored};
-
-/// The longest text of an integer: what Redis tries to read as one.
-const INTEGER_TEXT_MAX: usize = 20;
 
 /// The longest string that OBJECT ENCODING calls `embstr`, in bytes.
 const EMBSTR_MAX: usize = 44;
@@ -99,7 +97,7 @@ impl<'a> StringRef<'a> {
     /// Length of the text in bytes.
     pub fn len(&self) -> usize {
         match self {
-            StringRef::Int(value) => integer_text_len(*value),
+            StringRef::Int(value) => text_len_i64(*value),
             StringRef::Bytes(bytes) => bytes.len(),
             StringRef::Shared(bytes) => bytes.len(),
         }
@@ -123,48 +121,17 @@ impl<'a> StringRef<'a> {
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             StringRef::Int(value) => Some(*value),
-            StringRef::Bytes(bytes) => canonical_integer(bytes),
-            StringRef::Shared(bytes) => canonical_integer(bytes),
+            StringRef::Bytes(bytes) => parse_i64(bytes),
+            StringRef::Shared(bytes) => parse_i64(bytes),
         }
     }
-}
-
-fn integer_text_len(value: i64) -> usize {
-    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
-    digits + usize::from(value < 0)
-}
-
-/// The integer whose shortest decimal text is exactly `text`.
-#[inline]
-fn canonical_integer(text: &[u8]) -> Option<i64> {
-    if text.is_empty() || text.len() > INTEGER_TEXT_MAX {
-        return None;
-    }
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    match digits {
-        [b'0'] => return (!negative).then_some(0),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
-    }
-    let mut value = 0u64;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
-    }
-    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
 impl<'a> NewValue<'a> {
     /// A string as SET stores it: the canonical text of an integer becomes that integer.
     #[inline]
     pub fn string(bytes: &'a [u8]) -> NewValue<'a> {
-        match canonical_integer(bytes) {
+        match parse_i64(bytes) {
             Some(value) => NewValue::Int(value),
             None => NewValue::bytes(bytes),
         }
@@ -257,23 +224,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_canonical_text_is_an_integer() {
-        for value in [0, 1, -1, 10, i64::MAX, i64::MIN] {
-            assert_eq!(canonical_integer(value.to_string().as_bytes()), Some(value));
+    fn only_the_canonical_text_of_an_integer_is_stored_as_one() {
+        for text in ["0", "1", "-1", "10", "9223372036854775807", "-9223372036854775808"] {
+            let NewValue::Int(value) = NewValue::string(text.as_bytes()) else { panic!("{text} is an integer") };
+            assert_eq!(value.to_string(), text);
+            assert_eq!(StringRef::Int(value).len(), text.len());
         }
-        let others =
-            ["", "-", "-0", "00", "01", "+1", " 1", "1 ", "1a", "9223372036854775808", "-9223372036854775809", "1.0"];
-        for text in others {
-            assert_eq!(canonical_integer(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(canonical_integer(b"18446744073709551616"), None);
-        assert_eq!(canonical_integer(b"000000000000000000001"), None);
-    }
-
-    #[test]
-    fn integer_lengths_count_sign_and_digits() {
-        for value in [0, 9, 10, -1, -10, 99, 100, i64::MAX, i64::MIN] {
-            assert_eq!(StringRef::Int(value).len(), value.to_string().len());
+        for text in ["", "-", "-0", "00", "01", "+1", " 1", "1 ", "1.0", "9223372036854775808", "18446744073709551617"]
+        {
+            assert!(matches!(NewValue::string(text.as_bytes()), NewValue::Inline(_)), "{text}");
         }
     }
 

@@ -41,7 +41,13 @@ pub struct BufferRing {
 impl BufferRing {
     /// Registers `count` (a power of two) buffers of `buffer_len` bytes as `group`, incremental where possible. All are
     /// provided.
-    pub fn register(ring: &Ring, group: u16, count: u16, buffer_len: usize, plain_len: usize) -> io::Result<BufferRing> {
+    pub fn register(
+        ring: &Ring,
+        group: u16,
+        count: u16,
+        buffer_len: usize,
+        plain_len: usize,
+    ) -> io::Result<BufferRing> {
         assert!(count.is_power_of_two() && count <= 1 << 15);
         match BufferRing::register_as(ring, group, count, buffer_len, true) {
             Ok(buffers) => Ok(buffers),
@@ -52,7 +58,13 @@ impl BufferRing {
         }
     }
 
-    fn register_as(ring: &Ring, group: u16, count: u16, buffer_len: usize, incremental: bool) -> io::Result<BufferRing> {
+    fn register_as(
+        ring: &Ring,
+        group: u16,
+        count: u16,
+        buffer_len: usize,
+        incremental: bool,
+    ) -> io::Result<BufferRing> {
         let entries_layout = Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(count), PAGE)
             .expect("a power of two of small entries fits");
         let memory_layout =
@@ -68,8 +80,18 @@ impl BufferRing {
         };
         let flags = if incremental { INCREMENTAL } else { 0 };
         let filled = vec![0; usize::from(count)];
-        let mut buffers =
-            BufferRing { entries, entries_layout, memory, memory_layout, filled, buffer_len, count, group, tail: 0, incremental };
+        let mut buffers = BufferRing {
+            entries,
+            entries_layout,
+            memory,
+            memory_layout,
+            filled,
+            buffer_len,
+            count,
+            group,
+            tail: 0,
+            incremental,
+        };
         // SAFETY: the entries stay allocated until `Drop`, which the owner of the ring runs after the ring is gone.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, group, flags) }?;
         for id in 0..count {

@@ -11,13 +11,16 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
 
 pub use setup::{Features, Refused, RingOptions};
 
 /// `IORING_ENTER_GETEVENTS`.
 const GETEVENTS: u32 = 1;
+
+/// How long `cancel_all` waits.
+const CANCEL_WAIT: Timespec = Timespec::new().sec(1);
 
 /// A ring with its own descriptor registered, so that entering it looks up no file.
 ///
@@ -97,15 +100,15 @@ impl Ring {
         self.submissions.len()
     }
 
-    /// Submits everything queued and waits for one completion at most `wait` (None: does not wait). `Ok(false)` means
-    /// that the kernel took nothing because completions have to be reaped first.
+    /// Submits everything queued and waits for one completion at most `wait` (None: does not wait, but lets deferred
+    /// work run). `Ok(false)` means that the kernel took nothing because completions have to be reaped first.
     pub fn enter(&mut self, wait: Option<Duration>) -> io::Result<bool> {
         self.submissions.sync();
         let before = self.submissions.len();
         self.enters += 1;
         let outcome = match wait {
             None => {
-                // With GETEVENTS: deferred completions are produced only by an enter that asks for them.
+                // Not `submit`: without GETEVENTS the kernel runs no deferred work, and nothing would ever arrive.
                 // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
                 unsafe { self.submitter.enter::<libc::sigset_t>(before as u32, 0, GETEVENTS, None) }
             }
@@ -135,6 +138,15 @@ impl Ring {
         match outcome {
             Err(error) if !matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Cancels everything in flight and waits until it has ended, for the time before the ring is dropped.
+    pub fn cancel_all(&self) -> io::Result<()> {
+        match self.submitter.register_sync_cancel(Some(CANCEL_WAIT), CancelBuilder::any()) {
+            // Nothing was in flight.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            outcome => outcome,
         }
     }
 

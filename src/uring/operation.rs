@@ -3,9 +3,9 @@
 use std::os::fd::RawFd;
 
 use bytes::Bytes;
+use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd};
-use io_uring::opcode;
 
 /// Flags of a soft send: all of it now or not at all waiting; success gives no completion.
 const SOFT: i32 = libc::MSG_WAITALL | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;

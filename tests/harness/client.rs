@@ -108,6 +108,18 @@ impl Client {
         }
     }
 
+    /// Reads one reply and returns its bytes as they came.
+    pub(crate) fn try_raw_reply(&mut self) -> Result<Vec<u8>, String> {
+        loop {
+            if let Some((_, len)) = Value::decode(&self.received)? {
+                return Ok(self.received.drain(..len).collect());
+            }
+            if !self.fill()? {
+                return Err(format!("closed after {:?}", self.received.escape_ascii().to_string()));
+            }
+        }
+    }
+
     /// Reads exactly the bytes expected, and fails showing both sides otherwise.
     #[track_caller]
     pub(crate) fn expect(&mut self, expected: &[u8]) {

@@ -26,6 +26,7 @@ pub(crate) struct Builder {
     bind: Option<String>,
     nofile: Option<u64>,
     environment: Vec<(String, String)>,
+    binary: Option<PathBuf>,
 }
 
 /// A running server.
@@ -70,6 +71,12 @@ impl Builder {
         self
     }
 
+    /// Another server than the one under test.
+    pub(crate) fn binary(mut self, path: PathBuf) -> Builder {
+        self.binary = Some(path);
+        self
+    }
+
     /// Starts it and waits until it answers.
     #[track_caller]
     pub(crate) fn start(self) -> Server {
@@ -100,13 +107,14 @@ impl Builder {
     }
 
     fn spawn(&self, folder: &TempDir, port: u16) -> Child {
+        let binary = self.binary.clone().unwrap_or_else(binary);
         let mut command = match self.nofile {
             Some(limit) => {
                 let mut command = Command::new("prlimit");
-                command.arg(format!("--nofile={limit}:{limit}")).arg(binary());
+                command.arg(format!("--nofile={limit}:{limit}")).arg(&binary);
                 command
             }
-            None => Command::new(binary()),
+            None => Command::new(&binary),
         };
         command.args(["--port", &port.to_string(), "--dir"]).arg(folder.path()).args(["--save", "", "--bind"]);
         command.args(self.bind.as_deref().unwrap_or("127.0.0.1").split(' '));
@@ -114,7 +122,7 @@ impl Builder {
         command.envs(self.environment.iter().cloned());
         let log = fs::File::create(folder.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stderr(log.try_clone().unwrap()).stdout(log);
-        command.spawn().unwrap_or_else(|error| panic!("starting {:?}: {error}", binary()))
+        command.spawn().unwrap_or_else(|error| panic!("starting {binary:?}: {error}"))
     }
 }
 

@@ -60,10 +60,11 @@ fn check(client: &mut Client, number: usize, command: &str, expected: &str, fail
 }
 
 fn matches(reply: &Value, expected: &str) -> bool {
-    if let (Value::Integer(number), Some((low, high))) = (reply, expected.trim_start_matches(':').split_once("..")) {
-        if let (Ok(low), Ok(high)) = (low.parse::<i64>(), high.parse::<i64>()) {
-            return (low..=high).contains(number);
-        }
+    if let Value::Integer(number) = reply
+        && let Some((low, high)) = expected.trim_start_matches(':').split_once("..")
+        && let (Ok(low), Ok(high)) = (low.parse::<i64>(), high.parse::<i64>())
+    {
+        return (low..=high).contains(number);
     }
     match expected.strip_suffix("...") {
         Some(start) => reply.to_string().starts_with(start),

@@ -16,8 +16,9 @@ use crate::cli::CompareArgs;
 use crate::load::{self, Limit, NoWatch, Outcome, Plan, Watch};
 use crate::report::{self, CaseName, Host, Latency, Measured, Results, Sample, Server, Settings, Syscalls};
 use crate::request::{KeyOrder, Workload};
+use crate::ring::process;
 use crate::server_process::{Placement, RunningServer, ServerSpec, Usage, require_executable};
-use crate::{SPARE_DESCRIPTORS, pin, sys};
+use crate::{SPARE_DESCRIPTORS, clock, pin};
 
 /// Memory hardly varies, and filling takes long: more rounds than these would say nothing more.
 const MEMORY_ROUNDS_MAX: u32 = 3;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     }
     let connections = cases.iter().map(Case::connections).max().unwrap_or(1) as u64;
     // The server needs as many as the load, and some in reserve.
-    sys::raise_descriptor_limit(connections + 8 * SPARE_DESCRIPTORS).context("raising the descriptor limit")?;
+    process::raise_descriptor_limit(connections + 8 * SPARE_DESCRIPTORS).context("raising the descriptor limit")?;
     pin(if args.same_core { args.server_core } else { args.load_core })
         .context("the load needs a core of its own, or --same-core")?;
     let mut results = begin(args, &cases)?;
@@ -99,7 +100,7 @@ fn begin(args: &CompareArgs, cases: &[Case]) -> anyhow::Result<Results> {
     };
     Ok(Results {
         format: report::FORMAT,
-        started: report::utc(sys::unix_time_s()),
+        started: report::utc(clock::unix_time_s()),
         tool: format!("torc-bench {}", env!("CARGO_PKG_VERSION")),
         method: report::METHOD.to_owned(),
         host: Host::here(),
@@ -329,7 +330,7 @@ impl Watch for SyscallWatch {
 
     fn timed_part_ends(&mut self) -> anyhow::Result<()> {
         let perf = self.perf.take().context("perf was never started")?;
-        sys::signal(perf.id(), libc::SIGINT)?;
+        process::signal(perf.id(), libc::SIGINT)?;
         let output = perf.wait_with_output()?;
         self.count = counted(&String::from_utf8_lossy(&output.stderr))?;
         Ok(())

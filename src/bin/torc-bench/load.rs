@@ -10,10 +10,10 @@ use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 
 use crate::check::{Expectations, ReplyStream, Tally};
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::request::{Batch, KeyOrder, KeySource, Workload};
-use crate::ring::{Event, Ring};
-use crate::sys;
+use crate::ring::{Event, Ring, process};
 
 /// A server that answers nothing for this long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -168,7 +168,7 @@ impl Load {
             let replies = ReplyStream::new(expectations.clone(), batch * plan.pipeline);
             connections.push(Connection { replies, outstanding: 0, batch, sent_at_ns: 0 });
         }
-        let started = sys::now();
+        let started = clock::now();
         Ok(Load {
             ring,
             ready: (0..connections.len()).collect(),
@@ -190,8 +190,8 @@ impl Load {
             return Ok(());
         }
         self.budget = u64::MAX;
-        let until = sys::now() + how_long;
-        while sys::now() < until {
+        let until = clock::now() + how_long;
+        while clock::now() < until {
             self.turn()?;
         }
         Ok(())
@@ -206,8 +206,8 @@ impl Load {
         self.latency.reset();
         let served_before = self.tally.served;
         watch.timed_part_begins()?;
-        let cpu_before = sys::thread_cpu_ns()?;
-        let begin = sys::now();
+        let cpu_before = process::thread_cpu_ns()?;
+        let begin = clock::now();
         self.last_reply = begin;
         match limit {
             Limit::Requests(count) => {
@@ -219,13 +219,13 @@ impl Load {
             Limit::Time(how_long) => {
                 self.budget = u64::MAX;
                 let until = begin + how_long;
-                while sys::now() < until {
+                while clock::now() < until {
                     self.turn()?;
                 }
             }
         }
         let elapsed = begin.elapsed();
-        let client_cpu_ns = sys::thread_cpu_ns()? - cpu_before;
+        let client_cpu_ns = process::thread_cpu_ns()? - cpu_before;
         watch.timed_part_ends()?;
         let requests = self.tally.served - served_before;
         // What is still in flight is not timed, but checked like the rest.
@@ -242,7 +242,7 @@ impl Load {
     }
 
     fn drain(&mut self) -> anyhow::Result<()> {
-        self.last_reply = sys::now();
+        self.last_reply = clock::now();
         while self.in_flight > 0 {
             self.turn()?;
         }
@@ -253,7 +253,7 @@ impl Load {
     fn turn(&mut self) -> anyhow::Result<()> {
         self.send_ready()?;
         self.ring.wait()?;
-        let now = sys::now();
+        let now = clock::now();
         let now_ns = now.duration_since(self.started).as_nanos() as u64;
         let mut replies = 0;
         for event in self.ring.events() {

@@ -3,6 +3,7 @@
 mod case;
 mod check;
 mod cli;
+mod clock;
 mod compare;
 mod endpoint;
 mod load;
@@ -12,7 +13,6 @@ mod request;
 mod ring;
 mod server_process;
 mod stats;
-mod sys;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -25,6 +25,7 @@ use crate::cli::{Action, Cli, LoadArgs};
 use crate::endpoint::Endpoint;
 use crate::load::{Limit, NoWatch, Outcome, Plan};
 use crate::request::{KeyOrder, Workload};
+use crate::ring::process;
 
 /// Descriptors beside those of connections.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -48,7 +49,8 @@ fn run_load(args: &LoadArgs) -> anyhow::Result<()> {
     if let Some(core) = args.core {
         pin(core)?;
     }
-    sys::raise_descriptor_limit(args.connections as u64 + SPARE_DESCRIPTORS).context("raising the descriptor limit")?;
+    process::raise_descriptor_limit(args.connections as u64 + SPARE_DESCRIPTORS)
+        .context("raising the descriptor limit")?;
     let endpoint = match &args.socket {
         Some(path) => Endpoint::Unix(path.clone()),
         None => Endpoint::Tcp(SocketAddr::from((args.host, args.port))),

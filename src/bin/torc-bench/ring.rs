@@ -1,7 +1,7 @@
 //! HOT PATH. The load generator's io_uring: connected sockets, the bytes they send, and what they received.
 //!
-//! One thread owns a `Ring` and everything in it. Knows nothing of commands and replies. The one unsafe room of the load
-//! path; see `sys.rs` for the process-level calls. Per turn there is one `io_uring_enter`:
+//! One thread owns a `Ring` and everything in it. Knows nothing of commands and replies. The one unsafe room of the tool:
+//! the few unsafe calls about processes stand at its end. Per turn there is one `io_uring_enter`:
 //!
 //! ```text
 //! output() + send()  ->  wait(): recycle, re-arm, enter, drain  ->  events()  ->  output() + send() ...
@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use io_uring::types::{BufRingEntry, Fd, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use crate::clock;
 use crate::endpoint::Stream;
-use crate::sys;
 
 /// Submission entries; a turn with more sends than this enters the kernel in between.
 const SQ_ENTRIES: u32 = 2048;
@@ -285,7 +285,7 @@ impl Ring {
             let _ = link.stream.shutdown(Shutdown::Both);
         }
         self.rearm.clear();
-        let start: Instant = sys::now();
+        let start: Instant = clock::now();
         while self.links.iter().any(|link| link.receiving || link.hard) && start.elapsed() < CLOSE_WAIT {
             if self.wait().is_err() {
                 break;
@@ -426,6 +426,98 @@ impl Drop for Pages {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout, and freed once.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+/// The process-level calls of the tool, behind safe wrappers. They stand here because they are unsafe calls too, and the
+/// tool has one room for those.
+pub(crate) mod process {
+    use std::io;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    /// CPU time of the calling thread so far, in nanoseconds.
+    pub(crate) fn thread_cpu_ns() -> io::Result<u64> {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the structure outlives the call.
+        check(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) })?;
+        Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+
+    /// Raises the soft limit of open descriptors to at least `wanted`, and the hard one where the user may. Children inherit
+    /// it.
+    pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<()> {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the structure outlives the call.
+        check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+        if limit.rlim_cur >= wanted {
+            return Ok(());
+        }
+        limit.rlim_cur = wanted;
+        limit.rlim_max = limit.rlim_max.max(wanted);
+        // SAFETY: the structure outlives the call.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+    }
+
+    /// Makes the child of `command` run on `core` only, and get SIGTERM when the calling thread ends, however it ends.
+    pub(crate) fn tie_child(command: &mut Command, core: usize) {
+        let prepare = move || -> io::Result<()> {
+            if core >= libc::CPU_SETSIZE as usize {
+                return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            }
+            // SAFETY: all zeroes is the empty set.
+            let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+            // SAFETY: `core` was checked against the size of the set.
+            unsafe { libc::CPU_SET(core, &mut set) };
+            // SAFETY: the set outlives the call; pid 0 is the calling process.
+            check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })?;
+            // SAFETY: sets one attribute of the calling process.
+            check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) })
+        };
+        // SAFETY: the closure only makes async-signal-safe calls and allocates nothing.
+        unsafe { command.pre_exec(prepare) };
+    }
+
+    /// Sends `signal` to the process `pid`, a child that has not been waited for.
+    pub(crate) fn signal(pid: u32, signal: i32) -> io::Result<()> {
+        let pid = i32::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+        // SAFETY: passes numbers only.
+        check(unsafe { libc::kill(pid, signal) })
+    }
+
+    fn check(result: i32) -> io::Result<()> {
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_tied_child_runs_on_its_core() {
+            let mut command = Command::new("grep");
+            command.args(["Cpus_allowed_list", "/proc/self/status"]);
+            tie_child(&mut command, 0);
+            let output = command.output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap().split_whitespace().last(), Some("0"));
+        }
+
+        #[test]
+        fn the_thread_uses_cpu_time() {
+            let before = thread_cpu_ns().unwrap();
+            let mut hash = 0u64;
+            for number in 0..100_000u64 {
+                hash = std::hint::black_box(hash.wrapping_mul(31) ^ number);
+            }
+            assert!(thread_cpu_ns().unwrap() > before);
+        }
+
+        #[test]
+        fn a_core_beyond_the_set_is_refused() {
+            let mut command = Command::new("true");
+            tie_child(&mut command, 1 << 20);
+            assert!(command.status().is_err());
+        }
     }
 }
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::clock;
 use crate::endpoint::Endpoint;
-use crate::sys;
+use crate::ring::process;
 
 /// How long a server may take to answer PING, and to end.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ impl RunningServer {
             command.arg("--unixsocket").arg(&socket);
         }
         command.args(&spec.args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        sys::tie_child(&mut command, placement.core);
+        process::tie_child(&mut command, placement.core);
         let child = command.spawn().with_context(|| format!("starting {}", spec.binary.display()))?;
         let endpoint = if placement.unix {
             Endpoint::Unix(socket)
@@ -184,7 +185,7 @@ impl RunningServer {
 
     /// Waits until the server has dealt with what it was left: closed connections, above all.
     pub(crate) fn settle(&self) -> anyhow::Result<()> {
-        let start = sys::now();
+        let start = clock::now();
         let mut before = self.usage()?.cpu_ns;
         while start.elapsed() < SETTLE_WAIT {
             std::thread::sleep(SETTLE_WINDOW);
@@ -198,7 +199,7 @@ impl RunningServer {
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let start = sys::now();
+        let start = clock::now();
         while start.elapsed() < START_WAIT {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended at once, {status}");
@@ -218,8 +219,8 @@ impl RunningServer {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
-        sys::signal(self.pid(), libc::SIGTERM)?;
-        let start = sys::now();
+        process::signal(self.pid(), libc::SIGTERM)?;
+        let start = clock::now();
         while start.elapsed() < STOP_WAIT {
             if self.child.try_wait()?.is_some() {
                 return Ok(());

@@ -16,7 +16,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
 /// `AUTH`.
-pub static AUTH: Command = Command {
+pub(super) static AUTH: Command = Command {
     name: "auth",
     full_name: "auth",
     summary: "Proves who the client is, by password or by user name and password.",
@@ -24,7 +24,12 @@ pub static AUTH: Command = Command {
     group: "connection",
     complexity: "O(N)",
     arity: -2,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     history: &[("6.0.0", "A user name may be given (ACL).")],
     args: &[
@@ -36,7 +41,7 @@ pub static AUTH: Command = Command {
 };
 
 /// `HELLO`.
-pub static HELLO: Command = Command {
+pub(super) static HELLO: Command = Command {
     name: "hello",
     full_name: "hello",
     summary: "Greets the server: agrees on a protocol version, and may authenticate and name the connection at once.",
@@ -44,19 +49,22 @@ pub static HELLO: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: -1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     history: &[("6.2.0", "`protover` may be left out: the protocol then stays as it is.")],
-    args: &[
-        ArgSpec::new("arguments", ArgKind::Block).optional().children(&[
-            ArgSpec::new("protover", ArgKind::Integer),
-            ArgSpec::new("auth", ArgKind::Block).token("AUTH").optional().children(&[
-                ArgSpec::new("username", ArgKind::String),
-                ArgSpec::new("password", ArgKind::String),
-            ]),
-            ArgSpec::new("clientname", ArgKind::String).token("SETNAME").optional(),
-        ]),
-    ],
+    args: &[ArgSpec::new("arguments", ArgKind::Block).optional().children(&[
+        ArgSpec::new("protover", ArgKind::Integer),
+        ArgSpec::new("auth", ArgKind::Block)
+            .token("AUTH")
+            .optional()
+            .children(&[ArgSpec::new("username", ArgKind::String), ArgSpec::new("password", ArgKind::String)]),
+        ArgSpec::new("clientname", ArgKind::String).token("SETNAME").optional(),
+    ])],
     handler: Some(hello),
     ..Command::BLANK
 };
@@ -88,7 +96,7 @@ fn auth(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
     let open = !ctx.state.password_required();
-    let right = open || same_password(password, ctx.state.config.requirepass.as_bytes());
+    let right = open || same_password(password, &ctx.state.config.requirepass);
     if user == DEFAULT_USER && right {
         ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
         return Ok(());
@@ -117,8 +125,8 @@ fn parse_hello(args: Args<'_>) -> Result<Greeting<'_>, CommandError> {
     if args.len() < 2 {
         return Ok(greeting);
     }
-    let version = parse_i64(args.get(1))
-        .ok_or(CommandError::fixed("Protocol version is not an integer or out of range"))?;
+    let version =
+        parse_i64(args.get(1)).ok_or(CommandError::fixed("Protocol version is not an integer or out of range"))?;
     greeting.protocol = Some(match version {
         2 => Protocol::Resp2,
         3 => Protocol::Resp3,
@@ -186,7 +194,7 @@ mod tests {
     use crate::engine::Engine;
 
     fn guarded() -> Engine {
-        Engine::for_console_with(Config { requirepass: "secret".into(), ..Config::default() })
+        Engine::for_console_with(Config { requirepass: b"secret"[..].into(), ..Config::default() })
     }
 
     const WRONG: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";

@@ -13,7 +13,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
 /// `CLIENT`.
-pub static CLIENT: Command = Command {
+pub(super) static CLIENT: Command = Command {
     name: "client",
     full_name: "client",
     summary: "Holds the commands about client connections.",
@@ -23,12 +23,21 @@ pub static CLIENT: Command = Command {
     arity: -2,
     flags: Flags::empty(),
     categories: Categories::SLOW,
-    subcommands: &[&CLIENT_GETNAME, &CLIENT_HELP, &CLIENT_ID, &CLIENT_INFO, &CLIENT_KILL, &CLIENT_LIST, &CLIENT_SETINFO, &CLIENT_SETNAME],
+    subcommands: &[
+        &CLIENT_GETNAME,
+        &CLIENT_HELP,
+        &CLIENT_ID,
+        &CLIENT_INFO,
+        &CLIENT_KILL,
+        &CLIENT_LIST,
+        &CLIENT_SETINFO,
+        &CLIENT_SETNAME,
+    ],
     ..Command::BLANK
 };
 
 /// `CLIENT GETNAME`.
-pub static CLIENT_GETNAME: Command = Command {
+static CLIENT_GETNAME: Command = Command {
     name: "getname",
     full_name: "client|getname",
     summary: "Answers the name of the connection.",
@@ -43,7 +52,7 @@ pub static CLIENT_GETNAME: Command = Command {
 };
 
 /// `CLIENT HELP`.
-pub static CLIENT_HELP: Command = Command {
+static CLIENT_HELP: Command = Command {
     name: "help",
     full_name: "client|help",
     summary: "Lists the subcommands of CLIENT.",
@@ -58,7 +67,7 @@ pub static CLIENT_HELP: Command = Command {
 };
 
 /// `CLIENT ID`.
-pub static CLIENT_ID: Command = Command {
+static CLIENT_ID: Command = Command {
     name: "id",
     full_name: "client|id",
     summary: "Answers the number of the connection.",
@@ -73,7 +82,7 @@ pub static CLIENT_ID: Command = Command {
 };
 
 /// `CLIENT INFO`.
-pub static CLIENT_INFO: Command = Command {
+static CLIENT_INFO: Command = Command {
     name: "info",
     full_name: "client|info",
     summary: "Describes the connection that asks.",
@@ -89,7 +98,7 @@ pub static CLIENT_INFO: Command = Command {
 };
 
 /// `CLIENT KILL`.
-pub static CLIENT_KILL: Command = Command {
+static CLIENT_KILL: Command = Command {
     name: "kill",
     full_name: "client|kill",
     summary: "Closes connections that match an address or a set of filters.",
@@ -99,36 +108,41 @@ pub static CLIENT_KILL: Command = Command {
     arity: -3,
     flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
     categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS).union(Categories::CONNECTION),
-    history: &[("2.8.12", "Filters, and several of them, in the new form."), ("2.8.12", "Filter `ID`."), ("3.2.0", "Type `master`."), ("5.0.0", "Type `replica`, beside `slave`."), ("6.2.0", "Filter `LADDR`."), ("7.4.0", "Filter `MAXAGE`.")],
-    args: &[
-        ArgSpec::new("filter", ArgKind::OneOf).children(&[
-            ArgSpec::new("old-format", ArgKind::String).display_text("ip:port").deprecated_since("2.8.12"),
-            ArgSpec::new("new-format", ArgKind::OneOf).multiple().children(&[
-                ArgSpec::new("client-id", ArgKind::Integer).token("ID").since("2.8.12").optional(),
-                ArgSpec::new("client-type", ArgKind::OneOf).token("TYPE").since("2.8.12").optional().children(&[
-                    ArgSpec::pure_token("normal", "normal"),
-                    ArgSpec::pure_token("master", "master").since("3.2.0"),
-                    ArgSpec::pure_token("slave", "slave"),
-                    ArgSpec::pure_token("replica", "replica").since("5.0.0"),
-                    ArgSpec::pure_token("pubsub", "pubsub"),
-                ]),
-                ArgSpec::new("username", ArgKind::String).token("USER").optional(),
-                ArgSpec::new("addr", ArgKind::String).token("ADDR").display_text("ip:port").optional(),
-                ArgSpec::new("laddr", ArgKind::String).token("LADDR").display_text("ip:port").since("6.2.0").optional(),
-                ArgSpec::new("skipme", ArgKind::OneOf).token("SKIPME").optional().children(&[
-                    ArgSpec::pure_token("yes", "YES"),
-                    ArgSpec::pure_token("no", "NO"),
-                ]),
-                ArgSpec::new("maxage", ArgKind::Integer).token("MAXAGE").since("7.4.0").optional(),
-            ]),
-        ]),
+    history: &[
+        ("2.8.12", "Filters, and several of them, in the new form."),
+        ("2.8.12", "Filter `ID`."),
+        ("3.2.0", "Type `master`."),
+        ("5.0.0", "Type `replica`, beside `slave`."),
+        ("6.2.0", "Filter `LADDR`."),
+        ("7.4.0", "Filter `MAXAGE`."),
     ],
+    args: &[ArgSpec::new("filter", ArgKind::OneOf).children(&[
+        ArgSpec::new("old-format", ArgKind::String).display_text("ip:port").deprecated_since("2.8.12"),
+        ArgSpec::new("new-format", ArgKind::OneOf).multiple().children(&[
+            ArgSpec::new("client-id", ArgKind::Integer).token("ID").since("2.8.12").optional(),
+            ArgSpec::new("client-type", ArgKind::OneOf).token("TYPE").since("2.8.12").optional().children(&[
+                ArgSpec::pure_token("normal", "NORMAL"),
+                ArgSpec::pure_token("master", "MASTER").since("3.2.0"),
+                ArgSpec::pure_token("slave", "SLAVE"),
+                ArgSpec::pure_token("replica", "REPLICA").since("5.0.0"),
+                ArgSpec::pure_token("pubsub", "PUBSUB"),
+            ]),
+            ArgSpec::new("username", ArgKind::String).token("USER").optional(),
+            ArgSpec::new("addr", ArgKind::String).token("ADDR").display_text("ip:port").optional(),
+            ArgSpec::new("laddr", ArgKind::String).token("LADDR").display_text("ip:port").since("6.2.0").optional(),
+            ArgSpec::new("skipme", ArgKind::OneOf)
+                .token("SKIPME")
+                .optional()
+                .children(&[ArgSpec::pure_token("yes", "YES"), ArgSpec::pure_token("no", "NO")]),
+            ArgSpec::new("maxage", ArgKind::Integer).token("MAXAGE").since("7.4.0").optional(),
+        ]),
+    ])],
     handler: Some(kill),
     ..Command::BLANK
 };
 
 /// `CLIENT LIST`.
-pub static CLIENT_LIST: Command = Command {
+static CLIENT_LIST: Command = Command {
     name: "list",
     full_name: "client|list",
     summary: "Describes open connections, one a line.",
@@ -139,13 +153,23 @@ pub static CLIENT_LIST: Command = Command {
     flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
     categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS).union(Categories::CONNECTION),
     tips: &["nondeterministic_output"],
-    history: &[("2.8.12", "Field `id`."), ("5.0.0", "Filter `TYPE`."), ("6.0.0", "Field `user`."), ("6.2.0", "Fields `argv-mem`, `tot-mem`, `laddr`, `redir`, and the filter `ID`."), ("7.0.0", "Fields `resp`, `multi-mem`, `rbs`, `rbp`."), ("7.0.3", "Field `ssub`."), ("7.2.0", "Fields `lib-name`, `lib-ver`."), ("7.4.0", "Field `watch`."), ("8.0.0", "Field `io-thread`.")],
+    history: &[
+        ("2.8.12", "Field `id`."),
+        ("5.0.0", "Filter `TYPE`."),
+        ("6.0.0", "Field `user`."),
+        ("6.2.0", "Fields `argv-mem`, `tot-mem`, `laddr`, `redir`, and the filter `ID`."),
+        ("7.0.0", "Fields `resp`, `multi-mem`, `rbs`, `rbp`."),
+        ("7.0.3", "Field `ssub`."),
+        ("7.2.0", "Fields `lib-name`, `lib-ver`."),
+        ("7.4.0", "Field `watch`."),
+        ("8.0.0", "Field `io-thread`."),
+    ],
     args: &[
         ArgSpec::new("client-type", ArgKind::OneOf).token("TYPE").since("5.0.0").optional().children(&[
-            ArgSpec::pure_token("normal", "normal"),
-            ArgSpec::pure_token("master", "master"),
-            ArgSpec::pure_token("replica", "replica"),
-            ArgSpec::pure_token("pubsub", "pubsub"),
+            ArgSpec::pure_token("normal", "NORMAL"),
+            ArgSpec::pure_token("master", "MASTER"),
+            ArgSpec::pure_token("replica", "REPLICA"),
+            ArgSpec::pure_token("pubsub", "PUBSUB"),
         ]),
         ArgSpec::new("client-id", ArgKind::Integer).token("ID").since("6.2.0").optional().multiple(),
     ],
@@ -154,7 +178,7 @@ pub static CLIENT_LIST: Command = Command {
 };
 
 /// `CLIENT SETINFO`.
-pub static CLIENT_SETINFO: Command = Command {
+static CLIENT_SETINFO: Command = Command {
     name: "setinfo",
     full_name: "client|setinfo",
     summary: "Notes which client library the connection uses.",
@@ -165,18 +189,16 @@ pub static CLIENT_SETINFO: Command = Command {
     flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
-    args: &[
-        ArgSpec::new("attr", ArgKind::OneOf).children(&[
-            ArgSpec::new("libname", ArgKind::String).token("lib-name"),
-            ArgSpec::new("libver", ArgKind::String).token("lib-ver"),
-        ]),
-    ],
+    args: &[ArgSpec::new("attr", ArgKind::OneOf).children(&[
+        ArgSpec::new("libname", ArgKind::String).token("lib-name"),
+        ArgSpec::new("libver", ArgKind::String).token("lib-ver"),
+    ])],
     handler: Some(setinfo),
     ..Command::BLANK
 };
 
 /// `CLIENT SETNAME`.
-pub static CLIENT_SETNAME: Command = Command {
+static CLIENT_SETNAME: Command = Command {
     name: "setname",
     full_name: "client|setname",
     summary: "Names the connection.",
@@ -187,9 +209,7 @@ pub static CLIENT_SETNAME: Command = Command {
     flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
-    args: &[
-        ArgSpec::new("connection-name", ArgKind::String),
-    ],
+    args: &[ArgSpec::new("connection-name", ArgKind::String)],
     handler: Some(setname),
     ..Command::BLANK
 };
@@ -373,7 +393,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
 }
 
 /// Bytes that a client costs: its session, its buffers, what it has queued.
-fn memory_of(session: &Session) -> usize {
+pub(crate) fn memory_of(session: &Session) -> usize {
     let names = [&session.name, &session.lib_name, &session.lib_ver];
     let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
     let net = &session.net;
@@ -425,8 +445,7 @@ impl<'a> KillFilter<'a> {
             let id = parse_i64(value).filter(|&id| id > 0);
             self.id = Some(id.ok_or(CommandError::fixed("client-id should be greater than 0"))? as u64);
         } else if is("maxage") {
-            self.max_age_s =
-                parse_i64(value).ok_or(CommandError::fixed("maxage is not an integer or out of range"))?;
+            self.max_age_s = parse_i64(value).ok_or(CommandError::fixed("maxage is not an integer or out of range"))?;
             if self.max_age_s <= 0 {
                 return Err(CommandError::fixed("maxage should be greater than 0"));
             }
@@ -504,7 +523,8 @@ mod tests {
         engine.run_in(slot, &["WATCH", "k"]);
         engine.advance_ms(3000);
         let line = engine.run_in(slot, &["CLIENT", "INFO"]);
-        let memory = line.split("tot-mem=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_string();
+        let memory =
+            line.split("tot-mem=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_string();
         assert_eq!(
             line,
             format!(

@@ -11,7 +11,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
 use crate::command::session::SessionFlags;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
-pub(crate) use crate::commands::connection::client::describe as describe_client;
+pub(crate) use crate::commands::connection::client::{describe as describe_client, memory_of as client_memory};
 use crate::engine::transaction;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
@@ -20,7 +20,7 @@ use crate::resp::reply::Protocol;
 pub static COMMANDS: &[&Command] = &[&PING, &ECHO, &SELECT, &QUIT, &RESET, &auth::AUTH, &auth::HELLO, &client::CLIENT];
 
 /// `PING`.
-pub static PING: Command = Command {
+static PING: Command = Command {
     name: "ping",
     full_name: "ping",
     summary: "Answers PONG, or its argument.",
@@ -31,15 +31,13 @@ pub static PING: Command = Command {
     flags: Flags::FAST,
     categories: Categories::FAST.union(Categories::CONNECTION),
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-    args: &[
-        ArgSpec::new("message", ArgKind::String).optional(),
-    ],
+    args: &[ArgSpec::new("message", ArgKind::String).optional()],
     handler: Some(ping),
     ..Command::BLANK
 };
 
 /// `ECHO`.
-pub static ECHO: Command = Command {
+static ECHO: Command = Command {
     name: "echo",
     full_name: "echo",
     summary: "Answers with its argument.",
@@ -49,15 +47,13 @@ pub static ECHO: Command = Command {
     arity: 2,
     flags: Flags::LOADING.union(Flags::STALE).union(Flags::FAST),
     categories: Categories::FAST.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("message", ArgKind::String),
-    ],
+    args: &[ArgSpec::new("message", ArgKind::String)],
     handler: Some(echo),
     ..Command::BLANK
 };
 
 /// `SELECT`.
-pub static SELECT: Command = Command {
+static SELECT: Command = Command {
     name: "select",
     full_name: "select",
     summary: "Chooses the database that the connection works on.",
@@ -67,15 +63,13 @@ pub static SELECT: Command = Command {
     arity: 2,
     flags: Flags::LOADING.union(Flags::STALE).union(Flags::FAST),
     categories: Categories::FAST.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("index", ArgKind::Integer),
-    ],
+    args: &[ArgSpec::new("index", ArgKind::Integer)],
     handler: Some(select),
     ..Command::BLANK
 };
 
 /// `QUIT`.
-pub static QUIT: Command = Command {
+static QUIT: Command = Command {
     name: "quit",
     full_name: "quit",
     summary: "Closes the connection after the reply.",
@@ -83,7 +77,12 @@ pub static QUIT: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: -1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     deprecated: Some(("7.2.0", "")),
     handler: Some(quit),
@@ -91,7 +90,7 @@ pub static QUIT: Command = Command {
 };
 
 /// `RESET`.
-pub static RESET: Command = Command {
+static RESET: Command = Command {
     name: "reset",
     full_name: "reset",
     summary: "Brings the connection back to the state it had when it was opened.",
@@ -99,7 +98,12 @@ pub static RESET: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: 1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::FAST)
+        .union(Flags::NO_AUTH)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::FAST.union(Categories::CONNECTION),
     handler: Some(reset),
     ..Command::BLANK

@@ -9,7 +9,7 @@ use crate::commands::{key_specs, lookup};
 use crate::resp::args::Args;
 
 /// `DEL`
-pub static DEL: Command = Command {
+pub(super) static DEL: Command = Command {
     name: "del",
     full_name: "del",
     summary: "Removes keys.",
@@ -27,7 +27,7 @@ pub static DEL: Command = Command {
 };
 
 /// `UNLINK`
-pub static UNLINK: Command = Command {
+pub(super) static UNLINK: Command = Command {
     name: "unlink",
     full_name: "unlink",
     summary: "Removes keys and leaves the freeing of their memory for later.",
@@ -45,7 +45,7 @@ pub static UNLINK: Command = Command {
 };
 
 /// `EXISTS`
-pub static EXISTS: Command = Command {
+pub(super) static EXISTS: Command = Command {
     name: "exists",
     full_name: "exists",
     summary: "Counts how many of the given keys exist.",
@@ -64,7 +64,7 @@ pub static EXISTS: Command = Command {
 };
 
 /// `TOUCH`
-pub static TOUCH: Command = Command {
+pub(super) static TOUCH: Command = Command {
     name: "touch",
     full_name: "touch",
     summary: "Counts how many of the given keys exist, and marks them as just used.",
@@ -82,7 +82,7 @@ pub static TOUCH: Command = Command {
 };
 
 /// `TYPE`
-pub static TYPE: Command = Command {
+pub(super) static TYPE: Command = Command {
     name: "type",
     full_name: "type",
     summary: "Names the type of the value at a key.",

@@ -10,7 +10,7 @@ use crate::commands::key_specs;
 use crate::resp::args::Args;
 
 /// `EXPIRE`
-pub static EXPIRE: Command = Command {
+pub(super) static EXPIRE: Command = Command {
     name: "expire",
     full_name: "expire",
     summary: "Sets in how many seconds a key expires.",
@@ -37,7 +37,7 @@ pub static EXPIRE: Command = Command {
 };
 
 /// `PEXPIRE`
-pub static PEXPIRE: Command = Command {
+pub(super) static PEXPIRE: Command = Command {
     name: "pexpire",
     full_name: "pexpire",
     summary: "Sets in how many milliseconds a key expires.",
@@ -64,7 +64,7 @@ pub static PEXPIRE: Command = Command {
 };
 
 /// `EXPIREAT`
-pub static EXPIREAT: Command = Command {
+pub(super) static EXPIREAT: Command = Command {
     name: "expireat",
     full_name: "expireat",
     summary: "Sets the Unix second at which a key expires.",
@@ -91,7 +91,7 @@ pub static EXPIREAT: Command = Command {
 };
 
 /// `PEXPIREAT`
-pub static PEXPIREAT: Command = Command {
+pub(super) static PEXPIREAT: Command = Command {
     name: "pexpireat",
     full_name: "pexpireat",
     summary: "Sets the Unix millisecond at which a key expires.",
@@ -118,7 +118,7 @@ pub static PEXPIREAT: Command = Command {
 };
 
 /// `PERSIST`
-pub static PERSIST: Command = Command {
+pub(super) static PERSIST: Command = Command {
     name: "persist",
     full_name: "persist",
     summary: "Makes a key stay by removing its expiry time.",

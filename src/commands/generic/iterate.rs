@@ -10,7 +10,7 @@ use crate::commands::lookup;
 use crate::resp::args::Args;
 
 /// `KEYS`
-pub static KEYS: Command = Command {
+pub(super) static KEYS: Command = Command {
     name: "keys",
     full_name: "keys",
     summary: "Lists every key whose name matches a pattern.",
@@ -27,7 +27,7 @@ pub static KEYS: Command = Command {
 };
 
 /// `SCAN`
-pub static SCAN: Command = Command {
+pub(super) static SCAN: Command = Command {
     name: "scan",
     full_name: "scan",
     summary: "Walks through the key names of the database, a few at a time.",
@@ -50,7 +50,7 @@ pub static SCAN: Command = Command {
 };
 
 /// `RANDOMKEY`
-pub static RANDOMKEY: Command = Command {
+pub(super) static RANDOMKEY: Command = Command {
     name: "randomkey",
     full_name: "randomkey",
     summary: "Picks any key of the database.",
@@ -184,7 +184,11 @@ fn integer_text(cursor: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use crate::commands::transcript::replay;
+    use crate::engine::Engine;
+    use crate::resp::decode::Value;
 
     #[test]
     fn keys_matches_patterns() {
@@ -300,5 +304,38 @@ mod tests {
             "b"
             "#,
         );
+    }
+
+    #[test]
+    fn a_walk_meets_every_key() {
+        let mut engine = Engine::for_console();
+        for number in 0..1000 {
+            engine.run(&["SET", &format!("key:{number}"), "v"]);
+        }
+        let slot = engine.connect(3);
+        let (mut cursor, mut seen, mut steps) = (b"0".to_vec(), BTreeSet::new(), 0);
+        loop {
+            let reply = engine.run_values(slot, &[&b"SCAN"[..], &cursor, b"COUNT", b"7", b"MATCH", b"key:*[05]"]);
+            let [Value::Array(parts)] = &reply[..] else { panic!("{reply:?}") };
+            let [Value::Bulk(next), Value::Array(keys)] = &parts[..] else { panic!("{reply:?}") };
+            seen.extend(keys.iter().map(|key| format!("{key:?}")));
+            steps += 1;
+            cursor = next.clone();
+            if cursor == b"0" {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), 200);
+        assert!((20..=1000).contains(&steps), "{steps}");
+        assert_eq!(engine.run(&["KEYS", "key:99?"]).lines().count(), 10);
+    }
+
+    #[test]
+    fn random_keys_are_keys() {
+        let mut engine = Engine::for_console();
+        assert_eq!(engine.run(&["RANDOMKEY"]), "(nil)");
+        engine.run(&["MSET", "a", "1", "b", "2", "c", "3"]);
+        let seen: BTreeSet<String> = (0..200).map(|_| engine.run(&["RANDOMKEY"])).collect();
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["\"a\"", "\"b\"", "\"c\""]);
     }
 }

@@ -9,7 +9,7 @@ use crate::commands::key_specs;
 use crate::resp::args::Args;
 
 /// `RENAME`
-pub static RENAME: Command = Command {
+pub(super) static RENAME: Command = Command {
     name: "rename",
     full_name: "rename",
     summary: "Gives a key another name, replacing what had that name.",
@@ -29,7 +29,7 @@ pub static RENAME: Command = Command {
 };
 
 /// `RENAMENX`
-pub static RENAMENX: Command = Command {
+pub(super) static RENAMENX: Command = Command {
     name: "renamenx",
     full_name: "renamenx",
     summary: "Gives a key another name, unless that name is taken.",

@@ -9,7 +9,7 @@ use crate::commands::{key_specs, lookup};
 use crate::resp::args::Args;
 
 /// `TTL`
-pub static TTL: Command = Command {
+pub(super) static TTL: Command = Command {
     name: "ttl",
     full_name: "ttl",
     summary: "Answers how many seconds a key has left.",
@@ -28,7 +28,7 @@ pub static TTL: Command = Command {
 };
 
 /// `PTTL`
-pub static PTTL: Command = Command {
+pub(super) static PTTL: Command = Command {
     name: "pttl",
     full_name: "pttl",
     summary: "Answers how many milliseconds a key has left.",
@@ -47,7 +47,7 @@ pub static PTTL: Command = Command {
 };
 
 /// `EXPIRETIME`
-pub static EXPIRETIME: Command = Command {
+pub(super) static EXPIRETIME: Command = Command {
     name: "expiretime",
     full_name: "expiretime",
     summary: "Answers the Unix second at which a key expires.",
@@ -64,7 +64,7 @@ pub static EXPIRETIME: Command = Command {
 };
 
 /// `PEXPIRETIME`
-pub static PEXPIRETIME: Command = Command {
+pub(super) static PEXPIRETIME: Command = Command {
     name: "pexpiretime",
     full_name: "pexpiretime",
     summary: "Answers the Unix millisecond at which a key expires.",
@@ -128,6 +128,8 @@ fn to_seconds(ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use crate::commands::transcript::replay;
+    use crate::commands::transcript::replay_in;
+    use crate::engine::Engine;
 
     #[test]
     fn answers_without_an_expiry_time() {
@@ -153,5 +155,37 @@ mod tests {
             (integer) -2
             "#,
         );
+    }
+
+    #[test]
+    fn time_passes() {
+        let mut engine = Engine::for_console();
+        replay_in(
+            &mut engine,
+            r#"
+            > SET k v PX 2500
+            OK
+            > PTTL k
+            (integer) 2500
+            > TTL k
+            (integer) 3
+            > EXPIRETIME k
+            (integer) 1700000003
+            > PEXPIRETIME k
+            (integer) 1700000002500
+            "#,
+        );
+        engine.advance_ms(1001);
+        assert_eq!(engine.run(&["PTTL", "k"]), "(integer) 1499");
+        assert_eq!(engine.run(&["TTL", "k"]), "(integer) 1");
+        engine.advance_ms(1498);
+        assert_eq!(engine.run(&["PTTL", "k"]), "(integer) 1");
+        assert_eq!(engine.run(&["TTL", "k"]), "(integer) 0");
+        engine.advance_ms(1);
+        // The very millisecond belongs to the key still.
+        assert_eq!(engine.run(&["PTTL", "k"]), "(integer) 0");
+        engine.advance_ms(1);
+        assert_eq!(engine.run(&["TTL", "k"]), "(integer) -2");
+        assert_eq!(engine.run(&["GET", "k"]), "(nil)");
     }
 }

@@ -14,7 +14,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
 /// `COMMAND`.
-pub static COMMAND: Command = Command {
+pub(super) static COMMAND: Command = Command {
     name: "command",
     full_name: "command",
     summary: "Describes every command of the server.",
@@ -25,13 +25,21 @@ pub static COMMAND: Command = Command {
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
-    subcommands: &[&COMMAND_COUNT, &COMMAND_DOCS, &COMMAND_GETKEYS, &COMMAND_GETKEYSANDFLAGS, &COMMAND_HELP, &COMMAND_INFO, &COMMAND_LIST],
+    subcommands: &[
+        &COMMAND_COUNT,
+        &COMMAND_DOCS,
+        &COMMAND_GETKEYS,
+        &COMMAND_GETKEYSANDFLAGS,
+        &COMMAND_HELP,
+        &COMMAND_INFO,
+        &COMMAND_LIST,
+    ],
     handler: Some(command),
     ..Command::BLANK
 };
 
 /// `COMMAND COUNT`.
-pub static COMMAND_COUNT: Command = Command {
+static COMMAND_COUNT: Command = Command {
     name: "count",
     full_name: "command|count",
     summary: "Counts the commands of the server.",
@@ -46,7 +54,7 @@ pub static COMMAND_COUNT: Command = Command {
 };
 
 /// `COMMAND DOCS`.
-pub static COMMAND_DOCS: Command = Command {
+static COMMAND_DOCS: Command = Command {
     name: "docs",
     full_name: "command|docs",
     summary: "Documents commands for people: summary, history, arguments.",
@@ -57,15 +65,13 @@ pub static COMMAND_DOCS: Command = Command {
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
-    args: &[
-        ArgSpec::new("command-name", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command-name", ArgKind::String).optional().multiple()],
     handler: Some(docs),
     ..Command::BLANK
 };
 
 /// `COMMAND GETKEYS`.
-pub static COMMAND_GETKEYS: Command = Command {
+static COMMAND_GETKEYS: Command = Command {
     name: "getkeys",
     full_name: "command|getkeys",
     summary: "Finds the keys in a full command.",
@@ -75,16 +81,13 @@ pub static COMMAND_GETKEYS: Command = Command {
     arity: -3,
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("command", ArgKind::String),
-        ArgSpec::new("arg", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command", ArgKind::String), ArgSpec::new("arg", ArgKind::String).optional().multiple()],
     handler: Some(getkeys),
     ..Command::BLANK
 };
 
 /// `COMMAND GETKEYSANDFLAGS`.
-pub static COMMAND_GETKEYSANDFLAGS: Command = Command {
+static COMMAND_GETKEYSANDFLAGS: Command = Command {
     name: "getkeysandflags",
     full_name: "command|getkeysandflags",
     summary: "Finds the keys in a full command, and what it would do with them.",
@@ -94,16 +97,13 @@ pub static COMMAND_GETKEYSANDFLAGS: Command = Command {
     arity: -3,
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
-    args: &[
-        ArgSpec::new("command", ArgKind::String),
-        ArgSpec::new("arg", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command", ArgKind::String), ArgSpec::new("arg", ArgKind::String).optional().multiple()],
     handler: Some(getkeysandflags),
     ..Command::BLANK
 };
 
 /// `COMMAND HELP`.
-pub static COMMAND_HELP: Command = Command {
+static COMMAND_HELP: Command = Command {
     name: "help",
     full_name: "command|help",
     summary: "Lists the subcommands of COMMAND.",
@@ -118,7 +118,7 @@ pub static COMMAND_HELP: Command = Command {
 };
 
 /// `COMMAND INFO`.
-pub static COMMAND_INFO: Command = Command {
+static COMMAND_INFO: Command = Command {
     name: "info",
     full_name: "command|info",
     summary: "Describes commands for programs: arity, flags, keys.",
@@ -130,15 +130,13 @@ pub static COMMAND_INFO: Command = Command {
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
     history: &[("7.0.0", "Without names it describes all commands.")],
-    args: &[
-        ArgSpec::new("command-name", ArgKind::String).optional().multiple(),
-    ],
+    args: &[ArgSpec::new("command-name", ArgKind::String).optional().multiple()],
     handler: Some(info),
     ..Command::BLANK
 };
 
 /// `COMMAND LIST`.
-pub static COMMAND_LIST: Command = Command {
+static COMMAND_LIST: Command = Command {
     name: "list",
     full_name: "command|list",
     summary: "Lists the names of commands, all or filtered.",
@@ -149,13 +147,11 @@ pub static COMMAND_LIST: Command = Command {
     flags: Flags::LOADING.union(Flags::STALE),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output_order"],
-    args: &[
-        ArgSpec::new("filterby", ArgKind::OneOf).token("FILTERBY").optional().children(&[
-            ArgSpec::new("module-name", ArgKind::String).token("MODULE"),
-            ArgSpec::new("category", ArgKind::String).token("ACLCAT"),
-            ArgSpec::new("pattern", ArgKind::Pattern).token("PATTERN"),
-        ]),
-    ],
+    args: &[ArgSpec::new("filterby", ArgKind::OneOf).token("FILTERBY").optional().children(&[
+        ArgSpec::new("module-name", ArgKind::String).token("MODULE"),
+        ArgSpec::new("category", ArgKind::String).token("ACLCAT"),
+        ArgSpec::new("pattern", ArgKind::Pattern).token("PATTERN"),
+    ])],
     handler: Some(list),
     ..Command::BLANK
 };
@@ -221,7 +217,11 @@ fn describe(registry: &Registry, id: CommandId, reply: &mut Reply) {
     reply.array(10);
     reply.bulk(command.full_name.as_bytes());
     reply.integer(i64::from(command.arity));
-    statuses(reply, "", command.flags.iter_names().filter_map(|(name, flag)| Flags::SHOWN.contains(flag).then_some(name)));
+    statuses(
+        reply,
+        "",
+        command.flags.iter_names().filter_map(|(name, flag)| Flags::SHOWN.contains(flag).then_some(name)),
+    );
     let (first, last, step) = legacy_range(command);
     [first, last, step].into_iter().for_each(|number| reply.integer(i64::from(number)));
     statuses(reply, "@", command.categories.iter_names().map(|(name, _)| name));

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod command_info;
+mod config;
 mod docs;
+mod info;
 
 use crate::command::context::Context;
 use crate::command::effects::ShutdownRequest;
@@ -12,10 +14,10 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND];
+pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
 
 /// `TIME`.
-pub static TIME: Command = Command {
+static TIME: Command = Command {
     name: "time",
     full_name: "time",
     summary: "Answers the server's time.",
@@ -31,7 +33,7 @@ pub static TIME: Command = Command {
 };
 
 /// `SHUTDOWN`.
-pub static SHUTDOWN: Command = Command {
+static SHUTDOWN: Command = Command {
     name: "shutdown",
     full_name: "shutdown",
     summary: "Ends the server.",
@@ -39,14 +41,18 @@ pub static SHUTDOWN: Command = Command {
     group: "server",
     complexity: "O(N); O(1)",
     arity: -1,
-    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE).union(Flags::NO_MULTI).union(Flags::ALLOW_BUSY),
+    flags: Flags::ADMIN
+        .union(Flags::NOSCRIPT)
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::NO_MULTI)
+        .union(Flags::ALLOW_BUSY),
     categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
     history: &[("7.0.0", "`NOW`, `FORCE` and `ABORT`.")],
     args: &[
-        ArgSpec::new("save-selector", ArgKind::OneOf).optional().children(&[
-            ArgSpec::pure_token("nosave", "NOSAVE"),
-            ArgSpec::pure_token("save", "SAVE"),
-        ]),
+        ArgSpec::new("save-selector", ArgKind::OneOf)
+            .optional()
+            .children(&[ArgSpec::pure_token("nosave", "NOSAVE"), ArgSpec::pure_token("save", "SAVE")]),
         ArgSpec::pure_token("now", "NOW").since("7.0.0").optional(),
         ArgSpec::pure_token("force", "FORCE").since("7.0.0").optional(),
         ArgSpec::pure_token("abort", "ABORT").since("7.0.0").optional(),
@@ -92,7 +98,8 @@ fn shutdown(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(CommandError::fixed("No shutdown in progress."));
     }
     if save && !request.force {
-        let warning = "SHUTDOWN SAVE was refused: this server cannot write a snapshot. Use NOSAVE, or FORCE to exit anyway.";
+        let warning =
+            "SHUTDOWN SAVE was refused: this server cannot write a snapshot. Use NOSAVE, or FORCE to exit anyway.";
         ctx.state.effects.warnings.push(warning.into());
         return Err(SHUTDOWN_FAILED);
     }

@@ -11,7 +11,7 @@ use crate::commands::key_specs;
 use crate::resp::args::Args;
 
 /// `APPEND`
-pub static APPEND: Command = Command {
+pub(super) static APPEND: Command = Command {
     name: "append",
     full_name: "append",
     summary: "Adds bytes to the end of a string, creating it where there is none.",
@@ -28,7 +28,7 @@ pub static APPEND: Command = Command {
 };
 
 /// `SETRANGE`
-pub static SETRANGE: Command = Command {
+pub(super) static SETRANGE: Command = Command {
     name: "setrange",
     full_name: "setrange",
     summary: "Overwrites a part of a string from an offset on, filling any gap with zero bytes.",
@@ -101,6 +101,8 @@ fn changed(ctx: &mut Context<'_>, key: &[u8], len: usize) {
 #[cfg(test)]
 mod tests {
     use crate::commands::transcript::replay;
+    use crate::config::Config;
+    use crate::engine::Engine;
 
     #[test]
     fn append_makes_and_grows() {
@@ -196,5 +198,31 @@ mod tests {
             "v"
             "#,
         );
+    }
+
+    #[test]
+    fn the_longest_length_is_configured() {
+        let config = Config { proto_max_bulk_len: 1 << 20, ..Config::default() };
+        let mut engine = Engine::for_console_with(config);
+        let too_long = "(error) ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+        assert_eq!(engine.run(&["SETRANGE", "k", "1048575", "ab"]), too_long);
+        assert_eq!(engine.run(&["SETRANGE", "k", "1048575", "a"]), "(integer) 1048576");
+        assert_eq!(engine.run(&["APPEND", "k", "a"]), too_long);
+        assert_eq!(engine.run(&["APPEND", "k", ""]), "(integer) 1048576");
+    }
+
+    #[test]
+    fn lengths_on_both_sides_of_every_layout() {
+        let mut engine = Engine::for_console();
+        let mut expected = String::new();
+        for piece in [1, 10, 60, 440, 1, 1, 30_000, 1].map(|len| "abcdefghij".repeat(len)) {
+            expected.push_str(&piece);
+            assert_eq!(engine.run(&["APPEND", "k", &piece]), format!("(integer) {}", expected.len()));
+            let end = expected.len() - 1;
+            expected.replace_range(end.., "Z");
+            let set = engine.run(&["SETRANGE", "k", &end.to_string(), "Z"]);
+            assert_eq!(set, format!("(integer) {}", expected.len()));
+            assert_eq!(engine.run(&["GET", "k"]), format!("\"{expected}\""));
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::commands::{key_specs, lookup};
 use crate::resp::args::Args;
 
 /// `GET`
-pub static GET: Command = Command {
+pub(super) static GET: Command = Command {
     name: "get",
     full_name: "get",
     summary: "Answers the string stored at a key.",
@@ -28,7 +28,7 @@ pub static GET: Command = Command {
 };
 
 /// `GETDEL`
-pub static GETDEL: Command = Command {
+pub(super) static GETDEL: Command = Command {
     name: "getdel",
     full_name: "getdel",
     summary: "Answers the string stored at a key and removes the key.",
@@ -45,7 +45,7 @@ pub static GETDEL: Command = Command {
 };
 
 /// `GETEX`
-pub static GETEX: Command = Command {
+pub(super) static GETEX: Command = Command {
     name: "getex",
     full_name: "getex",
     summary: "Answers the string stored at a key and changes when it expires.",
@@ -74,7 +74,7 @@ pub static GETEX: Command = Command {
 };
 
 /// `STRLEN`
-pub static STRLEN: Command = Command {
+pub(super) static STRLEN: Command = Command {
     name: "strlen",
     full_name: "strlen",
     summary: "Answers how many bytes a string has.",

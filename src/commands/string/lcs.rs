@@ -11,7 +11,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
 /// `LCS`
-pub static LCS: Command = Command {
+pub(super) static LCS: Command = Command {
     name: "lcs",
     full_name: "lcs",
     summary: "Finds the longest common subsequence of two strings.",
@@ -87,7 +87,7 @@ fn lcs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     let [Some(first), Some(second)] = texts else { return Err(NOT_STRINGS) };
     let options = Options::read(args, 3)?;
-    let table = Lengths::of(&first, &second, u64::from(ctx.state.config.proto_max_bulk_len))?;
+    let table = Lengths::of(&first, &second, ctx.state.config.proto_max_bulk_len)?;
     let total = table.at(first.len(), second.len());
     if options.len {
         ctx.reply.integer(i64::from(total));
@@ -208,6 +208,8 @@ impl Lengths {
 #[cfg(test)]
 mod tests {
     use crate::commands::transcript::{replay, replay_resp3};
+    use crate::config::Config;
+    use crate::engine::Engine;
 
     #[test]
     fn the_subsequence_its_length_and_where_it_lies() {
@@ -360,5 +362,15 @@ mod tests {
             2# "len" => (integer) 6
             "#,
         );
+    }
+
+    #[test]
+    fn the_table_has_a_largest_size() {
+        let config = Config { proto_max_bulk_len: 1 << 20, ..Config::default() };
+        let mut engine = Engine::for_console_with(config);
+        engine.run(&["MSET", "a", &"x".repeat(511), "b", &"x".repeat(512)]);
+        assert_eq!(engine.run(&["LCS", "a", "a", "LEN"]), "(integer) 511");
+        let refused = "(error) ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+        assert_eq!(engine.run(&["LCS", "a", "b", "LEN"]), refused);
     }
 }

@@ -11,7 +11,7 @@ use crate::keyspace::SetExpire;
 use crate::resp::args::Args;
 
 /// `MGET`
-pub static MGET: Command = Command {
+pub(super) static MGET: Command = Command {
     name: "mget",
     full_name: "mget",
     summary: "Answers the strings stored at several keys in one step.",
@@ -29,7 +29,7 @@ pub static MGET: Command = Command {
 };
 
 /// `MSET`
-pub static MSET: Command = Command {
+pub(super) static MSET: Command = Command {
     name: "mset",
     full_name: "mset",
     summary: "Stores strings at several keys in one step.",
@@ -49,7 +49,7 @@ pub static MSET: Command = Command {
 };
 
 /// `MSETNX`
-pub static MSETNX: Command = Command {
+pub(super) static MSETNX: Command = Command {
     name: "msetnx",
     full_name: "msetnx",
     summary: "Stores strings at several keys in one step, unless one of the keys exists already.",

@@ -11,7 +11,7 @@ use crate::commands::key_specs;
 use crate::resp::args::Args;
 
 /// `INCR`
-pub static INCR: Command = Command {
+pub(super) static INCR: Command = Command {
     name: "incr",
     full_name: "incr",
     summary: "Counts a number up by one; a missing key counts from zero.",
@@ -28,7 +28,7 @@ pub static INCR: Command = Command {
 };
 
 /// `DECR`
-pub static DECR: Command = Command {
+pub(super) static DECR: Command = Command {
     name: "decr",
     full_name: "decr",
     summary: "Counts a number down by one; a missing key counts from zero.",
@@ -45,7 +45,7 @@ pub static DECR: Command = Command {
 };
 
 /// `INCRBY`
-pub static INCRBY: Command = Command {
+pub(super) static INCRBY: Command = Command {
     name: "incrby",
     full_name: "incrby",
     summary: "Adds an amount to a number; a missing key counts from zero.",
@@ -62,7 +62,7 @@ pub static INCRBY: Command = Command {
 };
 
 /// `DECRBY`
-pub static DECRBY: Command = Command {
+pub(super) static DECRBY: Command = Command {
     name: "decrby",
     full_name: "decrby",
     summary: "Takes an amount from a number; a missing key counts from zero.",
@@ -79,7 +79,7 @@ pub static DECRBY: Command = Command {
 };
 
 /// `INCRBYFLOAT`
-pub static INCRBYFLOAT: Command = Command {
+pub(super) static INCRBYFLOAT: Command = Command {
     name: "incrbyfloat",
     full_name: "incrbyfloat",
     summary: "Adds a fractional amount to a number; a missing key counts from zero.",

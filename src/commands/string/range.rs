@@ -14,7 +14,7 @@ use crate::resp::reply::BY_REFERENCE_MIN;
 use crate::types::string::StringRef;
 
 /// `GETRANGE`
-pub static GETRANGE: Command = Command {
+pub(super) static GETRANGE: Command = Command {
     name: "getrange",
     full_name: "getrange",
     summary: "Answers a part of a string, given by its first and last offset.",
@@ -31,7 +31,7 @@ pub static GETRANGE: Command = Command {
 };
 
 /// `SUBSTR`
-pub static SUBSTR: Command = Command {
+pub(super) static SUBSTR: Command = Command {
     name: "substr",
     full_name: "substr",
     summary: "Answers a part of a string, given by its first and last offset.",

@@ -13,7 +13,7 @@ use crate::keyspace::SetExpire;
 use crate::resp::args::Args;
 
 /// `SET`
-pub static SET: Command = Command {
+pub(super) static SET: Command = Command {
     name: "set",
     full_name: "set",
     summary: "Stores a string at a key, whatever was there before.",
@@ -55,7 +55,7 @@ pub static SET: Command = Command {
 };
 
 /// `SETNX`
-pub static SETNX: Command = Command {
+pub(super) static SETNX: Command = Command {
     name: "setnx",
     full_name: "setnx",
     summary: "Stores a string unless the key exists already.",
@@ -73,7 +73,7 @@ pub static SETNX: Command = Command {
 };
 
 /// `SETEX`
-pub static SETEX: Command = Command {
+pub(super) static SETEX: Command = Command {
     name: "setex",
     full_name: "setex",
     summary: "Stores a string that expires after some seconds.",
@@ -91,7 +91,7 @@ pub static SETEX: Command = Command {
 };
 
 /// `PSETEX`
-pub static PSETEX: Command = Command {
+pub(super) static PSETEX: Command = Command {
     name: "psetex",
     full_name: "psetex",
     summary: "Stores a string that expires after some milliseconds.",
@@ -113,7 +113,7 @@ pub static PSETEX: Command = Command {
 };
 
 /// `GETSET`
-pub static GETSET: Command = Command {
+pub(super) static GETSET: Command = Command {
     name: "getset",
     full_name: "getset",
     summary: "Stores a string and answers the one it replaces.",

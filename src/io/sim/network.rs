@@ -3,9 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use bytes::Bytes;
-
-use super::{PeerEnd, PeerId, Ready, Receiving, SimIo, State};
+use super::{Chance, PeerEnd, PeerId, Ready, Receiving, SimIo, State};
 use crate::io::ring::SEND_CHUNKS_MAX;
 use crate::io::{Completion, ConnId, Errno, ListenerId, RecvEnd, Segment, SoftSend, TurnOutput};
 
@@ -66,7 +64,7 @@ impl SimIo {
     }
 
     /// Counts a held-up direction down, or holds it up.
-    fn held_up(dice: &mut super::Dice, chance: u32, turns_max: u32, turns: &mut u32) -> bool {
+    fn held_up(dice: &mut super::Dice, chance: Chance, turns_max: u32, turns: &mut u32) -> bool {
         if *turns > 0 {
             *turns -= 1;
             return *turns > 0;
@@ -214,11 +212,11 @@ impl SimIo {
         assert!(!slot.short_untold, "a soft send before the end of the last one was polled: {conn:?}");
         assert!(slot.soft_turn != self.turns, "two soft sends of one connection in one turn: {conn:?}");
         let peer = slot.peer;
-        let bytes = gather(output, send);
+        let pieces = pieces_of(output, send);
         self.slots[conn.slot as usize].soft_turn = self.turns;
         let (short, again) = (self.options.soft_short, self.options.soft_again);
-        let sent = self.send_some(peer, &bytes, short, again);
-        if sent != Ok(bytes.len()) {
+        let sent = self.send_some(peer, &pieces, short, again);
+        if sent != Ok(length(&pieces)) {
             self.stats.sends_short += 1;
             self.slots[conn.slot as usize].short_untold = true;
             self.ready.push_back(Ready::Done(Completion::SendShort { conn, sent }));
@@ -229,27 +227,35 @@ impl SimIo {
         let options = self.options;
         let slot = &mut self.slots[index];
         let peer = slot.peer;
-        let Some((chunks, offset)) = &slot.chunks else { return };
-        let bytes = gather_chunks(chunks, *offset);
+        let Some((chunks, offset)) = slot.chunks.take() else { return };
+        let mut pieces: Vec<&[u8]> = chunks.iter().take(SEND_CHUNKS_MAX).map(|chunk| &chunk[..]).collect();
+        pieces[0] = &pieces[0][offset..];
         let ends = &self.peers[peer.0];
-        let blocked = !bytes.is_empty() && ends.room() == 0 && !ends.gone && !ends.broken;
+        let blocked = length(&pieces) > 0 && ends.room() == 0 && !ends.gone && !ends.broken;
         if blocked || SimIo::held_up(&mut self.dice, options.delay, options.delay_turns_max, &mut slot.send_held) {
+            slot.chunks = Some((chunks, offset));
             return;
         }
-        let chunks = slot.chunks.take().map(|(chunks, _)| chunks).unwrap_or_default();
         let conn = self.conn_at(index);
         let sent = if self.dice.happens(options.cancelled) {
             self.lose(peer);
             Err(Errno(libc::ECANCELED))
         } else {
-            self.send_some(peer, &bytes, options.send_short, options.send_again)
+            self.send_some(peer, &pieces, options.send_short, options.send_again)
         };
         self.ready.push_back(Ready::Done(Completion::Sent { conn, chunks, sent }));
     }
 
     /// Gives the peer as much as it takes, or less.
-    fn send_some(&mut self, peer: PeerId, bytes: &[u8], short: u32, again: u32) -> Result<usize, Errno> {
+    pub(super) fn send_some(
+        &mut self,
+        peer: PeerId,
+        pieces: &[&[u8]],
+        short: Chance,
+        again: Chance,
+    ) -> Result<usize, Errno> {
         let broken = BROKEN[self.dice.below(BROKEN.len())];
+        let total = length(pieces);
         let ends = &mut self.peers[peer.0];
         if ends.broken {
             return Err(broken);
@@ -257,9 +263,9 @@ impl SimIo {
         if ends.gone {
             // The peer's kernel answers with a reset: the first such send may succeed all the same.
             ends.broken = true;
-            return if self.dice.happens(500) { Ok(bytes.len()) } else { Err(broken) };
+            return if self.dice.happens(500) { Ok(total) } else { Err(broken) };
         }
-        let mut len = bytes.len().min(ends.room());
+        let mut len = total.min(ends.room());
         if self.dice.happens(again) {
             len = 0;
         } else if len > 1 && self.dice.happens(short) {
@@ -269,7 +275,12 @@ impl SimIo {
         if lost && len > 0 {
             len = self.dice.below(len);
         }
-        self.peers[peer.0].from_server.extend_from_slice(&bytes[..len]);
+        let mut left = len;
+        for piece in pieces {
+            let part = piece.len().min(left);
+            self.peers[peer.0].from_server.extend_from_slice(&piece[..part]);
+            left -= part;
+        }
         if lost {
             self.lose(peer);
             return if self.dice.happens(500) { Ok(len) } else { Err(broken) };
@@ -297,26 +308,19 @@ impl SimIo {
     }
 }
 
-/// The bytes of a soft send. Everything it names must exist.
-fn gather(output: &TurnOutput<'_>, send: &SoftSend) -> Vec<u8> {
+/// The pieces of a soft send. Everything it names must exist.
+fn pieces_of<'a>(output: &TurnOutput<'a>, send: &SoftSend) -> Vec<&'a [u8]> {
     let segments = output.segments.get(send.segments.clone());
     let segments = segments.unwrap_or_else(|| panic!("a soft send names segments that are not there: {send:?}"));
-    let mut bytes = Vec::new();
-    for segment in segments {
-        let piece = match segment {
-            Segment::Slab(range) => output.slab.get(range.clone()),
-            Segment::Shared(index) => output.shared.get(*index).map(|shared| &shared[..]),
-        };
-        bytes.extend_from_slice(piece.unwrap_or_else(|| panic!("a segment lies outside of the output: {segment:?}")));
-    }
-    bytes
+    let (slab, shared) = (output.slab, output.shared);
+    let piece = |segment: &Segment| match segment {
+        Segment::Slab(range) => slab.get(range.clone()),
+        Segment::Shared(index) => shared.get(*index).map(|shared| &shared[..]),
+    };
+    let outside = |segment: &Segment| -> ! { panic!("a segment lies outside of the output: {segment:?}") };
+    segments.iter().map(|segment| piece(segment).unwrap_or_else(|| outside(segment))).collect()
 }
 
-/// The bytes of an owned send, as far as one send goes.
-fn gather_chunks(chunks: &[Bytes], offset: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for chunk in chunks.iter().take(SEND_CHUNKS_MAX) {
-        bytes.extend_from_slice(chunk);
-    }
-    bytes.split_off(offset)
+fn length(pieces: &[&[u8]]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
 }

@@ -75,11 +75,11 @@ fn time_passes_only_when_a_turn_waits_in_vain() {
     io.recv_start(conn);
     let wait = Some(Duration::from_millis(100));
     io.turn(TurnOutput::NONE, wait).unwrap();
-    assert_eq!(io.now_us(), 100_000);
+    assert_eq!(io.waited_us(), 100_000);
     io.peer_write(peer, b"x");
     io.turn(TurnOutput::NONE, wait).unwrap();
     io.turn(TurnOutput::NONE, wait).unwrap();
-    assert_eq!(io.now_us(), 100_000, "a completion waits to be polled");
+    assert_eq!(io.waited_us(), 100_000, "a completion waits to be polled");
 }
 
 #[test]
@@ -413,4 +413,12 @@ fn a_segment_outside_of_the_slab_is_caught() {
 fn a_second_accept_is_caught() {
     let (mut io, listener) = listening(SimOptions::calm());
     io.accept_again(listener);
+}
+
+#[test]
+fn a_refused_peer_reads_the_reason() {
+    let (mut io, peer, conn) = connected(SimOptions::calm());
+    io.refuse(conn, b"-ERR no\r\n");
+    assert_eq!(io.peer_read(peer), b"-ERR no\r\n");
+    assert_eq!((io.peer_closed(peer), io.slots_in_use()), (Some(PeerEnd::Eof), 0));
 }

@@ -1,0 +1,213 @@
+//! The CONFIG family. The parameters themselves stand in `config`; what the process has to do after a change is left in
+//! the effects of the command. Main thread.
+
+#![forbid(unsafe_code)]
+
+use crate::command::context::Context;
+use crate::command::error::{CommandError, SYNTAX};
+use crate::command::session::{Session, SessionFlags};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::config::{Apply, Circumstances};
+use crate::resp::args::Args;
+
+/// `CONFIG`.
+pub(super) static CONFIG: Command = Command {
+    name: "config",
+    full_name: "config",
+    summary: "Holds the commands about configuration parameters.",
+    since: "2.0.0",
+    group: "server",
+    complexity: "depends",
+    arity: -2,
+    categories: Categories::SLOW,
+    subcommands: &[&CONFIG_GET, &CONFIG_HELP, &CONFIG_RESETSTAT, &CONFIG_SET],
+    ..Command::BLANK
+};
+
+/// `CONFIG GET`.
+static CONFIG_GET: Command = Command {
+    name: "get",
+    full_name: "config|get",
+    summary: "Answers the parameters that match patterns, with their values.",
+    since: "2.0.0",
+    group: "server",
+    complexity: "O(N)",
+    arity: -3,
+    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
+    categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
+    history: &[("7.0.0", "Several patterns in one call.")],
+    args: &[ArgSpec::new("parameter", ArgKind::String).multiple()],
+    handler: Some(get),
+    ..Command::BLANK
+};
+
+/// `CONFIG HELP`.
+static CONFIG_HELP: Command = Command {
+    name: "help",
+    full_name: "config|help",
+    summary: "Lists the subcommands of CONFIG.",
+    since: "5.0.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: 2,
+    flags: Flags::LOADING.union(Flags::STALE),
+    categories: Categories::SLOW,
+    handler: Some(help),
+    ..Command::BLANK
+};
+
+/// `CONFIG RESETSTAT`.
+static CONFIG_RESETSTAT: Command = Command {
+    name: "resetstat",
+    full_name: "config|resetstat",
+    summary: "Sets the statistics of INFO back to zero.",
+    since: "2.0.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: 2,
+    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
+    categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    handler: Some(resetstat),
+    ..Command::BLANK
+};
+
+/// `CONFIG SET`.
+static CONFIG_SET: Command = Command {
+    name: "set",
+    full_name: "config|set",
+    summary: "Changes parameters while the server runs, all of them or none.",
+    since: "2.0.0",
+    group: "server",
+    complexity: "O(N)",
+    arity: -4,
+    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
+    categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    history: &[("7.0.0", "Several parameters in one call.")],
+    args: &[ArgSpec::new("data", ArgKind::Block)
+        .multiple()
+        .children(&[ArgSpec::new("parameter", ArgKind::String), ArgSpec::new("value", ArgKind::String)])],
+    handler: Some(set),
+    ..Command::BLANK
+};
+
+const HELP: &[&str] = &[
+    "GET <pattern> [<pattern> [...]]",
+    "    Answer the parameters whose names match a glob-style pattern, with their values.",
+    "RESETSTAT",
+    "    Set the statistics of INFO back to zero.",
+    "SET <parameter> <value> [<parameter> <value> [...]]",
+    "    Change parameters: all of them, or none if one is refused.",
+];
+
+fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    ctx.reply.help("config", HELP);
+    Ok(())
+}
+
+fn get(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let patterns: Vec<&[u8]> = args.skip(2).iter().collect();
+    let found = ctx.state.config.get(&patterns);
+    ctx.reply.map(found.len());
+    for (name, value) in found {
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.bulk(&value);
+    }
+    Ok(())
+}
+
+fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let words: Vec<&[u8]> = args.skip(2).iter().collect();
+    if !words.len().is_multiple_of(2) {
+        return Err(SYNTAX);
+    }
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    let before = Box::new(ctx.state.config.clone());
+    let asked = Circumstances { local_client: is_local(ctx.session), loading: false };
+    let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
+    if steps.contains(&Apply::Requirepass) && !ctx.state.password_required() {
+        authenticate_all(ctx);
+    }
+    ctx.state.config_before = Some(before);
+    ctx.state.effects.config_changed.extend(steps);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Whether a client is on this machine, as far as protected parameters are concerned.
+fn is_local(session: &Session) -> bool {
+    let addr = &session.net.addr;
+    session.flags.contains(SessionFlags::UNIX_SOCKET) || addr.starts_with("127.") || addr.starts_with("[::1]:")
+}
+
+/// No password is asked for any more: who had none to give may go on.
+fn authenticate_all(ctx: &mut Context<'_>) {
+    ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
+    ctx.state.sessions.iter_mut().for_each(|session| session.flags.insert(SessionFlags::AUTHENTICATED));
+}
+
+fn resetstat(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    ctx.state.reset_stats();
+    ctx.reply.ok();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Apply;
+    use crate::engine::Engine;
+
+    #[test]
+    fn parameters_are_read_and_changed() {
+        let mut engine = Engine::for_console();
+        assert_eq!(engine.run(&["CONFIG", "GET", "maxclients"]), "1) \"maxclients\"\n2) \"10000\"");
+        assert_eq!(engine.run(&["CONFIG", "GET", "nosuch", "nor-*-this"]), "(empty array)");
+        assert_eq!(engine.run(&["CONFIG", "SET", "maxclients", "77", "timeout", "5"]), "OK");
+        assert_eq!(engine.state.config.maxclients, 77);
+        assert!(engine.state.effects.config_changed.contains(&Apply::MaxClients));
+        engine.undo_config_change();
+        assert_eq!(engine.state.config.maxclients, 10_000);
+    }
+
+    #[test]
+    fn a_refused_value_changes_nothing() {
+        let mut engine = Engine::for_console();
+        for (args, error) in [
+            (&["maxmemory", "10", "maxmemory"][..], "syntax error"),
+            (&["nosuch", "1"], "Unknown option or number of arguments for CONFIG SET - 'nosuch'"),
+            (
+                &["timeout", "5", "maxclients", "0"],
+                "CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and \
+                 4294967295 inclusive",
+            ),
+        ] {
+            let line = [&["CONFIG", "SET"], args].concat();
+            assert_eq!(engine.run(&line), format!("(error) ERR {error}"));
+        }
+        assert_eq!(engine.state.config.timeout, 0);
+        assert!(!engine.state.effects.any());
+    }
+
+    #[test]
+    fn a_password_binds_new_clients_and_taking_it_away_frees_all() {
+        let mut engine = Engine::for_console();
+        assert_eq!(engine.run(&["CONFIG", "SET", "requirepass", "secret"]), "OK");
+        assert_eq!(engine.run(&["PING"]), "PONG");
+        let late = engine.connect(5);
+        assert_eq!(engine.run_in(late, &["PING"]), "(error) NOAUTH Authentication required.");
+        assert_eq!(engine.run(&["CONFIG", "SET", "requirepass", ""]), "OK");
+        assert_eq!(engine.run_in(late, &["PING"]), "PONG");
+    }
+
+    #[test]
+    fn resetstat_starts_counting_anew() {
+        let mut engine = Engine::for_console();
+        engine.run(&["GET", "k"]);
+        assert!(engine.run(&["INFO", "stats"]).contains("keyspace_misses:1\\r"));
+        assert_eq!(engine.run(&["CONFIG", "RESETSTAT"]), "OK");
+        let stats = engine.run(&["INFO", "stats"]);
+        assert!(stats.contains("keyspace_misses:0\\r") && stats.contains("total_commands_processed:1\\r"), "{stats}");
+        assert!(!engine.run(&["INFO", "commandstats"]).contains("cmdstat_get:"));
+    }
+}

@@ -1,0 +1,396 @@
+//! INFO: what the server reports of itself, under Redis' names and in its order. A field is there when it has a meaning
+//! in this server; services that do not exist yet bring theirs along. Main thread.
+
+#![forbid(unsafe_code)]
+
+use crate::command::context::Context;
+use crate::command::error::CommandError;
+use crate::command::facts::REDIS_VERSION;
+use crate::command::session::Session;
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::command::state::State;
+use crate::commands::connection::client_memory;
+use crate::observe::info::{InfoText, Selection};
+use crate::resp::args::Args;
+use crate::sys::memory::{self, Who};
+
+/// `INFO`.
+pub(super) static INFO: Command = Command {
+    name: "info",
+    full_name: "info",
+    summary: "Reports on the server: state, statistics, memory, databases.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: -1,
+    flags: Flags::LOADING.union(Flags::STALE),
+    categories: Categories::SLOW.union(Categories::DANGEROUS),
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    history: &[("7.0.0", "Several sections in one call.")],
+    args: &[ArgSpec::new("section", ArgKind::String).optional().multiple()],
+    handler: Some(info),
+    ..Command::BLANK
+};
+
+/// What a section is written from.
+struct Source<'a> {
+    state: &'a State,
+    /// The session that asks: it is not in the table while it runs.
+    caller: &'a Session,
+}
+
+impl Source<'_> {
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.state.sessions.iter().chain([self.caller])
+    }
+}
+
+/// A section: title, whether a plain INFO has it, what writes its fields.
+type Section = (&'static str, bool, fn(&Source<'_>, &mut InfoText));
+
+/// All sections in the order they are printed. The selector is the title in small letters.
+const SECTIONS: &[Section] = &[
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Threads", true, threads),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Modules", true, |_, _| {}),
+    ("Commandstats", false, commandstats),
+    ("Errorstats", true, errorstats),
+    ("Cluster", true, cluster),
+    ("Keyspace", true, keyspace),
+    ("Io", true, io),
+];
+
+fn info(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let selection = Selection::parse(args.skip(1).iter());
+    let source = Source { state: ctx.state, caller: ctx.session };
+    let mut text = InfoText::default();
+    for (title, by_default, write) in SECTIONS {
+        if selection.wants(&title.to_ascii_lowercase(), *by_default) {
+            text.section(title);
+            write(&source, &mut text);
+        }
+    }
+    ctx.reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}
+
+fn server(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    let facts = &state.facts;
+    let up_s = (state.clock.unix_us() - facts.started_us).max(0) / 1_000_000;
+    text.field("redis_version", REDIS_VERSION)
+        .field("redis_git_sha1", "00000000")
+        .field("redis_git_dirty", 0)
+        .field("redis_build_id", format_args!("torc-{}", env!("CARGO_PKG_VERSION")))
+        .field("redis_mode", "standalone")
+        .field("os", &facts.os)
+        .field("arch_bits", usize::BITS)
+        .field("monotonic_clock", &facts.monotonic_clock)
+        .field("multiplexing_api", facts.multiplexing_api)
+        .field("process_id", facts.process_id)
+        .field("process_supervised", facts.supervised)
+        .field("run_id", &facts.run_id)
+        .field("tcp_port", state.config.port)
+        .field("server_time_usec", state.clock.unix_us())
+        .field("uptime_in_seconds", up_s)
+        .field("uptime_in_days", up_s / 86_400)
+        .field("hz", state.config.hz)
+        .field("configured_hz", state.config.hz)
+        .field("lru_clock", state.lru_clock())
+        .field("executable", &facts.executable)
+        .field("config_file", &facts.config_file)
+        .field("io_threads_active", 0);
+    for (index, listener) in facts.listeners.iter().enumerate() {
+        text.field(&format!("listener{index}"), listener);
+    }
+    for (name, value) in &facts.extra_server_fields {
+        text.field(name, value);
+    }
+}
+
+fn clients(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    text.field("connected_clients", state.sessions.connected())
+        .field("maxclients", state.config.maxclients)
+        .field("blocked_clients", 0)
+        .field("tracking_clients", 0)
+        .field("pubsub_clients", 0)
+        .field("watching_clients", state.watch.clients_len())
+        .field("total_watched_keys", state.watch.keys_len());
+}
+
+fn memory(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    let resident = memory::resident_bytes();
+    let allocator = memory::allocator_stats();
+    let used = allocator.map_or(resident, |stats| stats.allocated);
+    let peak = state.stats.peak_memory_bytes.max(used);
+    let total = memory::total_bytes();
+    let startup = state.facts.startup_memory_bytes;
+    let clients: usize = source.sessions().map(client_memory).sum();
+    let tables: usize = state.keyspace.iter().map(|db| db.table_bytes()).sum();
+    let overhead = startup + (clients + tables) as u64;
+    let dataset = used.saturating_sub(overhead);
+    let grown = used.saturating_sub(startup).max(1);
+    text.bytes("used_memory", used)
+        .bytes("used_memory_rss", resident)
+        .bytes("used_memory_peak", peak)
+        .field("used_memory_peak_perc", percent(used, peak))
+        .field("used_memory_overhead", overhead)
+        .field("used_memory_startup", startup)
+        .field("used_memory_dataset", dataset)
+        .field("used_memory_dataset_perc", percent(dataset, grown));
+    if let Some(stats) = allocator {
+        text.field("allocator_allocated", stats.allocated)
+            .field("allocator_active", stats.active)
+            .field("allocator_resident", stats.resident);
+    }
+    text.bytes("total_system_memory", total)
+        .bytes("maxmemory", state.config.maxmemory)
+        .field("maxmemory_policy", state.config.maxmemory_policy.name());
+    if let Some(stats) = allocator {
+        text.field("allocator_frag_ratio", ratio(stats.active, stats.allocated))
+            .field("allocator_frag_bytes", stats.active.saturating_sub(stats.allocated))
+            .field("allocator_rss_ratio", ratio(stats.resident, stats.active))
+            .field("allocator_rss_bytes", signed_difference(stats.resident, stats.active))
+            .field("rss_overhead_ratio", ratio(resident, stats.resident))
+            .field("rss_overhead_bytes", signed_difference(resident, stats.resident));
+    }
+    let pending: usize = state.garbage.iter().map(|garbage| garbage.len()).sum();
+    text.field("mem_fragmentation_ratio", ratio(resident, used))
+        .field("mem_fragmentation_bytes", signed_difference(resident, used))
+        .field("mem_clients_normal", clients)
+        .field("mem_allocator", state.facts.allocator)
+        .field("lazyfree_pending_objects", pending)
+        .field("lazyfreed_objects", state.stats.lazyfreed_objects);
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64)
+}
+
+fn ratio(left: u64, right: u64) -> String {
+    format!("{:.2}", left as f64 / right.max(1) as f64)
+}
+
+fn signed_difference(left: u64, right: u64) -> i64 {
+    left as i64 - right as i64
+}
+
+/// Nothing is ever loaded or saved: the fields by which clients find out that the server is ready, and that nothing runs.
+fn persistence(source: &Source<'_>, text: &mut InfoText) {
+    text.field("loading", 0)
+        .field("async_loading", 0)
+        .field("rdb_changes_since_last_save", source.state.stats.dirty)
+        .field("rdb_bgsave_in_progress", 0)
+        .field("rdb_saves", 0)
+        .field("aof_enabled", 0)
+        .field("aof_rewrite_in_progress", 0)
+        .field("aof_rewrite_scheduled", 0)
+        .field("aof_rewrites", 0);
+}
+
+fn threads(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    let (reads, writes) = (state.stats.reads_processed, state.stats.writes_processed);
+    text.field("io_thread_0", format_args!("clients={},reads={reads},writes={writes}", state.sessions.connected()));
+}
+
+fn stats(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    let stats = &state.stats;
+    let kbps = |bytes_per_second: i64| format!("{:.2}", bytes_per_second as f64 / 1024.0);
+    text.field("total_connections_received", stats.connections_received)
+        .field("total_commands_processed", stats.commands_processed)
+        .field("instantaneous_ops_per_sec", stats.meters.commands.per_second())
+        .field("total_net_input_bytes", stats.net_input_bytes)
+        .field("total_net_output_bytes", stats.net_output_bytes)
+        .field("instantaneous_input_kbps", kbps(stats.meters.net_input.per_second()))
+        .field("instantaneous_output_kbps", kbps(stats.meters.net_output.per_second()))
+        .field("rejected_connections", stats.connections_rejected)
+        .field("expired_keys", state.expired_keys())
+        .field("expired_stale_perc", format_args!("{:.2}", stats.expired_stale_percent))
+        .field("expired_time_cap_reached_count", stats.expired_time_cap_reached)
+        .field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000)
+        .field("evicted_keys", 0)
+        .field("evicted_clients", 0)
+        .field("keyspace_hits", stats.keyspace_hits)
+        .field("keyspace_misses", stats.keyspace_misses)
+        .field("pubsub_channels", 0)
+        .field("pubsub_patterns", 0)
+        .field("pubsubshard_channels", 0)
+        .field("total_forks", 0)
+        .field("total_error_replies", stats.error_replies)
+        .field("total_reads_processed", stats.reads_processed)
+        .field("total_writes_processed", stats.writes_processed)
+        .field("io_threaded_reads_processed", 0)
+        .field("io_threaded_writes_processed", 0)
+        .field("client_query_buffer_limit_disconnections", stats.query_buffer_limit_disconnections)
+        .field("client_output_buffer_limit_disconnections", stats.output_buffer_limit_disconnections)
+        .field("eventloop_cycles", stats.loop_cycles)
+        .field("eventloop_duration_sum", stats.loop_us)
+        .field("eventloop_duration_cmd_sum", state.ticks.to_us(stats.command_ticks))
+        .field("instantaneous_eventloop_cycles_per_sec", stats.meters.loop_cycles.per_second())
+        .field("instantaneous_eventloop_duration_usec", loop_turn_us(state))
+        .field("acl_access_denied_auth", stats.auth_denied);
+}
+
+/// Average length of a loop turn of late, in microseconds.
+fn loop_turn_us(state: &State) -> i64 {
+    let meters = &state.stats.meters;
+    meters.loop_us.per_second() / meters.loop_cycles.per_second().max(1)
+}
+
+fn replication(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    text.field("role", "master")
+        .field("connected_slaves", 0)
+        .field("master_failover_state", "no-failover")
+        .field("master_replid", &state.facts.replication_id)
+        .field("master_replid2", "0".repeat(40))
+        .field("master_repl_offset", 0)
+        .field("second_repl_offset", -1)
+        .field("repl_backlog_active", 0)
+        .field("repl_backlog_size", state.config.repl_backlog_size)
+        .field("repl_backlog_first_byte_offset", 0)
+        .field("repl_backlog_histlen", 0);
+}
+
+fn cpu(_source: &Source<'_>, text: &mut InfoText) {
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    let [process, children, thread] = [Who::Process, Who::Children, Who::Thread].map(memory::cpu_time);
+    text.field("used_cpu_sys", seconds(process.system_us))
+        .field("used_cpu_user", seconds(process.user_us))
+        .field("used_cpu_sys_children", seconds(children.system_us))
+        .field("used_cpu_user_children", seconds(children.user_us))
+        .field("used_cpu_sys_main_thread", seconds(thread.system_us))
+        .field("used_cpu_user_main_thread", seconds(thread.user_us));
+}
+
+fn commandstats(source: &Source<'_>, text: &mut InfoText) {
+    let Source { state, .. } = source;
+    for (id, entry) in state.registry.all() {
+        let row = state.stats.commands[id.index()];
+        if !row.any() {
+            continue;
+        }
+        let us = state.ticks.to_us(row.ticks);
+        let us_per_call =
+            if row.calls == 0 { 0.0 } else { state.ticks.to_ns(row.ticks) as f64 / 1000.0 / row.calls as f64 };
+        text.field(
+            &format!("cmdstat_{}", entry.command.full_name),
+            format_args!(
+                "calls={},usec={us},usec_per_call={us_per_call:.2},rejected_calls={},failed_calls={}",
+                row.calls, row.rejected, row.failed
+            ),
+        );
+    }
+}
+
+fn errorstats(source: &Source<'_>, text: &mut InfoText) {
+    for (code, count) in source.state.stats.errors.iter() {
+        text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn cluster(_source: &Source<'_>, text: &mut InfoText) {
+    text.field("cluster_enabled", 0);
+}
+
+fn keyspace(source: &Source<'_>, text: &mut InfoText) {
+    for (index, db) in source.state.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        text.field(
+            &format!("db{index}"),
+            format_args!("keys={},expires={},avg_ttl={},subexpiry=0", db.len(), db.expires_len(), db.avg_ttl()),
+        );
+    }
+}
+
+/// The Io side, which Redis does not have.
+fn io(source: &Source<'_>, text: &mut InfoText) {
+    let io = source.state.stats.io;
+    text.field("io_enters", io.enters)
+        .field("io_submissions", io.submissions)
+        .field("io_completions", io.completions)
+        .field("io_overflows", io.overflows)
+        .field("io_buffers_starved", io.starved)
+        .field("io_rearms", io.rearms)
+        .field("io_short_sends", io.sends_short);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::Engine;
+
+    fn titles(text: &str) -> Vec<&str> {
+        text.lines().filter_map(|line| line.trim_start_matches('"').strip_prefix("# ")).map(str::trim_end).collect()
+    }
+
+    fn info(engine: &mut Engine, words: &[&str]) -> String {
+        let line = [&["INFO"], words].concat();
+        engine.run(&line).replace("\\r\\n", "\n")
+    }
+
+    #[test]
+    fn sections_come_in_order_and_by_name() {
+        let mut engine = Engine::for_console();
+        let plain = info(&mut engine, &[]);
+        let defaults = [
+            "Server",
+            "Clients",
+            "Memory",
+            "Persistence",
+            "Threads",
+            "Stats",
+            "Replication",
+            "CPU",
+            "Modules",
+            "Errorstats",
+            "Cluster",
+            "Keyspace",
+            "Io",
+        ];
+        assert_eq!(titles(&plain), defaults);
+        assert_eq!(titles(&info(&mut engine, &["default"])), defaults);
+        assert!(titles(&info(&mut engine, &["everything"])).contains(&"Commandstats"));
+        assert_eq!(titles(&info(&mut engine, &["keyspace", "CLIENTS"])), ["Clients", "Keyspace"]);
+        assert_eq!(info(&mut engine, &["nosuch"]), "\"\"");
+    }
+
+    #[test]
+    fn counters_are_what_happened() {
+        let mut engine = Engine::for_console();
+        for line in [&["SET", "k", "v"][..], &["GET", "k"], &["GET", "none"], &["NOSUCH"], &["WATCH", "k"]] {
+            engine.run(line);
+        }
+        engine.run(&["SELECT", "3"]);
+        engine.run(&["SET", "t", "v", "EX", "10"]);
+        let all = info(&mut engine, &["all"]);
+        for line in [
+            "keyspace_hits:1",
+            "keyspace_misses:1",
+            "total_error_replies:1",
+            "errorstat_ERR:count=1",
+            "cmdstat_get:calls=2,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0",
+            "watching_clients:1",
+            "total_watched_keys:1",
+            "connected_clients:1",
+            "total_connections_received:1",
+            "total_commands_processed:6",
+            "rdb_changes_since_last_save:2",
+            "db0:keys=1,expires=0,avg_ttl=0,subexpiry=0",
+            "db3:keys=1,expires=1,avg_ttl=0,subexpiry=0",
+            "role:master",
+            "tcp_port:6379",
+            "redis_version:8.0.6",
+        ] {
+            assert!(all.contains(&format!("\n{line}\n")), "{line} in {all}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Bursts: everything happens at once because the server was stopped meanwhile. Receive buffers run out, completions
+//! pile up, standing requests end; nothing may be lost.
+//!
+//! Drives the built binary over sockets; knows nothing of its code.
+
+#![allow(clippy::disallowed_methods, reason = "a test is a real client: it opens sockets and reads the clock")]
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{Client, Server, Value, allow_descriptors, eventually, kill};
+use rustix::process::Signal;
+
+/// How many connections a burst has, as far as this host allows.
+fn burst_size(wanted: usize) -> usize {
+    if allow_descriptors(wanted as u64 + 500) { wanted } else { 400 }
+}
+
+/// Connects and asks once, so that the server has accepted every one of them.
+fn connected(server: &Server, count: usize) -> Vec<Client> {
+    let mut clients = (0..count).map(|_| server.connect()).collect::<Vec<_>>();
+    clients.iter_mut().for_each(|client| client.send(b"PING\r\n"));
+    clients.iter_mut().for_each(|client| client.expect(b"+PONG\r\n"));
+    clients
+}
+
+/// Does something while the server stands still, then lets it go on.
+fn while_stopped(server: &Server, act: impl FnOnce()) {
+    kill(Signal::STOP, server.pid());
+    std::thread::sleep(Duration::from_millis(20));
+    act();
+    kill(Signal::CONT, server.pid());
+}
+
+#[test]
+fn more_arrives_at_once_than_there_are_buffers() {
+    let server = Server::start();
+    // 64 MiB in sockets: more than any pool of receive buffers has.
+    let mut clients = connected(&server, burst_size(600));
+    let value = vec![b'x'; 2000];
+    let per_client = 50;
+    let request = Client::encode(&[b"ECHO", &value[..]]).repeat(per_client);
+    while_stopped(&server, || {
+        for client in &mut clients {
+            client.set_write_timeout(Duration::from_secs(30));
+            client.send(&request);
+        }
+    });
+    let reply = [b"$2000\r\n", &value[..], b"\r\n"].concat().repeat(per_client);
+    clients.iter_mut().for_each(|client| client.expect(&reply));
+}
+
+#[test]
+fn more_is_asked_at_once_than_completions_fit() {
+    let server = Server::start();
+    let mut clients = connected(&server, burst_size(6000));
+    for round in 0..3 {
+        let text = format!("ECHO round{round}\r\n");
+        while_stopped(&server, || clients.iter_mut().for_each(|client| client.send(text.as_bytes())));
+        let reply = format!("$6\r\nround{round}\r\n");
+        clients.iter_mut().for_each(|client| client.expect(reply.as_bytes()));
+    }
+    assert_eq!(server.info("clients", "connected_clients"), (clients.len() + 1).to_string());
+}
+
+#[test]
+fn thousands_close_at_once() {
+    let server = Server::start();
+    let mut first = server.connect();
+    assert_eq!(first.run("PING").to_string(), "+PONG");
+    std::thread::sleep(Duration::from_millis(50));
+    let descriptors = server.descriptors();
+    let mut clients = connected(&server, burst_size(6000));
+    while_stopped(&server, || {
+        // Half of them leave a command behind, a quarter half a command.
+        for (index, client) in clients.iter_mut().enumerate() {
+            match index % 4 {
+                0 | 1 => client.send(b"INCR n\r\n"),
+                2 => client.send(b"*2\r\n$4\r\nINCR\r\n$1"),
+                _ => {}
+            }
+        }
+        clients.clear();
+    });
+    eventually("all are gone", || server.client_count() == 2);
+    eventually("their descriptors are closed", || server.descriptors() <= descriptors);
+    assert_eq!(first.run("PING").to_string(), "+PONG");
+    assert!(first.run("DBSIZE").integer() <= 1);
+}
+
+#[test]
+fn a_full_backlog_is_accepted() {
+    let server = Server::start();
+    let mut waiting = Vec::new();
+    while_stopped(&server, || {
+        for _ in 0..400 {
+            let mut client = server.connect();
+            client.send(b"PING\r\n");
+            waiting.push(client);
+        }
+    });
+    waiting.iter_mut().for_each(|client| client.expect(b"+PONG\r\n"));
+}
+
+#[test]
+fn big_values_in_both_directions_at_once() {
+    let server = Server::start();
+    let mut clients = connected(&server, 30);
+    let value = (0..3_000_000usize).map(|index| (index * 7 % 253) as u8).collect::<Vec<_>>();
+    std::thread::scope(|scope| {
+        for (index, client) in clients.iter_mut().enumerate() {
+            let value = &value;
+            scope.spawn(move || {
+                let key = format!("k{}", index % 5);
+                for _ in 0..5 {
+                    client.send_command(&[b"SET", key.as_bytes(), value]);
+                    client.send_command(&["GET", &key]);
+                    client.send_command(&["STRLEN", &key]);
+                    assert_eq!(client.reply().to_string(), "+OK");
+                    assert!(client.reply() == Value::Bulk(value.clone()));
+                    assert_eq!(client.reply(), Value::Integer(value.len() as i64));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_pipeline_does_not_keep_others_waiting() {
+    let server = Server::start();
+    let mut busy = server.connect();
+    let mut other = server.connect();
+    assert_eq!(other.run("PING").to_string(), "+PONG");
+    let count = 300_000;
+    let request = b"INCR n\r\n".repeat(count);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            busy.send(&request);
+            (0..count).for_each(|_| assert!(matches!(busy.reply(), Value::Integer(_))));
+        });
+        let mut slowest = Duration::ZERO;
+        while !reader.is_finished() {
+            let start = std::time::Instant::now();
+            assert_eq!(other.run("PING").to_string(), "+PONG");
+            slowest = slowest.max(start.elapsed());
+        }
+        reader.join().unwrap();
+        assert!(slowest < Duration::from_secs(1), "a PING took {slowest:?} beside a pipeline of {count}");
+    });
+    assert_eq!(other.run("GET n").text(), count.to_string());
+}

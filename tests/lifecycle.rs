@@ -1,0 +1,410 @@
+//! The server as a process: arguments, configuration files, log, signals, readiness, exit status.
+//!
+//! Drives the built binary only; knows nothing of its code.
+
+#![allow(clippy::disallowed_methods, reason = "a test is a real client: it opens sockets and reads the clock")]
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod harness;
+
+use std::fs;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::{Client, Server, binary, eventually, free_port, is_torc, kill, wait_for_exit};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A process that is killed when the test ends, however it ends.
+struct Process(Child);
+
+impl Process {
+    fn spawn(folder: &Path, args: &[&str], stdin: &str) -> Process {
+        let output = fs::File::create(folder.join("out")).unwrap();
+        let mut command = Command::new(binary());
+        command.args(args).current_dir(folder).stdin(Stdio::piped()).stderr(output.try_clone().unwrap()).stdout(output);
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        Process(child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that is no child of ours, killed all the same when the test ends.
+struct Background(u32);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(self.0 as i32).unwrap();
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Runs the binary to its end.
+fn run(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+fn answers(port: u16) -> bool {
+    let Ok(mut client) = Client::try_tcp((Ipv4Addr::LOCALHOST, port).into()) else { return false };
+    client.try_send(b"PING\r\n").is_ok() && client.try_reply().is_ok_and(|reply| reply.to_string() == "+PONG")
+}
+
+#[track_caller]
+fn ask(port: u16, command: &str) -> String {
+    Client::tcp((Ipv4Addr::LOCALHOST, port).into()).run(command).to_string()
+}
+
+#[test]
+fn the_version_is_told_as_tools_parse_it() {
+    for flag in ["--version", "-v"] {
+        let output = run(&[flag]);
+        assert!(output.status.success(), "{flag}");
+        let line = text(&output);
+        assert!(line.starts_with("Redis server v=8.0.6 sha="), "{line}");
+        for field in [" malloc=", " bits=64", " build="] {
+            assert!(line.contains(field), "no {field} in {line}");
+        }
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn help_is_given() {
+    for flag in ["--help", "-h"] {
+        let output = run(&[flag]);
+        assert!(text(&output).to_lowercase().contains("usage"), "{}", text(&output));
+    }
+}
+
+#[test]
+fn bad_arguments_end_the_start() {
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&["--port", "abc"], "port \"abc\"", "argument couldn't be parsed into an integer"),
+        (&["--port"], "port", "wrong number of arguments"),
+        (&["--port", "1", "2"], "port \"1\" \"2\"", "wrong number of arguments"),
+        (&["--maxclients", "0"], "maxclients \"0\"", "argument must be between 1 and 4294967295 inclusive"),
+        (&["--timeout", "-1"], "timeout \"-1\"", "argument must be between 0 and 2147483647 inclusive"),
+        (
+            &["--loglevel", "loud"],
+            "loglevel \"loud\"",
+            "argument(s) must be one of the following: debug, verbose, notice, warning, nothing",
+        ),
+    ];
+    for (args, line, reason) in cases {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let text = text(&output);
+        assert!(text.contains("*** FATAL CONFIG FILE ERROR (Redis 8.0.6) ***"), "{text}");
+        assert!(text.contains(&format!(">>> '{line}'\n{reason}")), "{text}");
+    }
+}
+
+#[test]
+fn bad_files_end_the_start_and_name_the_line() {
+    let cases = [
+        ("port 1\n\n# comment\nport abc\n", 4, "port abc", "argument couldn't be parsed into an integer"),
+        ("timeout 5\nport \"1\n", 2, "port \"1", "Unbalanced quotes in configuration line"),
+        ("databases 0\n", 1, "databases 0", "argument must be between 1 and 2147483647 inclusive"),
+        ("protected-mode maybe\n", 1, "protected-mode maybe", "argument must be 'yes' or 'no'"),
+        ("unixsocketperm 9\n", 1, "unixsocketperm 9", "argument couldn't be parsed as an octal number"),
+        ("save 1\n", 1, "save 1", "Invalid save parameters"),
+    ];
+    for (content, number, line, reason) in cases {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("bad.conf");
+        fs::write(&path, content).unwrap();
+        let output = run(&[path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{content:?}");
+        let text = text(&output);
+        let wanted = format!("Reading the configuration file, at line {number}\n>>> '{line}'\n{reason}");
+        assert!(text.contains(&wanted), "{content:?} gave:\n{text}");
+    }
+}
+
+#[test]
+fn unknown_directives_and_missing_files_end_the_start() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("unknown.conf");
+    fs::write(&path, "maxclients 10\nnosuch 3\n").unwrap();
+    let output = run(&[path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains(">>> 'nosuch 3'"), "{}", text(&output));
+    if is_torc() {
+        assert!(
+            text(&output).contains("at line 2\n>>> 'nosuch 3'\nBad directive or wrong number of arguments"),
+            "{}",
+            text(&output)
+        );
+    }
+    for args in [&["/nonexistent/x.conf"][..], &["--include", "/nonexistent/x.conf"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let wanted = "Fatal error, can't open config file '/nonexistent/x.conf': No such file or directory";
+        assert!(text(&output).contains(wanted), "{}", text(&output));
+    }
+    let output = run(&["--port", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("Configured to not listen anywhere, exiting."), "{}", text(&output));
+}
+
+#[test]
+fn a_file_is_read_with_its_includes_and_quotes() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let inner = folder.path().join("inner.conf");
+    fs::write(&inner, "timeout 77\nTCP-KEEPALIVE 33\n").unwrap();
+    let outer = folder.path().join("outer.conf");
+    let content = format!(
+        "# a comment\n\n   port {port}  \nbind 127.0.0.1\nsave \"\"\nrequirepass \"a b\\x41\\\"\"\ninclude {}\nmaxclients 500\nmaxclients 600\n\
+         client-output-buffer-limit normal 1mb 2mb 3\n",
+        inner.display()
+    );
+    fs::write(&outer, content).unwrap();
+    let _process = Process::spawn(folder.path(), &["outer.conf", "--hz", "50", "--maxclients", "700"], "");
+    eventually("it answers", || Client::try_tcp((Ipv4Addr::LOCALHOST, port).into()).is_ok());
+    let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port).into());
+    assert_eq!(client.command(&["AUTH", "a bA\""]).to_string(), "+OK");
+    for (name, value) in [
+        ("timeout", "77"),
+        ("tcp-keepalive", "33"),
+        ("hz", "50"),
+        ("maxclients", "700"),
+        (
+            "client-output-buffer-limit",
+            "normal 1048576 2097152 3 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+        ),
+    ] {
+        assert_eq!(client.command(&["CONFIG", "GET", name]).items()[1].text(), value, "{name}");
+    }
+}
+
+#[test]
+fn settings_come_from_standard_input() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let content = format!("port {port}\nbind 127.0.0.1\nsave \"\"\ntimeout 55\n");
+    let _process = Process::spawn(folder.path(), &["-"], &content);
+    eventually("it answers", || answers(port));
+    assert_eq!(ask(port, "CONFIG GET timeout"), "[\"timeout\", \"55\"]");
+}
+
+#[test]
+fn several_values_and_odd_forms_of_arguments() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port().to_string();
+    let args = [
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "127.0.0.5",
+        "--save",
+        "--timeout",
+        "5",
+        "--client-output-buffer-limit",
+        "normal 1 1 1",
+        "--loglevel",
+        "verbose",
+    ];
+    let _process = Process::spawn(folder.path(), &args, "");
+    let port = port.parse().unwrap();
+    eventually("it answers", || answers(port));
+    assert_eq!(ask(port, "CONFIG GET save"), "[\"save\", \"\"]");
+    assert_eq!(ask(port, "CONFIG GET bind"), "[\"bind\", \"127.0.0.1 127.0.0.5\"]");
+    assert_eq!(ask(port, "CONFIG GET timeout"), "[\"timeout\", \"5\"]");
+}
+
+#[test]
+fn the_log_has_the_lines_that_people_look_for() {
+    let mut server = Server::with("--loglevel verbose");
+    server.assert_serves();
+    let log = server.log();
+    let pid = server.pid();
+    for wanted in [
+        "Server initialized",
+        "Ready to accept connections tcp",
+        "Ready to accept connections unix",
+        "Running mode=standalone, port=",
+    ] {
+        assert!(log.contains(wanted), "no {wanted:?} in\n{log}");
+    }
+    for line in log.lines().filter(|line| line.contains("Ready to accept")) {
+        // pid:role day month year time.ms level message
+        let (head, rest) = line.split_once(' ').unwrap();
+        assert_eq!(head, format!("{pid}:M"), "{line}");
+        let fields = rest.split(' ').collect::<Vec<_>>();
+        assert_eq!(fields[0].len(), 2, "{line}");
+        assert_eq!(fields[1].len(), 3, "{line}");
+        assert_eq!(fields[2].len(), 4, "{line}");
+        assert_eq!(fields[3].len(), "20:00:00.000".len(), "{line}");
+        assert_eq!(fields[4], "*", "{line}");
+    }
+    let address = server.connect().local_address();
+    eventually("the connection is logged", || server.log().contains(&format!("Accepted {address}")));
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+}
+
+#[test]
+fn the_log_goes_to_its_file_even_when_that_is_moved_away() {
+    let server = Server::with("--logfile server.log --loglevel verbose");
+    let path = server.folder().join("server.log");
+    eventually("the file has the start", || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("Ready to accept connections"))
+    });
+    fs::rename(&path, server.folder().join("old.log")).unwrap();
+    server.assert_serves();
+    eventually("a new file is begun", || fs::read_to_string(&path).is_ok_and(|text| text.contains("Accepted ")));
+}
+
+#[test]
+fn quiet_levels_are_quiet() {
+    let server = Server::with("--loglevel warning");
+    server.assert_serves();
+    assert!(!server.log().contains("Ready to accept"), "{}", server.log());
+}
+
+#[test]
+fn signals_end_it_gracefully() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::with("--pidfile redis.pid --daemonize no");
+        let mut client = server.connect();
+        assert_eq!(client.run("SET k v").to_string(), "+OK");
+        assert_eq!(fs::read_to_string(server.folder().join("redis.pid")).unwrap().trim(), server.pid().to_string());
+        let start = Instant::now();
+        server.signal(signal);
+        let status = server.wait_for_exit();
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{signal:?} took {:?}", start.elapsed());
+        assert_eq!(client.read_to_close(), b"");
+        let log = server.log();
+        assert!(log.contains("User requested shutdown..."), "{log}");
+        assert!(log.contains("is now ready to exit, bye bye..."), "{log}");
+        assert!(!server.folder().join("redis.pid").exists(), "the pidfile stays behind");
+        assert!(!server.socket_path().exists(), "the socket stays behind");
+    }
+}
+
+#[test]
+fn hangup_and_broken_pipes_are_ignored() {
+    let mut server = Server::start();
+    kill(Signal::HUP, server.pid());
+    kill(Signal::PIPE, server.pid());
+    std::thread::sleep(Duration::from_millis(100));
+    server.assert_serves();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+}
+
+#[test]
+fn shutdown_ends_it_and_closes_everything() {
+    for command in ["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN NOW", "SHUTDOWN NOSAVE NOW FORCE"] {
+        let mut server = Server::start();
+        let mut other = server.connect();
+        assert_eq!(other.run("PING").to_string(), "+PONG");
+        let mut client = server.connect();
+        client.send_command(&harness::split_line(command));
+        assert_eq!(server.wait_for_exit().code(), Some(0), "{command}");
+        assert_eq!(client.read_to_close(), b"", "{command}");
+        assert_eq!(other.read_to_close(), b"", "{command}");
+    }
+    let server = Server::start();
+    harness::play(
+        &server,
+        "
+        SHUTDOWN nosuch             => -ERR syntax error
+        SHUTDOWN SAVE NOSAVE        => -ERR syntax error
+        SHUTDOWN ABORT              => -ERR No shutdown in progress.
+        SHUTDOWN ABORT NOW          => -ERR syntax error
+        PING                        => +PONG
+        ",
+    );
+}
+
+#[test]
+fn it_can_go_to_the_background() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let text = port.to_string();
+    let args = [
+        "--port",
+        &text,
+        "--bind",
+        "127.0.0.1",
+        "--daemonize",
+        "yes",
+        "--pidfile",
+        "d.pid",
+        "--save",
+        "",
+        "--logfile",
+        "d.log",
+    ];
+    let mut process = Process::spawn(folder.path(), &args, "");
+    assert!(wait_for_exit(&mut process.0).success());
+    eventually("the background process answers", || answers(port));
+    let pid = fs::read_to_string(folder.path().join("d.pid")).unwrap().trim().parse::<u32>().unwrap();
+    let _guard = Background(pid);
+    assert_ne!(pid, process.0.id());
+    let info = Client::tcp((Ipv4Addr::LOCALHOST, port).into()).run("INFO server").text();
+    assert!(info.contains(&format!("process_id:{pid}")), "{info}");
+    kill(Signal::TERM, pid);
+    eventually("it ends", || {
+        !Path::new(&format!("/proc/{pid}")).exists()
+            || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    });
+    eventually("its pidfile is gone", || !folder.path().join("d.pid").exists());
+}
+
+#[test]
+fn readiness_is_told_to_systemd() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("notify");
+    let listener = UnixDatagram::bind(&socket).unwrap();
+    listener.set_read_timeout(Some(harness::TIMEOUT)).unwrap();
+    let mut server =
+        Server::builder().args("--supervised systemd").environment("NOTIFY_SOCKET", socket.to_str().unwrap()).start();
+    let mut told = String::new();
+    let mut buffer = [0; 4096];
+    while !told.contains("READY=1") {
+        let len = listener.recv(&mut buffer).expect("READY=1 arrives");
+        told.push_str(std::str::from_utf8(&buffer[..len]).unwrap());
+        told.push('\n');
+    }
+    assert!(told.contains("STATUS="), "{told}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+    if is_torc() {
+        while !told.contains("STOPPING=1") {
+            let len = listener.recv(&mut buffer).expect("STOPPING=1 arrives");
+            told.push_str(std::str::from_utf8(&buffer[..len]).unwrap());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_told_when_nobody_asked() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("notify");
+    let listener = UnixDatagram::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let server =
+        Server::builder().args("--supervised no").environment("NOTIFY_SOCKET", socket.to_str().unwrap()).start();
+    server.assert_serves();
+    assert!(listener.recv(&mut [0; 100]).is_err());
+}
