@@ -1,6 +1,8 @@
 //! What a command is: its specification, the registry that finds it by name, the state and the context a handler works
 //! on, and the errors it can answer. Knows no command by name and no sockets.
 
+#![forbid(unsafe_code)]
+
 pub mod context;
 pub mod effects;
 pub mod error;

@@ -1,6 +1,8 @@
 //! HOT PATH. Bytes to commands to replies: gather what ready clients sent into a batch, look all of it up, prefetch the
 //! keys, then execute. A client is served in turns of at most one batch, so that a long pipeline delays nobody.
 
+#![forbid(unsafe_code)]
+
 use std::ops::Range;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Connections: letting them in, turning them away, receiving, closing, timing out.
 
+#![forbid(unsafe_code)]
+
 use std::os::fd::AsRawFd;
 
 use crate::command::session::{NetFacts, SessionFlags, Slot};

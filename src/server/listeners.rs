@@ -1,5 +1,7 @@
 //! The listening sockets: which there are, opening them at start, and opening others when the configuration changes.
 
+#![forbid(unsafe_code)]
+
 use std::os::fd::AsRawFd;
 
 use crate::config::Config;
