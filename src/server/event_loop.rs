@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::resp::reply::Reply;
 use crate::server::batch::Batch;
 use crate::server::client::{Client, Reading};
 use crate::server::listeners::Listeners;
+use crate::transport::plain::ListenerKind;
 
 /// Capacity of the reply slab in bytes. Replies of a turn beyond it make the slab grow for that turn.
 pub(super) const SLAB_BYTES: usize = 1 << 20;
@@ -100,6 +102,13 @@ impl<I: Io> Server<I> {
         }
     }
 
+    /// Takes a listening socket over that was opened elsewhere.
+    pub fn listen(&mut self, socket: OwnedFd, kind: ListenerKind) -> ListenerId {
+        let id = self.io.listen(socket);
+        self.listeners.add(id, kind);
+        id
+    }
+
     /// The engine, for a simulator that looks inside.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
@@ -152,7 +161,8 @@ impl<I: Io> Server<I> {
         self.build_sends();
         let output =
             TurnOutput { slab: self.reply.slab(), shared: &self.shared, segments: &self.segments, sends: &self.sends };
-        let had_output = !self.sends.is_empty();
+        // Also where all of it went behind output that waits, and nothing is sent.
+        let had_output = !self.touched.is_empty();
         self.io.turn(output, wait.filter(|wait| !wait.is_zero()))?;
         self.io.poll(&mut self.completions)?;
         if had_output {
