@@ -190,8 +190,8 @@ static CLIENT_SETINFO: Command = Command {
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     args: &[ArgSpec::new("attr", ArgKind::OneOf).children(&[
-        ArgSpec::new("libname", ArgKind::String).token("lib-name"),
-        ArgSpec::new("libver", ArgKind::String).token("lib-ver"),
+        ArgSpec::new("libname", ArgKind::String).token("LIB-NAME"),
+        ArgSpec::new("libver", ArgKind::String).token("LIB-VER"),
     ])],
     handler: Some(setinfo),
     ..Command::BLANK
