@@ -61,7 +61,7 @@ fn measure(bencher: Bencher, requests: &[OwnedArgs]) {
             engine.execute(SLOT, prepared, request.as_args(), &mut reply);
         }
         black_box(reply.bytes(0..reply.position()));
-        reply.clear();
+        reply.clear(|_| ());
     });
 }
 

@@ -75,7 +75,7 @@ fn reply(bencher: Bencher, protocol: Protocol, write: impl Fn(&mut Reply)) {
     let mut reply = Reply::new(64 * 1024);
     reply.set_protocol(protocol);
     bencher.counter(ItemsCount::new(PIPELINE)).bench_local(|| {
-        reply.clear();
+        reply.clear(|_| ());
         for _ in 0..PIPELINE {
             write(black_box(&mut reply));
         }

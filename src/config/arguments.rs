@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::file::{self, FileError};
 use super::{Config, REDIS_VERSION};
 use crate::base::quoting;
-use crate::sys::Errno;
+use crate::sys::{Errno, memory};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -62,8 +62,7 @@ protected mode, serves clients of this machine.
 
 /// The line that test suites parse. Its head is Redis', or they would not find a version; Torc's own is at its end.
 pub fn version_line() -> String {
-    let allocator = if cfg!(feature = "jemalloc") { "jemalloc-5.3.1" } else { "libc" };
-    let own = env!("CARGO_PKG_VERSION");
+    let (allocator, own) = (memory::ALLOCATOR, env!("CARGO_PKG_VERSION"));
     format!("Redis server v={REDIS_VERSION} sha=00000000:0 malloc={allocator} bits=64 build=torc-{own}")
 }
 

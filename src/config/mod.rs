@@ -141,11 +141,15 @@ impl Config {
         Ok(params)
     }
 
-    /// Parameters that were given another value than the default and that have no effect yet.
+    /// Parameters that were given another value than the default and that have no effect yet. One that is switched off
+    /// asks for nothing, so that it is as good as obeyed.
     pub fn set_without_effect(&self) -> Vec<&'static str> {
         let untouched = Config::default();
-        let idle = PARAMS.iter().filter(|param| param.effect == Effect::Later);
-        idle.filter(|param| param.text(self) != param.text(&untouched)).map(|param| param.name).collect()
+        let asks = |param: &&Param| {
+            let text = param.text(self);
+            !matches!(&text[..], b"" | b"no" | b"0") && text != param.text(&untouched)
+        };
+        PARAMS.iter().filter(|param| param.effect == Effect::Later).filter(asks).map(|param| param.name).collect()
     }
 }
 

@@ -254,7 +254,8 @@ impl Value for Percentiles {
         let mut percentiles = Vec::new();
         for arg in if none { &[] } else { args } {
             let number = std::str::from_utf8(arg).ok().and_then(|text| text.parse::<f64>().ok());
-            let number = number.ok_or_else(|| format!("Invalid {NAME} parameters"))?;
+            let number =
+                number.filter(|number| !number.is_nan()).ok_or_else(|| format!("Invalid {NAME} parameters"))?;
             if !(0.0..=100.0).contains(&number) {
                 return Err(format!("{NAME} parameters should sit between [0.0,100.0]").into());
             }
@@ -490,6 +491,7 @@ mod tests {
         let reason = "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
         refuses(&mut list, &["101"], reason);
         refuses(&mut list, &["x"], "Invalid latency-tracking-info-percentiles parameters");
+        refuses(&mut list, &["nan"], "Invalid latency-tracking-info-percentiles parameters");
         refuses(&mut list, &["1", "", "2"], "Invalid latency-tracking-info-percentiles parameters");
     }
 

@@ -245,7 +245,7 @@ params! {
     active_defrag_max_scan_fields: u64 = "active-defrag-max-scan-fields", "", int(1, I64_MAX), "1000", MUTABLE, Nothing, Later;
     active_defrag_threshold_lower: u32 = "active-defrag-threshold-lower", "", int(0, 1000), "10", MUTABLE, Nothing, Later;
     active_defrag_threshold_upper: u32 = "active-defrag-threshold-upper", "", int(0, 1000), "100", MUTABLE, Defrag, Later;
-    active_expire_effort: u32 = "active-expire-effort", "", int(1, 10), "1", MUTABLE, Nothing, Later;
+    active_expire_effort: u32 = "active-expire-effort", "", int(1, 10), "1", MUTABLE, Nothing, Works;
     activedefrag: bool = "activedefrag", "", Rule::Unavailable(NO_DEFRAG), "no", DEBUG, Nothing, Later;
     activerehashing: bool = "activerehashing", "", BOOL, "yes", MUTABLE, Nothing, Later;
     always_show_logo: bool = "always-show-logo", "", BOOL, "no", IMMUTABLE, Nothing, Later;
@@ -266,8 +266,8 @@ params! {
     bind_source_addr: Text = "bind-source-addr", "", ANY, "", MUTABLE, Nothing, Later;
     bio_cpulist: Text = "bio-cpulist", "bio_cpulist", ANY, "", IMMUTABLE, Nothing, Later;
     busy_reply_threshold: u64 = "busy-reply-threshold", "lua-time-limit", int(0, I64_MAX), "5000", MUTABLE, Nothing, Later;
-    client_output_buffer_limit: OutputLimits = "client-output-buffer-limit", "", OWN, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", MULTI, Nothing, Later;
-    client_query_buffer_limit: usize = "client-query-buffer-limit", "", memory(1048576, I64_MAX), "1073741824", DEBUG, Nothing, Later;
+    client_output_buffer_limit: OutputLimits = "client-output-buffer-limit", "", OWN, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", MULTI, Nothing, Works;
+    client_query_buffer_limit: usize = "client-query-buffer-limit", "", memory(1048576, I64_MAX), "1073741824", DEBUG, Nothing, Works;
     cluster_allow_pubsubshard_when_down: bool = "cluster-allow-pubsubshard-when-down", "", BOOL, "yes", MUTABLE, Nothing, Later;
     cluster_allow_reads_when_down: bool = "cluster-allow-reads-when-down", "", BOOL, "no", MUTABLE, Nothing, Later;
     cluster_allow_replica_migration: bool = "cluster-allow-replica-migration", "", BOOL, "yes", MUTABLE, Nothing, Later;
@@ -292,7 +292,7 @@ params! {
     crash_log_enabled: bool = "crash-log-enabled", "", BOOL, "yes", MUTABLE, CrashLog, Later;
     crash_memcheck_enabled: bool = "crash-memcheck-enabled", "", BOOL, "yes", MUTABLE, Nothing, Later;
     daemonize: bool = "daemonize", "", BOOL, "no", IMMUTABLE, Nothing, Works;
-    databases: u32 = "databases", "", int(1, I32_MAX), "16", IMMUTABLE, Nothing, Later;
+    databases: u32 = "databases", "", int(1, I32_MAX), "16", IMMUTABLE, Nothing, Works;
     dbfilename: Text = "dbfilename", "", text(DbFilename), "dump.rdb", PROTECTED, Nothing, Later;
     dir: WorkingDir = "dir", "", OWN, "", DENY_LOADING | PROTECTED, Nothing, Works;
     disable_thp: bool = "disable-thp", "", BOOL, "yes", IMMUTABLE, Nothing, Works;
@@ -304,8 +304,8 @@ params! {
     hash_max_listpack_value: usize = "hash-max-listpack-value", "hash-max-ziplist-value", memory(0, I64_MAX), "64", MUTABLE, Nothing, Later;
     hide_user_data_from_log: bool = "hide-user-data-from-log", "", BOOL, "no", MUTABLE, Nothing, Later;
     hll_sparse_max_bytes: usize = "hll-sparse-max-bytes", "", memory(0, I64_MAX), "3000", MUTABLE, Nothing, Later;
-    hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Later;
-    ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Works;
+    hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
+    ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;
     io_threads: u32 = "io-threads", "", int(1, 128), "1", IMMUTABLE | DEBUG, Nothing, Later;
     jemalloc_bg_thread: bool = "jemalloc-bg-thread", "", BOOL, "yes", MUTABLE, JemallocBgThread, Later;
     key_load_delay: i32 = "key-load-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;
@@ -316,7 +316,7 @@ params! {
     lazyfree_lazy_expire: bool = "lazyfree-lazy-expire", "", BOOL, "no", DEBUG, Nothing, Later;
     lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", "", BOOL, "no", DEBUG, Nothing, Later;
     lazyfree_lazy_user_del: bool = "lazyfree-lazy-user-del", "", BOOL, "no", DEBUG, Nothing, Later;
-    lazyfree_lazy_user_flush: bool = "lazyfree-lazy-user-flush", "", BOOL, "no", DEBUG, Nothing, Later;
+    lazyfree_lazy_user_flush: bool = "lazyfree-lazy-user-flush", "", BOOL, "no", DEBUG, Nothing, Works;
     lfu_decay_time: u32 = "lfu-decay-time", "", int(0, I32_MAX), "1", MUTABLE, Nothing, Later;
     lfu_log_factor: u32 = "lfu-log-factor", "", int(0, I32_MAX), "10", MUTABLE, Nothing, Later;
     list_compress_depth: u32 = "list-compress-depth", "", int(0, I32_MAX), "0", DEBUG, Nothing, Later;
@@ -328,7 +328,7 @@ params! {
     lua_enable_deprecated_api: bool = "lua-enable-deprecated-api", "", BOOL, "no", IMMUTABLE | HIDDEN, Nothing, Later;
     masterauth: Text = "masterauth", "", ANY, "", SENSITIVE, Nothing, Later;
     masteruser: Text = "masteruser", "", ANY, "", SENSITIVE, Nothing, Later;
-    max_new_connections_per_cycle: u32 = "max-new-connections-per-cycle", "", int(1, 1000), "10", MUTABLE, Nothing, Later;
+    max_new_connections_per_cycle: u32 = "max-new-connections-per-cycle", "", int(1, 1000), "10", MUTABLE, Nothing, Works;
     max_new_tls_connections_per_cycle: u32 = "max-new-tls-connections-per-cycle", "", int(1, 1000), "1", MUTABLE, Nothing, Later;
     maxclients: u32 = "maxclients", "", int(1, U32_MAX), "10000", MUTABLE, MaxClients, Works;
     maxmemory: u64 = "maxmemory", "", memory(0, U64_MAX), "0", MUTABLE, Maxmemory, Later;
@@ -346,8 +346,8 @@ params! {
     port: u16 = "port", "", int(0, 65535), "6379", MUTABLE, Port, Works;
     proc_title_template: Text = "proc-title-template", "", text(TitleTemplate), "{title} {listen-addr} {server-mode}", MUTABLE, ProcTitle, Works;
     propagation_error_behavior: PropagationError = "propagation-error-behavior", "", choice(PropagationError::NAMES), "ignore", MUTABLE, Nothing, Later;
-    protected_mode: bool = "protected-mode", "", BOOL, "yes", MUTABLE, Nothing, Later;
-    proto_max_bulk_len: u64 = "proto-max-bulk-len", "", memory(1048576, I64_MAX), "536870912", DEBUG, Nothing, Later;
+    protected_mode: bool = "protected-mode", "", BOOL, "yes", MUTABLE, Nothing, Works;
+    proto_max_bulk_len: u64 = "proto-max-bulk-len", "", memory(1048576, I64_MAX), "536870912", DEBUG, Nothing, Works;
     rdb_del_sync_files: bool = "rdb-del-sync-files", "", BOOL, "no", MUTABLE, Nothing, Later;
     rdb_key_save_delay: i32 = "rdb-key-save-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;
     rdb_save_incremental_fsync: bool = "rdb-save-incremental-fsync", "", BOOL, "yes", MUTABLE, Nothing, Later;
@@ -374,7 +374,7 @@ params! {
     replica_read_only: bool = "replica-read-only", "slave-read-only", BOOL, "yes", DEBUG, Nothing, Later;
     replica_serve_stale_data: bool = "replica-serve-stale-data", "slave-serve-stale-data", BOOL, "yes", MUTABLE, Nothing, Later;
     replicaof: ReplicaOf = "replicaof", "slaveof", OWN, "", IMMUTABLE | MULTI, Nothing, Later;
-    requirepass: Text = "requirepass", "", ANY, "", SENSITIVE, Requirepass, Later;
+    requirepass: Text = "requirepass", "", ANY, "", SENSITIVE, Requirepass, Works;
     sanitize_dump_payload: SanitizeDump = "sanitize-dump-payload", "", choice(SanitizeDump::NAMES), "no", DEBUG, Nothing, Later;
     save: SaveRules = "save", "", OWN, "3600 1 300 100 60 10000", MULTI, Nothing, Later;
     server_cpulist: Text = "server-cpulist", "server_cpulist", ANY, "", IMMUTABLE, Nothing, Later;
@@ -396,8 +396,8 @@ params! {
     syslog_facility: SyslogFacility = "syslog-facility", "", choice(SyslogFacility::NAMES), "local0", IMMUTABLE, Nothing, Later;
     syslog_ident: Text = "syslog-ident", "", ANY, "redis", IMMUTABLE, Nothing, Later;
     tcp_backlog: u32 = "tcp-backlog", "", int(0, I32_MAX), "511", IMMUTABLE, Nothing, Works;
-    tcp_keepalive: u32 = "tcp-keepalive", "", int(0, I32_MAX), "300", MUTABLE, Nothing, Later;
-    timeout: u32 = "timeout", "", int(0, I32_MAX), "0", MUTABLE, Nothing, Later;
+    tcp_keepalive: u32 = "tcp-keepalive", "", int(0, I32_MAX), "300", MUTABLE, Nothing, Works;
+    timeout: u32 = "timeout", "", int(0, I32_MAX), "0", MUTABLE, Nothing, Works;
     tls_auth_clients: TlsAuthClients = "tls-auth-clients", "", choice(TlsAuthClients::NAMES), "yes", MUTABLE, Nothing, Later;
     tls_ca_cert_dir: Text = "tls-ca-cert-dir", "", ANY, "", VOLATILE, Tls, Later;
     tls_ca_cert_file: Text = "tls-ca-cert-file", "", ANY, "", VOLATILE, Tls, Later;

@@ -189,8 +189,45 @@ fn parameters_without_effect_are_named_once_set() {
     let mut config = Config::default();
     assert_eq!(config.set_without_effect(), Vec::<&str>::new());
     config.cluster_enabled = true;
+    config.save.points.clear();
     config.port = 7000;
     assert_eq!(config.set_without_effect(), ["cluster-enabled"]);
+}
+
+/// Every line of the package's sources outside the table, comments left out.
+fn source_lines(folder: &std::path::Path, lines: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            source_lines(&path, lines);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("config/table.rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let code = text.split("mod tests {").next().unwrap_or("").lines();
+            code.filter(|line| !line.trim_start().starts_with("//")).for_each(|line| {
+                lines.push_str(line);
+                lines.push('\n');
+            });
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_work_is_read_somewhere() {
+    let mut lines = String::new();
+    source_lines(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut lines);
+    let is_read = |field: &str| {
+        ["config.", "self."].iter().any(|owner| {
+            let name = format!("{owner}{field}");
+            lines.match_indices(&name).any(|(at, _)| {
+                !lines[at + name.len()..].starts_with(|next: char| next == '_' || next.is_alphanumeric())
+            })
+        })
+    };
+    assert!(!is_read("no_such_field"));
+    for param in PARAMS.iter().filter(|param| param.effect == Effect::Works) {
+        // The working folder takes effect when it is set.
+        assert!(param.name == "dir" || is_read(&param.name.replace('-', "_")), "{}", param.name);
+    }
 }
 
 #[test]

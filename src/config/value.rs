@@ -151,8 +151,10 @@ fn number(rule: &Rule, args: &[&[u8]]) -> Result<i128, Reason> {
 }
 
 fn octal(arg: &[u8], max: u32) -> Result<i128, Reason> {
-    let text = std::str::from_utf8(arg).unwrap_or("");
-    let number = i64::from_str_radix(text, 8).map_err(|_| "argument couldn't be parsed as an octal number")?;
+    // No digits are zero, as in Redis.
+    let text = if arg.is_empty() { Ok("0") } else { std::str::from_utf8(arg) };
+    let number = text.ok().and_then(|text| i64::from_str_radix(text, 8).ok());
+    let number = number.ok_or("argument couldn't be parsed as an octal number")?;
     if !(0..=i64::from(max)).contains(&number) {
         return Err(format!("argument must be between 0 and {max:o} inclusive").into());
     }
@@ -424,6 +426,7 @@ mod tests {
         let rule = Rule::Octal { max: 0o777 };
         taken(0u32, rule, "755", "755");
         taken(0u32, rule, "0700", "700");
+        taken(7u32, rule, "", "0");
         refused(0u32, rule, &["888"], "argument couldn't be parsed as an octal number");
         for text in ["1000", "-1"] {
             refused(0u32, rule, &[text], "argument must be between 0 and 777 inclusive");

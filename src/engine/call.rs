@@ -13,7 +13,7 @@ use crate::resp::reply::Reply;
 /// Runs `prepared`, whose verdict is to run, and writes its reply. Called for requests and for each command of a
 /// transaction; the latter nest inside the call of EXEC, whose time includes theirs.
 #[inline]
-pub fn call(state: &mut State, session: &mut Session, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
+pub(super) fn call(state: &mut State, session: &mut Session, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
     let Some(command) = prepared.command else { return };
     let Some(handler) = command.handler else { return };
     let start = state.last_tick;

@@ -215,21 +215,15 @@ impl Reply {
         if self.refs.is_empty() { self.buf.len() } else { self.bytes_since(Mark { at: 0, refs: 0 }) }
     }
 
-    /// Empties it after a loop turn. When the turn had outgrown the buffer, a new one of the first capacity takes its
-    /// place; then its memory is returned, to be registered.
-    pub fn clear(&mut self) -> Option<&[u8]> {
+    /// Empties it after a loop turn. When the turn had outgrown the buffer, one of the first capacity takes its place,
+    /// and `renewed` sees its memory: the server registers it with the kernel.
+    pub fn clear(&mut self, renewed: impl FnOnce(&[u8])) {
         self.refs.clear();
-        if self.buf.capacity() == self.capacity {
-            self.buf.clear();
-            return None;
+        if self.buf.capacity() != self.capacity {
+            self.buf = vec![0; self.capacity];
+            self.capacity = self.buf.capacity();
+            renewed(&self.buf);
         }
-        self.buf = vec![0; self.capacity];
-        self.capacity = self.buf.capacity();
-        Some(&self.buf)
-    }
-
-    /// Ends what `clear` began when it returned memory.
-    pub fn cleared(&mut self) {
         self.buf.clear();
     }
 

@@ -83,10 +83,8 @@ impl<I: Io> Server<I> {
         stats.writes_processed += self.sends.len() as u64;
         self.touched.clear();
         self.shared.clear();
-        if let Some(slab) = self.reply.clear() {
-            self.io.use_slab(slab);
-            self.reply.cleared();
-        }
+        let io = &mut self.io;
+        self.reply.clear(|slab| io.use_slab(slab));
     }
 
     /// Sends the next chunks of waiting output.

@@ -50,7 +50,14 @@ pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Res
     log::set_role(if run.config.replicaof.0.is_some() { Role::Replica } else { Role::Master });
     let config = &mut run.config;
     fit_clients(config)?;
-    log::notice(format_args!("monotonic clock: {}", time::tick_source().name));
+    let ticks = time::tick_source();
+    match ticks.name {
+        "X86 TSC" => {
+            let rate = ticks.ticks_per_second / 1_000_000;
+            log::notice(format_args!("monotonic clock: X86 TSC @ {rate} ticks/us"));
+        }
+        name => log::notice(format_args!("monotonic clock: {name}")),
+    }
     let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
     log::notice(format_args!("Running mode={mode}, port={}.", config.port));
     let pid_file = write_pid_file(config, background);

@@ -31,14 +31,13 @@ impl TitleRoom {
         Some(TitleRoom { start: start as *mut u8, len: end - start })
     }
 
-    /// Shows `title`, cut where it does not fit, and gives the thread the first letters of it as its name.
+    /// Shows `title`, cut where it does not fit.
     pub fn show(&mut self, title: &str) {
         let shown = title.len().min(self.len - 1);
         // SAFETY: the room is `len` bytes that nobody else uses any more.
         unsafe { self.start.write_bytes(0, self.len) };
         // SAFETY: `shown` bytes fit, with a NUL behind them; the title lies elsewhere.
         unsafe { self.start.copy_from_nonoverlapping(title.as_ptr(), shown) };
-        name_thread(title);
     }
 }
 
