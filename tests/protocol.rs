@@ -215,6 +215,17 @@ fn inline_lines_up_to_64_kib_are_served() {
 }
 
 #[test]
+fn a_nul_byte_hides_the_end_of_a_header() {
+    let server = Server::start();
+    for sent in [&b"*\x001\r\n"[..], b"*1\0\r\n", b"*1\r\n\x004\r\n", b"*1\r\n$\x004\r\n", b"*1\r\n$4\0\r\n"] {
+        let mut client = server.connect();
+        client.send(sent);
+        client.send(b"PING\r\n");
+        assert!(client.is_silent_for(Duration::from_millis(50)), "{}", sent.escape_ascii());
+    }
+}
+
+#[test]
 fn bare_newlines_do_not_end_a_multibulk_header() {
     let server = Server::start();
     let mut client = server.connect();

@@ -1,5 +1,7 @@
 //! Small pure helpers named for what they hold: number text, glob, hashing, clock, random numbers.
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod float;
 pub mod glob;

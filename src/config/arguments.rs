@@ -44,7 +44,7 @@ pub struct Invocation {
 const HELP: &str = "\
 Torc is a server that speaks Redis' protocol, with io_uring below it.
 
-torc-server [FILE] [--NAME VALUE...]... [-]
+Usage: torc-server [FILE] [--NAME VALUE...]... [-]
 
   FILE            read parameters from this file, in the format of redis.conf
   --NAME VALUE    set a parameter, as a line of the file would

@@ -225,6 +225,9 @@ pub trait Io {
     fn turn(&mut self, output: TurnOutput<'_>, wait: Option<Duration>) -> io::Result<()>;
     /// Collects what has completed.
     fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()>;
+    /// Collects only what the last turn's soft sends left, which is there once `turn` has returned; everything else waits
+    /// for `poll`. For output in the middle of a turn, while bytes received before it are still being read.
+    fn poll_sends(&mut self, completions: &mut Vec<Completion>) -> io::Result<()>;
     /// Bytes of a `Received`.
     fn bytes(&self, received: Received) -> &[u8];
     /// Everything lent as `Received` so far has been dealt with.

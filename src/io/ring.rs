@@ -604,6 +604,18 @@ impl Io for RingIo {
         }
     }
 
+    fn poll_sends(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        self.reap_aside()?;
+        for _ in 0..self.reaped.len() {
+            match self.reaped.pop_front() {
+                Some(short) if Op::of(short.user_data()) == Op::SoftSend => self.deliver(&short, completions),
+                Some(other) => self.reaped.push_back(other),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     #[inline]
     fn bytes(&self, received: Received) -> &[u8] {
         self.buffers.bytes(received.buffer, received.start as usize, received.len as usize)

@@ -460,6 +460,20 @@ impl Io for SimIo {
         Ok(())
     }
 
+    fn poll_sends(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        for _ in 0..self.ready.len() {
+            match self.ready.pop_front() {
+                Some(short) if short.is_short_send() => {
+                    let completion = self.deliver(short);
+                    completions.push(completion);
+                }
+                Some(other) => self.ready.push_back(other),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     fn bytes(&self, received: Received) -> &[u8] {
         assert!(received.buffer == self.lending, "bytes that were recycled are looked at");
         &self.lent[received.start as usize..][..received.len as usize]

@@ -1,6 +1,8 @@
 //! A client as the network layer sees it: parser, unfinished command, output that waits for the socket. Belongs to the
 //! thread whose ring reads and writes the socket; knows nothing of databases or users.
 
+#![forbid(unsafe_code)]
+
 use std::collections::VecDeque;
 use std::ops::Range;
 

@@ -1,6 +1,8 @@
 //! What happens `hz` times a second: clients that are idle too long, soft output limits, standing accepts to try again,
 //! and the engine's own cron.
 
+#![forbid(unsafe_code)]
+
 use crate::command::session::Slot;
 use crate::io::Io;
 use crate::observe::log;

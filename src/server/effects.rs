@@ -1,5 +1,7 @@
 //! What commands ask of the process: closing clients, following a changed configuration, ending.
 
+#![forbid(unsafe_code)]
+
 use crate::command::effects::ShutdownRequest;
 use crate::command::session::{SessionFlags, Slot};
 use crate::config::Apply;

@@ -7,6 +7,8 @@
 //! ```
 //! Generic over the Io boundary: a simulator steps the same code with a fake kernel and a fake clock.
 
+#![forbid(unsafe_code)]
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -148,7 +150,7 @@ impl<I: Io> Server<I> {
 
     /// How long the next turn may wait.
     fn wait_time(&self) -> Duration {
-        let busy = !self.accepted.is_empty() || !self.ready.is_empty() || !self.completions.is_empty();
+        let busy = !self.accepted.is_empty() || !self.ready.is_empty() || !self.to_close.is_empty();
         if busy {
             return Duration::ZERO;
         }
@@ -164,13 +166,21 @@ impl<I: Io> Server<I> {
         // Also where all of it went behind output that waits, and nothing is sent.
         let had_output = !self.touched.is_empty();
         self.io.turn(output, wait.filter(|wait| !wait.is_zero()))?;
-        self.io.poll(&mut self.completions)?;
+        match wait {
+            Some(_) => self.io.poll(&mut self.completions)?,
+            // Bytes that arrived since the turn began are for the next one: `recycle` ends what this one may read.
+            None => self.io.poll_sends(&mut self.completions)?,
+        }
         if had_output {
             if self.io.stats().sends_short != self.sends_short_seen {
                 self.sends_short_seen = self.io.stats().sends_short;
                 self.keep_unsent();
             }
             self.end_output();
+        }
+        if wait.is_none() {
+            // Dealt with above: only short sends are collected in the middle of a turn.
+            self.completions.clear();
         }
         self.close_written();
         Ok(())
@@ -202,8 +212,6 @@ impl<I: Io> Server<I> {
                 Completion::Readable { token } => self.readable(token),
             }
         }
-        // `flush` in the middle of a turn may have collected more; they come first the next time.
-        completions.append(&mut self.completions);
         self.completions = completions;
     }
 

@@ -1,5 +1,7 @@
 //! The process: main loop, clients, listeners, cron, shutdown. Runs on the main thread.
 
+#![forbid(unsafe_code)]
+
 mod batch;
 pub mod client;
 mod connections;

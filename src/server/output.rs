@@ -1,6 +1,8 @@
 //! HOT PATH. Replies out: one soft send per client and turn, straight from the reply slab and from values by reference.
 //! What a socket does not take is copied out of the slab and follows in owned sends, one at a time.
 
+#![forbid(unsafe_code)]
+
 use bytes::Bytes;
 
 use crate::command::session::Slot;

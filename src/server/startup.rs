@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::env;
 use std::path::Path;
 
+use crate::command::spec::Command;
 use crate::config::arguments::Invocation;
 use crate::config::file::FileError;
 use crate::config::title::{self, TitleParts};
@@ -29,6 +31,10 @@ pub struct Refused;
 /// Makes the process ready to serve. `name` is how the program was called. The configuration may come out with fewer
 /// clients than it went in with. The pid file is the caller's to remove at the end.
 pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Result<Option<PidFile>, Refused> {
+    if let Err(error) = check_renames(&run.config, crate::commands::ALL) {
+        eprintln!("{error}");
+        return Err(Refused);
+    }
     let config = &mut run.config;
     if let Err(error) = log::open(config.logfile.as_path()) {
         let reason = format!("Can't open the log file: {}", Errno::from(error));
@@ -68,6 +74,23 @@ pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Res
     Ok(pid_file)
 }
 
+/// The commands that `rename-command` lines name must exist at that line, and their new names must be free.
+fn check_renames(config: &Config, commands: &[&[&Command]]) -> Result<(), FileError> {
+    let known = commands.iter().flat_map(|group| group.iter()).map(|command| command.name.to_ascii_lowercase());
+    let mut names = known.collect::<HashSet<_>>();
+    for ((from, to), (number, line)) in config.rename_command.iter().zip(&config.rename_lines) {
+        let reason = if !names.remove(&from.to_ascii_lowercase()) {
+            "No such command in rename-command"
+        } else if !to.is_empty() && !names.insert(to.to_ascii_lowercase()) {
+            "Target command name already exists"
+        } else {
+            continue;
+        };
+        return Err(FileError::Line { number: *number, line: line.clone(), reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
 /// Whether a service manager watches this process; tells it so where it wants to know.
 fn join_supervisor(mode: Supervised) -> bool {
     let (upstart, systemd) = (env::var_os("UPSTART_JOB").is_some(), notify::is_available());
@@ -96,6 +119,7 @@ fn join_supervisor(mode: Supervised) -> bool {
             "Supervised by systemd. Please make sure you set appropriate values for TimeoutStartSec and \
              TimeoutStopSec in your service unit."
         ));
+        notify::join();
         notify::status("Torc is loading...");
     }
     upstart || systemd
@@ -177,4 +201,34 @@ fn show_title(room: &mut TitleRoom, config: &Config, name: &str, config_file: Op
 fn warn_about_kernel(config: &Config) {
     let lines = [kernel::backlog_warning(i64::from(config.tcp_backlog)), kernel::uring_warning()];
     lines.into_iter().flatten().for_each(|line| log::warning(format_args!("{line}")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(lines: &str) -> Result<(), String> {
+        let mut config = Config::default();
+        config.load_text(lines.as_bytes()).expect("good lines");
+        check_renames(&config, crate::commands::ALL).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn renames_need_a_command_and_a_free_name() {
+        assert_eq!(checked("rename-command GET fetch\nrename-command SET get\nrename-command ping \"\""), Ok(()));
+        for (lines, tail) in [
+            (
+                "port 1\nrename-command nosuch a",
+                "at line 2\n>>> 'rename-command nosuch a'\nNo such command in rename-command",
+            ),
+            ("rename-command get SET", "at line 1\n>>> 'rename-command get SET'\nTarget command name already exists"),
+            (
+                "rename-command get a\nrename-command get b",
+                ">>> 'rename-command get b'\nNo such command in rename-command",
+            ),
+        ] {
+            let error = checked(lines).expect_err(lines);
+            assert!(error.ends_with(tail), "{error}");
+        }
+    }
 }

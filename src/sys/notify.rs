@@ -1,6 +1,15 @@
-//! Words to the service manager: systemd's READY, STOPPING and STATUS. Main thread.
+//! Words to the service manager: systemd's READY, STOPPING and STATUS. Main thread. Nothing is said before [`join`]: the
+//! address of a manager may be in the environment of a process that nobody watches.
 
 use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static JOINED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the manager is told.
+pub fn join() {
+    JOINED.store(true, Ordering::Relaxed);
+}
 
 /// Whether the manager listens: it leaves the address of its socket in the environment.
 pub fn is_available() -> bool {
@@ -24,5 +33,7 @@ pub fn stopping(status: &str) {
 
 /// A manager that has gone away is no reason to stop serving.
 fn send(states: &[sd_notify::NotifyState<'_>]) {
-    let _ = sd_notify::notify(states);
+    if JOINED.load(Ordering::Relaxed) {
+        let _ = sd_notify::notify(states);
+    }
 }

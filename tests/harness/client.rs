@@ -44,6 +44,15 @@ impl Client {
         Client { stream: Stream::Unix(stream), received: Vec::new() }
     }
 
+    /// The same connection for another thread to send on.
+    pub(crate) fn try_clone(&self) -> Client {
+        let stream = match &self.stream {
+            Stream::Tcp(stream) => Stream::Tcp(stream.try_clone().unwrap()),
+            Stream::Unix(stream) => Stream::Unix(stream.try_clone().unwrap()),
+        };
+        Client { stream, received: Vec::new() }
+    }
+
     /// The encoding of one command as clients send it.
     pub(crate) fn encode<T: AsRef<[u8]>>(args: &[T]) -> Vec<u8> {
         let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
