@@ -11,6 +11,8 @@ mod call;
 pub mod console;
 mod cron;
 mod gate;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 
 use crate::command::facts::ProcessFacts;

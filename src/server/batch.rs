@@ -105,7 +105,7 @@ impl<I: Io> Server<I> {
         let session = self.engine.session(Slot(slot));
         let config = &self.engine.state.config;
         let authenticated = session.flags.contains(SessionFlags::AUTHENTICATED);
-        let limits = Limits { bulk_len_max: config.proto_max_bulk_len as u64, authenticated };
+        let limits = Limits { bulk_len_max: config.proto_max_bulk_len, authenticated };
         let client = self.clients[slot as usize].as_deref_mut().expect("a ready client exists");
         let batch = &mut self.batch;
         while let Some((prepared, args)) = client.deferred.pop_front() {

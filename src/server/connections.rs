@@ -157,7 +157,7 @@ impl<I: Io> Server<I> {
 
     /// Whether a client holds more unparsed bytes than it may.
     pub(super) fn over_query_limit(&self, slot: u32, held: usize) -> bool {
-        let limit = self.engine.state.config.client_query_buffer_limit as usize;
+        let limit = self.engine.state.config.client_query_buffer_limit;
         held > limit || (held > UNAUTHENTICATED_QUERY_MAX && !self.engine.session(Slot(slot)).is_authenticated())
     }
 

@@ -25,7 +25,7 @@ impl Listeners {
     }
 
     /// Closes the TCP listeners and opens those of a changed configuration; where that fails, those of `before` again.
-    pub fn reopen_tcp<I: Io>(&mut self, io: &mut I, config: &Config, before: &Config) -> Result<(), ()> {
+    pub(super) fn reopen_tcp<I: Io>(&mut self, io: &mut I, config: &Config, before: &Config) -> Result<(), ()> {
         for (index, kind) in self.kinds.iter_mut().enumerate() {
             if *kind == Some(ListenerKind::Tcp) {
                 *kind = None;

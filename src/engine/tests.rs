@@ -1,0 +1,154 @@
+//! The engine as a whole: gates, clock, accounting, what the server asks of it.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+
+use crate::command::session::SessionFlags;
+use crate::command::ticks::Ticks;
+use crate::engine::{Engine, Verdict};
+use crate::resp::args::OwnedArgs;
+use crate::resp::decode::Value;
+use crate::resp::parse::ProtocolError;
+use crate::resp::reply::Reply;
+
+thread_local! {
+    static TICKS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A counter that advances by 300 at each reading.
+fn steady() -> u64 {
+    TICKS.replace(TICKS.get() + 300)
+}
+
+#[test]
+fn unknown_commands_are_quoted_within_bounds() {
+    let mut engine = Engine::for_console();
+    let begin = "(error) ERR unknown command '";
+    assert_eq!(engine.run(&["nosuch", "a", "b c"]), format!("{begin}nosuch', with args beginning with: 'a' 'b c' "));
+    assert_eq!(engine.run(&[""]), format!("{begin}', with args beginning with: "));
+    assert_eq!(
+        engine.run(&["no\0such", "a\0b", "c\r\nd"]),
+        format!("{begin}no', with args beginning with: 'a' 'c  d' ")
+    );
+    let long = "x".repeat(200);
+    let (name, first) = ("x".repeat(128), "x".repeat(128));
+    assert_eq!(engine.run(&[&long, &long, "y"]), format!("{begin}{name}', with args beginning with: '{first}' "));
+    let third = "z".repeat(128 - 12);
+    let long = "z".repeat(200);
+    let quoted = format!("'one' 'two' '{third}' ");
+    assert_eq!(engine.run(&["n", "one", "two", &long, "y"]), format!("{begin}n', with args beginning with: {quoted}"));
+    assert_eq!(engine.run(&["config", "nosuch"]), "(error) ERR unknown subcommand 'nosuch'. Try CONFIG HELP.");
+}
+
+#[test]
+fn a_browser_gets_no_answer() {
+    let mut engine = Engine::for_console();
+    for (slot, word) in ["POST", "host:"].into_iter().enumerate() {
+        let slot = engine.connect(slot as u32);
+        assert_eq!(engine.run_values(slot, &[word, "/", "HTTP/1.1"]), []);
+        assert!(engine.session(slot).flags.contains(SessionFlags::CLOSE_ASAP));
+    }
+    assert_eq!(engine.state.effects.take().warnings.len(), 1, "one warning a minute");
+    engine.advance_ms(60_000);
+    let slot = engine.connect(9);
+    engine.run_in(slot, &["POST"]);
+    assert_eq!(engine.state.effects.warnings.len(), 1);
+}
+
+#[test]
+fn a_protocol_error_is_counted_and_closes() {
+    let mut engine = Engine::for_console();
+    let slot = engine.connect(0);
+    let mut reply = Reply::new(64);
+    engine.protocol_error(slot, ProtocolError::CountInvalid, &mut reply);
+    assert_eq!(reply.to_vec(), b"-ERR Protocol error: invalid multibulk length\r\n");
+    assert!(engine.session(slot).flags.contains(SessionFlags::CLOSE_AFTER_REPLY));
+    assert_eq!(engine.state.stats.error_replies, 1);
+}
+
+#[test]
+fn durations_add_up_and_the_clock_follows_them() {
+    let mut engine = Engine::for_console();
+    TICKS.set(0);
+    engine.use_ticks(Ticks::counter(steady, 1_000_000));
+    let before_us = engine.state.clock.unix_us();
+    for _ in 0..4 {
+        engine.run(&["PING"]);
+    }
+    let id = engine.state.registry.find_name(b"ping").expect("the command exists");
+    assert_eq!(engine.state.stats.commands[id.index()].ticks, 1200, "the end of one is the start of the next");
+    assert_eq!(engine.state.stats.command_ticks, 1200);
+    assert_eq!(engine.state.clock.unix_us(), before_us + 1200, "a millisecond is over");
+    engine.run(&["PING"]);
+    assert_eq!(engine.state.clock.unix_us(), before_us + 1200, "less than one more is not");
+}
+
+#[test]
+fn the_time_of_exec_includes_its_commands() {
+    let mut engine = Engine::for_console();
+    TICKS.set(0);
+    engine.use_ticks(Ticks::counter(steady, 1_000_000_000));
+    for line in [["MULTI"], ["PING"], ["PING"], ["EXEC"]] {
+        engine.run(&line);
+    }
+    let row = |name: &[u8]| {
+        let id = engine.state.registry.find_name(name).expect("the command exists");
+        engine.state.stats.commands[id.index()]
+    };
+    assert_eq!((row(b"ping").calls, row(b"ping").ticks), (2, 600));
+    // Queueing is no call: its time goes to the next one.
+    assert_eq!((row(b"exec").calls, row(b"exec").ticks), (1, 900));
+}
+
+#[test]
+fn keys_that_nobody_asks_for_expire_too() {
+    let mut engine = Engine::for_console();
+    for index in 0..500 {
+        let px = if index % 10 == 0 { "900000" } else { "10" };
+        assert_eq!(engine.run(&["SET", &format!("k{index}"), "v", "PX", px]), "OK");
+    }
+    engine.advance_ms(100);
+    assert_eq!(engine.cron().expired_keys + engine.cron().expired_keys, 450);
+    assert_eq!(engine.run(&["DBSIZE"]), "(integer) 50");
+    assert_eq!(engine.state.expired_keys(), 450);
+    engine.run(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(engine.state.expired_keys(), 0);
+}
+
+#[test]
+fn what_was_flushed_is_freed_in_slices() {
+    let mut engine = Engine::for_console();
+    for index in 0..5000 {
+        engine.run(&["SET", &format!("k{index}"), "v"]);
+    }
+    assert_eq!(engine.run(&["FLUSHALL", "ASYNC"]), "OK");
+    assert_eq!(engine.run(&["DBSIZE"]), "(integer) 0");
+    assert!(engine.cron().garbage_left);
+    for _ in 0..10 {
+        engine.before_sleep();
+    }
+    assert!(engine.state.garbage.is_empty());
+}
+
+#[test]
+fn a_request_is_prepared_without_a_session() {
+    let engine = Engine::for_console();
+    let prepare = |args: &[&str]| engine.prepare(OwnedArgs::from_slices(args).as_args());
+    let get = prepare(&["GET", "k"]);
+    assert_eq!((get.verdict, get.hash), (Verdict::Run, engine.state.keyspace.hash(b"k")));
+    assert_eq!(prepare(&["PING"]).hash, 0);
+    assert_eq!(prepare(&["GET"]).verdict, Verdict::WrongArity);
+    assert_eq!(prepare(&[]).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn replies_follow_the_protocol_of_each_client() {
+    let mut engine = Engine::for_console();
+    let (old, new) = (engine.connect(0), engine.connect(1));
+    engine.run_in(new, &["HELLO", "3"]);
+    assert_eq!(engine.run_values(old, &["CONFIG", "GET", "nosuch"]), [Value::Array(vec![])]);
+    assert_eq!(engine.run_values(new, &["CONFIG", "GET", "nosuch"]), [Value::Map(vec![])]);
+    assert!(engine.describe_client(new).contains(" resp=3 "));
+    assert!(!engine.describe_client(new).ends_with('\n'));
+}
