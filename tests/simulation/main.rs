@@ -215,8 +215,11 @@ fn play(seed: u64) {
         _ => SimOptions::by_seed(seed),
     };
     let count = dice.between(20, 50);
-    let commands = dice.between(3, 60);
-    let big = dice.below(2) == 0;
+    // Few commands with big values among them, or more than the server takes in one go.
+    let (commands, big) = match dice.below(4) {
+        0 => (dice.between(100, 400), false),
+        kind => (dice.between(3, 60), kind == 1),
+    };
     let (refusals, kills) = (dice.below(8) == 0, dice.below(8) == 0);
     let maxclients = if refusals { count as u32 / 2 } else { 10_000 };
     let (mut server, listener) = server(seed, options, maxclients);
