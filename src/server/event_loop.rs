@@ -26,7 +26,7 @@ use crate::server::listeners::Listeners;
 use crate::transport::plain::ListenerKind;
 
 /// Capacity of the reply slab in bytes. Replies of a turn beyond it make the slab grow for that turn.
-pub(super) const SLAB_BYTES: usize = 1 << 20;
+pub(super) const SLAB_BYTES: usize = 512 << 10;
 /// Once the slab holds this much, it is flushed in the middle of a turn: it stays in the cache, and memory bounded.
 pub(super) const SLAB_FLUSH_BYTES: usize = 256 << 10;
 /// Token of the signal descriptor.
