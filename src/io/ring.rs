@@ -24,8 +24,8 @@ use crate::uring::{Refused, Ring, RingOptions, operation};
 const SUBMISSIONS: u32 = 1024;
 /// Completion queue entries: with deferred task work overflow is rare at this size and survived in any case.
 const COMPLETIONS: u32 = 4096;
-/// Provided buffers, shared by all connections: 4 MiB in all.
-const RECV_BUFFERS: u16 = 64;
+/// Provided buffers, shared by all connections: 2 MiB in all.
+const RECV_BUFFERS: u16 = 32;
 /// Length of one incremental buffer.
 const RECV_BUFFER_LEN: usize = 64 * 1024;
 /// Length of one plain buffer, where the kernel has no incremental ones.
