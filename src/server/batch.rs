@@ -115,6 +115,10 @@ impl<I: Io> Server<I> {
                 return Gathered::More;
             }
         }
+        if let Some(error) = client.failure.take() {
+            batch.items.push(Item { slot, source: Source::Partial, work: Work::Fail(error) });
+            return Gathered::Failed;
+        }
         if client.partial.as_ref().is_some_and(|partial| partial.fresh) {
             match gather_partial(client, &limits, batch) {
                 Gathered::All => {}
@@ -135,7 +139,12 @@ impl<I: Io> Server<I> {
                 Gathered::All => {
                     client.inbox.remove(0);
                 }
-                other => return other,
+                Gathered::More => return Gathered::More,
+                Gathered::Failed => {
+                    // Nothing behind the error is ever read, and the Io side wants its buffers back.
+                    client.inbox.clear();
+                    return Gathered::Failed;
+                }
             }
         }
         Gathered::All
@@ -231,7 +240,14 @@ impl<I: Io> Server<I> {
     /// front, behind the `returned` others of this batch: more of them may be waiting. 1 if it was such a one, else 0.
     #[cold]
     fn defer(&mut self, item: &Item, returned: usize) -> usize {
-        let Work::Command { prepared, spans } = &item.work else { return 0 };
+        let client = self.clients[item.slot as usize].as_deref_mut().expect("the caller looked");
+        let (prepared, spans) = match &item.work {
+            Work::Command { prepared, spans } => (prepared, spans),
+            Work::Fail(error) => {
+                client.failure = Some(*error);
+                return 0;
+            }
+        };
         let kept_before = matches!(item.source, Source::Owned(_));
         let args = match &item.source {
             Source::Owned(args) => (**args).clone(),

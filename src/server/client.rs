@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::command::prepared::Prepared;
 use crate::io::{ConnId, Received};
 use crate::resp::args::{OwnedArgs, Span};
-use crate::resp::parse::Parser;
+use crate::resp::parse::{Parser, ProtocolError};
 
 /// Where a connection stands, in Redis' terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Client {
     pub partial: Option<Box<Partial>>,
     /// Commands that were parsed and have to wait for the output to drain.
     pub deferred: VecDeque<(Prepared, OwnedArgs)>,
+    /// A protocol error behind them: answered after them, and the end.
+    pub failure: Option<ProtocolError>,
     /// Ranges of the reply slab written this turn.
     pub written: Written,
     /// Output that the socket did not take.
@@ -81,6 +83,7 @@ impl Client {
             inbox: Vec::new(),
             partial: None,
             deferred: VecDeque::new(),
+            failure: None,
             written: Written::default(),
             pending: None,
         }
@@ -90,6 +93,7 @@ impl Client {
     pub fn has_work(&self) -> bool {
         !self.inbox.is_empty()
             || !self.deferred.is_empty()
+            || self.failure.is_some()
             || self.partial.as_ref().is_some_and(|partial| partial.fresh)
     }
 }
