@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use io_uring::cqueue;
 use io_uring::squeue::Entry;
+use io_uring::types::Timespec;
 
 use crate::io::{Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, Segment, SoftSend, TurnOutput};
 use crate::uring::buffer_ring::BufferRing;
@@ -23,8 +24,8 @@ use crate::uring::{Refused, Ring, RingOptions, operation};
 const SUBMISSIONS: u32 = 1024;
 /// Completion queue entries: with deferred task work overflow is rare at this size and survived in any case.
 const COMPLETIONS: u32 = 4096;
-/// Provided buffers, shared by all connections: 4 MiB in all.
-const RECV_BUFFERS: u16 = 64;
+/// Provided buffers, shared by all connections: 2 MiB in all.
+const RECV_BUFFERS: u16 = 32;
 /// Length of one incremental buffer.
 const RECV_BUFFER_LEN: usize = 64 * 1024;
 /// Length of one plain buffer, where the kernel has no incremental ones.
@@ -35,6 +36,11 @@ const RECV_GROUP: u16 = 0;
 pub const SEND_CHUNKS_MAX: usize = 64;
 /// Index of the reply slab among the registered buffers.
 const SLAB_BUFFER: u16 = 0;
+
+/// Longest time of one timer.
+const TIMER_MAX_US: i64 = 3_600_000_000;
+/// A timer that is this much late is good enough for a shorter wait.
+const TIMER_SLACK_US: i64 = 500;
 
 const GENERATION_MASK: u32 = (1 << 24) - 1;
 
@@ -50,6 +56,8 @@ enum Op {
     Watch = 6,
     /// Cancels and closes: nobody waits for them.
     Quiet = 7,
+    /// Ends a wait.
+    Timer = 8,
 }
 
 impl Op {
@@ -61,6 +69,7 @@ impl Op {
             4 => Op::SoftSend,
             5 => Op::Send,
             6 => Op::Watch,
+            8 => Op::Timer,
             _ => Op::Quiet,
         }
     }
@@ -126,6 +135,9 @@ pub struct RingIo {
     iovecs: Vec<libc::iovec>,
     /// Address and length of the registered reply slab.
     slab: Option<(usize, usize)>,
+    /// When the armed timer ends a wait, in Unix microseconds; the far future when none is armed.
+    timer_due_us: i64,
+    timer: Box<Timespec>,
     stats: IoStats,
 }
 
@@ -158,6 +170,8 @@ impl RingIo {
             exhausted: Vec::new(),
             iovecs: Vec::new(),
             slab: None,
+            timer_due_us: i64::MAX,
+            timer: Box::default(),
             stats: IoStats::default(),
         })
     }
@@ -166,6 +180,20 @@ impl RingIo {
     #[cfg(test)]
     pub(crate) fn slots_in_use(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// Makes sure that a wait ends after `wait` at the latest. One timer in the ring serves all the turns up to its end:
+    /// giving each enter a time of its own would cost each enter.
+    fn arm_timer(&mut self, wait: Duration) {
+        let wait_us = i64::try_from(wait.as_micros()).unwrap_or(TIMER_MAX_US).min(TIMER_MAX_US);
+        let due_us = self.now_us() + wait_us;
+        if due_us + TIMER_SLACK_US < self.timer_due_us {
+            self.timer_due_us = due_us;
+            *self.timer = Timespec::from(Duration::from_micros(wait_us as u64));
+            // The kernel reads the time while it takes the submission.
+            let entry = operation::timeout(&self.timer, Op::Timer.alone(0));
+            self.push(entry);
+        }
     }
 
     /// Queues an operation whose memory, if any, this object holds until its completion.
@@ -199,7 +227,7 @@ impl RingIo {
             if self.ring.queued() == 0 {
                 return Ok(());
             }
-            if !self.ring.enter(None)? {
+            if !self.ring.enter(false)? {
                 self.reap_aside()?;
             }
         }
@@ -310,7 +338,7 @@ impl RingIo {
             if self.waiting.is_empty() && unsafe { self.ring.push(&entry) } {
                 return Ok(());
             }
-            if !self.ring.enter(None)? {
+            if !self.ring.enter(false)? {
                 self.reap_aside()?;
             }
         }
@@ -334,6 +362,7 @@ impl RingIo {
             Op::RecvInto => self.deliver_into(conn_of(user_data), result, out),
             Op::Accept => self.deliver_accept(user_data as u32, result, flags, out),
             Op::Watch => self.deliver_watch(user_data as u32, result, flags, out),
+            Op::Timer => self.timer_due_us = i64::MAX,
             Op::Quiet => {}
         }
     }
@@ -576,7 +605,11 @@ impl Io for RingIo {
         for send in output.sends {
             self.push_soft(&output, send)?;
         }
-        if self.waiting.is_empty() && self.ring.enter(if self.reaped.is_empty() { wait } else { None })? {
+        if let Some(wait) = wait {
+            self.arm_timer(wait);
+        }
+        let wait = wait.is_some() && self.reaped.is_empty();
+        if self.waiting.is_empty() && self.ring.enter(wait)? {
             if self.ring.queued() == 0 {
                 return Ok(());
             }

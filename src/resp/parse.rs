@@ -435,7 +435,8 @@ fn push_copied(blob: Bytes, spans: &mut Vec<Span>, blobs: &mut Vec<Bytes>) {
 /// Reads a line of one type byte and a number. The usual ones, with one or two digits, take the short way.
 #[inline]
 fn number_line(rest: &[u8], searched: usize) -> Line {
-    if let [_, first @ b'0'..=b'9', second, third, tail @ ..] = rest {
+    // A NUL in the place of the sign hides the line end.
+    if let [1..=255, first @ b'0'..=b'9', second, third, tail @ ..] = rest {
         let tens = i64::from(first - b'0');
         if *second == b'\r' {
             return Line::Number(tens, 4);

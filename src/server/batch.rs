@@ -171,18 +171,21 @@ impl<I: Io> Server<I> {
         let items = std::mem::take(&mut self.batch.items);
         let mut current = u32::MAX;
         let mut start = self.reply.mark();
+        // How many deferred commands of the current client went back to the front of its queue.
+        let mut returned = 0;
         for (index, item) in items.iter().enumerate() {
             if item.slot != current {
                 self.note_written(current, start);
                 current = item.slot;
                 start = self.reply.mark();
+                returned = 0;
             }
             let Some(client) = self.clients[item.slot as usize].as_deref_mut() else { continue };
             if client.closing {
                 continue;
             }
             if client.stalled {
-                self.defer(item);
+                returned += self.defer(item, returned);
                 continue;
             }
             match &item.work {
@@ -224,10 +227,12 @@ impl<I: Io> Server<I> {
         self.batch.clear();
     }
 
-    /// Keeps a parsed command for when the client's output has drained.
+    /// Keeps a parsed command for when the client's output has drained. One that had been kept before goes back to the
+    /// front, behind the `returned` others of this batch: more of them may be waiting. 1 if it was such a one, else 0.
     #[cold]
-    fn defer(&mut self, item: &Item) {
-        let Work::Command { prepared, spans } = &item.work else { return };
+    fn defer(&mut self, item: &Item, returned: usize) -> usize {
+        let Work::Command { prepared, spans } = &item.work else { return 0 };
+        let kept_before = matches!(item.source, Source::Owned(_));
         let args = match &item.source {
             Source::Owned(args) => (**args).clone(),
             source => {
@@ -240,7 +245,12 @@ impl<I: Io> Server<I> {
             }
         };
         let client = self.clients[item.slot as usize].as_deref_mut().expect("the caller looked");
-        client.deferred.push_back((*prepared, args));
+        if kept_before {
+            client.deferred.insert(returned, (*prepared, args));
+        } else {
+            client.deferred.push_back((*prepared, args));
+        }
+        usize::from(kept_before)
     }
 
     /// Notes that the client wrote everything in the slab from `start` on.

@@ -26,7 +26,7 @@ use crate::server::listeners::Listeners;
 use crate::transport::plain::ListenerKind;
 
 /// Capacity of the reply slab in bytes. Replies of a turn beyond it make the slab grow for that turn.
-pub(super) const SLAB_BYTES: usize = 1 << 20;
+pub(super) const SLAB_BYTES: usize = 512 << 10;
 /// Once the slab holds this much, it is flushed in the middle of a turn: it stays in the cache, and memory bounded.
 pub(super) const SLAB_FLUSH_BYTES: usize = 256 << 10;
 /// Token of the signal descriptor.
@@ -61,6 +61,8 @@ pub struct Server<I> {
     pub(super) sends: Vec<SoftSend>,
     completions: Vec<Completion>,
     sends_short_seen: u64,
+    /// When this turn began, in Unix microseconds: one reading of the clock per turn.
+    now_us: i64,
     next_cron_us: i64,
     /// Position of the clients' cron, which visits a part of them each time.
     pub(super) cron_cursor: usize,
@@ -76,7 +78,7 @@ impl<I: Io> Server<I> {
         let slab = vec![0; SLAB_BYTES];
         io.use_slab(&slab);
         let reply = Reply::with_buffer(slab);
-        let next_cron_us = io.now_us();
+        let now_us = io.now_us();
         Server {
             io,
             engine,
@@ -97,7 +99,8 @@ impl<I: Io> Server<I> {
             sends: Vec::new(),
             completions: Vec::new(),
             sends_short_seen: 0,
-            next_cron_us,
+            now_us,
+            next_cron_us: now_us,
             cron_cursor: 0,
             shutdown: None,
             read_signals: Box::new(Vec::new),
@@ -130,7 +133,8 @@ impl<I: Io> Server<I> {
     pub fn step(&mut self) -> io::Result<bool> {
         let wait = self.wait_time();
         self.flush(Some(wait))?;
-        self.engine.wake(self.io.now_us());
+        self.now_us = self.io.now_us();
+        self.engine.wake(self.now_us);
         self.handle_completions();
         self.admit();
         while !self.ready.is_empty() {
@@ -154,7 +158,7 @@ impl<I: Io> Server<I> {
         if busy {
             return Duration::ZERO;
         }
-        Duration::from_micros((self.next_cron_us - self.io.now_us()).max(0) as u64)
+        Duration::from_micros((self.next_cron_us - self.now_us).max(0) as u64)
     }
 
     /// Submits this turn's output, and waits for completions where `wait` is given. What the sockets did not take is
@@ -282,13 +286,11 @@ impl<I: Io> Server<I> {
     }
 
     fn cron_if_due(&mut self) {
-        let now_us = self.io.now_us();
-        if now_us < self.next_cron_us {
+        if self.now_us < self.next_cron_us {
             return;
         }
-        self.engine.wake(now_us);
         self.cron();
         let period_us = 1_000_000 / i64::from(self.engine.state.config.hz.max(1));
-        self.next_cron_us = now_us + period_us;
+        self.next_cron_us = self.now_us + period_us;
     }
 }

@@ -70,13 +70,20 @@ impl<I: Io> Server<I> {
         }
     }
 
+    /// From how many bytes of waiting output on a client is not read from: a limit that is set has to be reachable.
+    fn stall_bytes(&self) -> usize {
+        let limit = self.engine.state.config.client_output_buffer_limit.normal;
+        STALL_BYTES.max(limit.hard as usize).max(limit.soft as usize)
+    }
+
     /// The turn's output is submitted: the slab is free again.
     pub(super) fn end_output(&mut self) {
+        let stall_bytes = self.stall_bytes();
         for index in 0..self.touched.len() {
             let slot = self.touched[index];
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
             client.written.clear();
-            if client.stalled && client.pending.as_ref().is_none_or(|pending| pending.bytes() < STALL_BYTES) {
+            if client.stalled && client.pending.as_ref().is_none_or(|pending| pending.bytes() < stall_bytes) {
                 self.unstall(slot);
             }
         }
@@ -104,6 +111,7 @@ impl<I: Io> Server<I> {
     #[cold]
     pub(super) fn owned_send_done(&mut self, conn: ConnId, chunks: Vec<Bytes>, sent: Result<usize, Errno>) {
         let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let stall_bytes = self.stall_bytes();
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
@@ -113,7 +121,7 @@ impl<I: Io> Server<I> {
         };
         let Some(pending) = &mut client.pending else { return };
         pending.sent(chunks, written);
-        let (drained, stalled) = (pending.is_empty(), pending.bytes() >= STALL_BYTES);
+        let (drained, stalled) = (pending.is_empty(), pending.bytes() >= stall_bytes);
         if drained {
             client.pending = None;
         }
@@ -145,6 +153,7 @@ impl<I: Io> Server<I> {
     fn check_output(&mut self, conn: ConnId) {
         self.mirror_output(conn.slot);
         let now_ms = self.engine.state.clock.unix_ms();
+        let stall_bytes = self.stall_bytes();
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
@@ -160,7 +169,7 @@ impl<I: Io> Server<I> {
         } else {
             pending.soft_limit_since_ms = None;
         }
-        if bytes >= STALL_BYTES {
+        if bytes >= stall_bytes {
             client.stalled = true;
             self.to_rearm.push(conn);
         }

@@ -9,9 +9,8 @@ pub mod setup;
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::time::Duration;
 
-use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
 
 pub use setup::{Features, Refused, RingOptions};
@@ -100,30 +99,23 @@ impl Ring {
         self.submissions.len()
     }
 
-    /// Submits everything queued and waits for one completion at most `wait` (None: does not wait, but lets deferred
-    /// work run). `Ok(false)` means that the kernel took nothing because completions have to be reaped first.
-    pub fn enter(&mut self, wait: Option<Duration>) -> io::Result<bool> {
+    /// Submits everything queued, lets deferred work run, and waits for one completion where `wait` says so. `Ok(false)`
+    /// means that the kernel took nothing because completions have to be reaped first.
+    pub fn enter(&mut self, wait: bool) -> io::Result<bool> {
         self.submissions.sync();
         let before = self.submissions.len();
         self.enters += 1;
-        let outcome = match wait {
-            None => {
-                // Not `submit`: without GETEVENTS the kernel runs no deferred work, and nothing would ever arrive.
-                // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
-                unsafe { self.submitter.enter::<libc::sigset_t>(before as u32, 0, GETEVENTS, None) }
-            }
-            Some(wait) => {
-                let timespec = Timespec::from(wait);
-                self.submitter.submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
-            }
-        };
+        // With GETEVENTS even where it does not wait: deferred completions are produced only by an enter that asks.
+        // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
+        let outcome =
+            unsafe { self.submitter.enter::<libc::sigset_t>(before as u32, u32::from(wait), GETEVENTS, None) };
         self.submissions.sync();
         self.submitted += (before - self.submissions.len()) as u64;
         match outcome {
             Ok(_) => Ok(true),
             Err(error) => match error.raw_os_error() {
-                // The wait ran out, or a signal ended it: completions, if any, are in the queue.
-                Some(libc::ETIME | libc::EINTR) => Ok(true),
+                // A signal ended the wait: completions, if any, are in the queue.
+                Some(libc::EINTR) => Ok(true),
                 Some(libc::EBUSY | libc::EAGAIN) => Ok(false),
                 _ => Err(error),
             },

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use bytes::Bytes;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, Fd};
+use io_uring::types::{CancelBuilder, Fd, Timespec};
 
 /// Flags of a soft send: all of it now or not at all waiting; success gives no completion.
 const SOFT: i32 = libc::MSG_WAITALL | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -73,6 +73,11 @@ pub fn writev(socket: RawFd, iovecs: &[libc::iovec], user_data: u64) -> Entry {
 /// Tells whenever the descriptor becomes readable, until told otherwise.
 pub fn poll_readable(fd: RawFd, user_data: u64) -> Entry {
     opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).multi(true).build().user_data(user_data)
+}
+
+/// Completes after `time`, which is read when the operation is submitted.
+pub fn timeout(time: &Timespec, user_data: u64) -> Entry {
+    opcode::Timeout::new(time).build().user_data(user_data)
 }
 
 /// Ends the operation that has `target` as its user data.
