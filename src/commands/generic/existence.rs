@@ -15,7 +15,7 @@ pub(super) static DEL: Command = Command {
     summary: "Removes keys.",
     since: "1.0.0",
     group: "generic",
-    complexity: "O(N), N being the number of keys; a collection costs O(M) more, M being its elements.",
+    complexity: "O(N), N being the number of keys: O(1) for a string, O(M) for a collection of M elements.",
     arity: -2,
     flags: Flags::WRITE,
     categories: Categories::KEYSPACE.union(Categories::WRITE).union(Categories::SLOW),

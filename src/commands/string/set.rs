@@ -124,7 +124,7 @@ pub(super) static GETSET: Command = Command {
     flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::FAST),
     categories: Categories::WRITE.union(Categories::STRING).union(Categories::FAST),
     key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))],
-    deprecated: Some(("6.2.0", "`SET` with `GET`")),
+    deprecated: Some(("6.2.0", "`SET` with `!GET`")),
     args: &[ArgSpec::key("key", 0), ArgSpec::new("value", ArgKind::String)],
     handler: Some(getset),
     ..Command::BLANK
