@@ -427,6 +427,37 @@ fn replies_arrive_after_the_client_stopped_sending() {
 }
 
 #[test]
+fn clients_that_send_without_pause_starve_nobody() {
+    let server = Server::start();
+    let request = Client::encode(&["SETRANGE", "k", "10", "vvvv"]).repeat(20_000);
+    let stop = AtomicBool::new(false);
+    let answers = thread::scope(|scope| {
+        for _ in 0..3 {
+            let mut writer = server.connect();
+            let mut reader = writer.try_clone();
+            let (request, stop) = (&request, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) && writer.try_send(request).is_ok() {}
+                writer.finish_sending();
+            });
+            scope.spawn(move || while reader.discard_some() {});
+        }
+        let mut other = server.connect();
+        other.set_read_timeout(Duration::from_secs(3));
+        // Enough of them that the senders' sockets are full from some time on.
+        let answers = (0..20).take_while(|_| {
+            other.send(b"PING\r\n");
+            thread::sleep(Duration::from_millis(10));
+            other.try_reply().is_ok()
+        });
+        let answers = answers.count();
+        stop.store(true, Ordering::Relaxed);
+        answers
+    });
+    assert_eq!(answers, 20, "each within three seconds");
+}
+
+#[test]
 fn a_slow_reader_that_stopped_sending_gets_all_replies_and_all_its_commands_run() {
     const VALUE: usize = 4 << 20;
     if !is_torc() {

@@ -288,7 +288,8 @@ impl<I: Io> Server<I> {
         }
     }
 
-    /// Cuts executed commands off the private buffers, and receives big arguments directly from here on.
+    /// Cuts executed commands off the private buffers, and receives big arguments directly from the next turn on: a
+    /// receive armed right here would empty the buffers before those of others.
     fn tidy_partials(&mut self) {
         for index in 0..self.batch.partials.len() {
             let slot = self.batch.partials[index];
@@ -299,7 +300,7 @@ impl<I: Io> Server<I> {
             if self.over_query_limit(slot, limit) {
                 self.close_for_query_buffer(slot);
             } else {
-                self.read_on(conn);
+                self.to_rearm.push(conn);
             }
         }
     }

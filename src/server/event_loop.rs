@@ -50,6 +50,8 @@ pub struct Server<I> {
     pub(super) accepts_to_retry: Vec<ListenerId>,
     /// Standing receives to arm again once buffers are recycled.
     pub(super) to_rearm: Vec<ConnId>,
+    /// Those of them that got nothing while others emptied the buffers: armed before all others.
+    starved: Vec<ConnId>,
     /// Clients that wrote into the slab since the last flush.
     pub(super) touched: Vec<u32>,
     /// Clients to close once this turn's output is submitted.
@@ -91,6 +93,7 @@ impl<I: Io> Server<I> {
             accepted: VecDeque::new(),
             accepts_to_retry: Vec::new(),
             to_rearm: Vec::new(),
+            starved: Vec::new(),
             touched: Vec::new(),
             to_close: Vec::new(),
             to_end: Vec::new(),
@@ -241,12 +244,19 @@ impl<I: Io> Server<I> {
         match end {
             RecvEnd::Eof => self.peer_closed(conn, None),
             RecvEnd::Failed(error) => self.peer_closed(conn, Some(error)),
+            RecvEnd::Rearm if client.inbox.is_empty() => self.starved.push(conn),
             RecvEnd::Rearm | RecvEnd::Stopped => self.to_rearm.push(conn),
         }
     }
 
-    /// Arms receives that ended, as each client needs it now.
+    /// Arms receives that ended, as each client needs it now. One receive can empty all buffers, and the kernel serves
+    /// them in this order: those that got nothing come first.
     fn rearm(&mut self) {
+        for index in 0..self.starved.len() {
+            let conn = self.starved[index];
+            self.read_on(conn);
+        }
+        self.starved.clear();
         for index in 0..self.to_rearm.len() {
             let conn = self.to_rearm[index];
             self.read_on(conn);
@@ -255,7 +265,7 @@ impl<I: Io> Server<I> {
     }
 
     /// Gives the client the kind of receive it needs: into a big argument, standing, or none while it is stalled.
-    pub(super) fn read_on(&mut self, conn: ConnId) {
+    fn read_on(&mut self, conn: ConnId) {
         let direct = self.direct_receive(conn);
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
