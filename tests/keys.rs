@@ -123,6 +123,8 @@ fn databases_are_apart() {
         b: SELECT x                         => -ERR value is not an integer or out of range
         b: SELECT 1.0                       => -ERR value is not an integer or out of range
         b: SELECT ""                        => -ERR value is not an integer or out of range
+        b: SELECT 2147483648                => -ERR value is out of range, value must between -2147483648 and 2147483647
+        b: SELECT -2147483649               => -ERR value is out of range, value must between -2147483648 and 2147483647
         b: SELECT 99999999999999999999      => -ERR value is not an integer or out of range
         b: SELECT                           => -ERR wrong number of arguments for 'select' command
         b: SELECT 1 2                       => -ERR wrong number of arguments for 'select' command

@@ -251,6 +251,7 @@ fn http_requests_are_cut_off_without_a_reply() {
     client.expect(b"-ERR wrong number of arguments for 'get' command\r\n");
     client.send(b"Host: x\r\n\r\n");
     assert_eq!(client.read_to_close(), b"");
+    assert_eq!(server.log().matches("Possible SECURITY ATTACK detected").count(), 1, "one warning a minute");
 }
 
 #[test]

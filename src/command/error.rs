@@ -70,6 +70,9 @@ pub const WRONG_TYPE: CommandError =
 pub const NO_SUCH_KEY: CommandError = CommandError::fixed("no such key");
 /// `-ERR value is not an integer or out of range`
 pub const NOT_AN_INTEGER: CommandError = CommandError::fixed("value is not an integer or out of range");
+/// `-ERR value is out of range, value must between ...`, for numbers that Redis keeps in 32 bits.
+pub const OUT_OF_INT_RANGE: CommandError =
+    CommandError::fixed("value is out of range, value must between -2147483648 and 2147483647");
 /// `-ERR value is not a valid float`
 pub const NOT_A_FLOAT: CommandError = CommandError::fixed("value is not a valid float");
 /// `-ERR index out of range`

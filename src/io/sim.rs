@@ -165,6 +165,8 @@ pub struct SimIo {
     /// Which `recycle` the lent bytes wait for: bytes of an older one are gone.
     lending: u16,
     waited_us: u64,
+    /// How far somebody has set the wall clock since the start.
+    clock_set_us: i64,
     turns: u64,
     stats: IoStats,
 }
@@ -185,6 +187,7 @@ impl SimIo {
             lent: Vec::new(),
             lending: 0,
             waited_us: 0,
+            clock_set_us: 0,
             turns: 0,
             stats: IoStats::default(),
         }
@@ -193,6 +196,11 @@ impl SimIo {
     /// Microseconds that turns have waited in vain.
     pub fn waited_us(&self) -> u64 {
         self.waited_us
+    }
+
+    /// Somebody sets the wall clock, forward or back.
+    pub fn set_clock(&mut self, by_us: i64) {
+        self.clock_set_us += by_us;
     }
 
     /// How many turns there were.
@@ -491,9 +499,9 @@ impl Io for SimIo {
 
     fn use_slab(&mut self, _slab: &[u8]) {}
 
-    /// A fixed time, and what turns have waited since.
+    /// A fixed time, and what turns have waited since, where nobody has set the clock.
     fn now_us(&self) -> i64 {
-        START_US + self.waited_us as i64
+        START_US + self.waited_us as i64 + self.clock_set_us
     }
 
     fn stats(&self) -> IoStats {

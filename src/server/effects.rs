@@ -18,6 +18,7 @@ impl<I: Io> Server<I> {
     #[cold]
     pub(super) fn apply_effects(&mut self, caller: u32, reply: Mark) {
         let effects = self.engine.state.effects.take();
+        effects.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
         for slot in effects.kill {
             if slot.0 == caller {
                 self.engine.session_mut(slot).flags.insert(SessionFlags::CLOSE_AFTER_REPLY);

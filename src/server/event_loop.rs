@@ -155,10 +155,10 @@ impl<I: Io> Server<I> {
         Ok(self.shutdown.is_none())
     }
 
-    /// How long the next turn may wait.
+    /// How long the next turn may wait. Not at all while flushed databases are being freed: each turn frees a slice.
     fn wait_time(&self) -> Duration {
-        let busy = !self.accepted.is_empty() || !self.ready.is_empty() || !self.to_close.is_empty();
-        if busy {
+        let waiting = !self.accepted.is_empty() || !self.ready.is_empty() || !self.to_close.is_empty();
+        if waiting || !self.engine.state.garbage.is_empty() {
             return Duration::ZERO;
         }
         Duration::from_micros((self.next_cron_us - self.now_us).max(0) as u64)
@@ -296,11 +296,12 @@ impl<I: Io> Server<I> {
     }
 
     fn cron_if_due(&mut self) {
-        if self.now_us < self.next_cron_us {
+        let period_us = 1_000_000 / i64::from(self.engine.state.config.hz.max(1));
+        // More than a period ahead: the wall clock was set back, or `hz` raised, and waiting for it could take hours.
+        if (self.next_cron_us - period_us..self.next_cron_us).contains(&self.now_us) {
             return;
         }
         self.cron();
-        let period_us = 1_000_000 / i64::from(self.engine.state.config.hz.max(1));
         self.next_cron_us = self.now_us + period_us;
     }
 }

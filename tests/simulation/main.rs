@@ -331,3 +331,34 @@ fn a_late_reader_gets_everything_and_others_do_not_wait() {
         assert_empty(&mut server);
     }
 }
+
+/// The cron follows the wall clock, but does not wait for it to reach again what it has shown before.
+#[test]
+fn a_clock_that_is_set_does_not_stop_the_cron() {
+    let (mut server, _) = server(1, SimOptions::calm(), 10);
+    for by_s in [-3600, 3600, -86_400] {
+        for _ in 0..3 {
+            assert!(server.step().unwrap(), "nobody told the server to end");
+        }
+        server.io().set_clock(by_s * 1_000_000);
+        let (published, waited_us) = (server.engine().state.stats.io.enters, server.io().waited_us());
+        for _ in 0..3 {
+            assert!(server.step().unwrap(), "nobody told the server to end");
+        }
+        assert!(server.engine().state.stats.io.enters > published, "no cron after {by_s} s");
+        assert!(server.io().waited_us() - waited_us <= 300_000, "a long wait after {by_s} s");
+    }
+}
+
+#[test]
+fn what_was_flushed_is_freed_without_waiting() {
+    let (mut server, _) = server(1, SimOptions::calm(), 10);
+    assert!(server.step().unwrap(), "nobody told the server to end");
+    for key in 0..20_000 {
+        server.engine().run(&["SET", &key.to_string(), "v"]);
+    }
+    server.engine().run(&["FLUSHALL", "ASYNC"]);
+    let waited_us = server.io().waited_us();
+    step_until(&mut server, "the end of the garbage", |server| server.engine().state.garbage.is_empty());
+    assert_eq!(server.io().waited_us(), waited_us);
+}

@@ -8,7 +8,7 @@ mod client;
 
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NOT_AN_INTEGER};
+use crate::command::error::{CommandError, NOT_AN_INTEGER, OUT_OF_INT_RANGE};
 use crate::command::session::SessionFlags;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 pub(crate) use crate::commands::connection::client::{describe as describe_client, memory_of as client_memory};
@@ -127,7 +127,8 @@ fn echo(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn select(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let number = parse_i64(args.get(1)).and_then(|number| i32::try_from(number).ok()).ok_or(NOT_AN_INTEGER)?;
+    let number = parse_i64(args.get(1)).ok_or(NOT_AN_INTEGER)?;
+    let number = i32::try_from(number).map_err(|_| OUT_OF_INT_RANGE)?;
     let index = usize::try_from(number).ok().filter(|&index| index < ctx.state.keyspace.count());
     ctx.session.db = index.ok_or(CommandError::fixed("DB index is out of range"))?;
     ctx.reply.ok();
@@ -174,8 +175,14 @@ mod tests {
         for number in ["16", "-1"] {
             assert_eq!(engine.run(&["SELECT", number]), "(error) ERR DB index is out of range");
         }
-        for number in ["a", "", "1.5", "99999999999"] {
+        for number in ["a", "", "1.5", "99999999999999999999"] {
             assert_eq!(engine.run(&["SELECT", number]), "(error) ERR value is not an integer or out of range");
+        }
+        for number in ["2147483648", "-2147483649"] {
+            assert_eq!(
+                engine.run(&["SELECT", number]),
+                "(error) ERR value is out of range, value must between -2147483648 and 2147483647"
+            );
         }
     }
 
