@@ -16,7 +16,10 @@ use io_uring::cqueue;
 use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
 
-use crate::io::{Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, Segment, SoftSend, TurnOutput};
+use crate::io::{
+    Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend,
+    TurnOutput,
+};
 use crate::uring::buffer_ring::BufferRing;
 use crate::uring::{Refused, Ring, RingOptions, operation};
 
@@ -32,8 +35,6 @@ const RECV_BUFFER_LEN: usize = 64 * 1024;
 const RECV_BUFFER_PLAIN_LEN: usize = 16 * 1024;
 /// Buffer group of all receives.
 const RECV_GROUP: u16 = 0;
-/// Most chunks of one owned send.
-pub const SEND_CHUNKS_MAX: usize = 64;
 /// Index of the reply slab among the registered buffers.
 const SLAB_BUFFER: u16 = 0;
 

@@ -6,8 +6,7 @@
 use bytes::Bytes;
 
 use crate::command::session::Slot;
-use crate::io::ring::SEND_CHUNKS_MAX;
-use crate::io::{ConnId, Errno, Io, Segment, SoftSend};
+use crate::io::{ConnId, Errno, Io, SEND_CHUNKS_MAX, Segment, SoftSend};
 use crate::observe::log;
 use crate::server::batch::STALL_BYTES;
 use crate::server::client::{Client, ConnState, Pending};
