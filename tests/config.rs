@@ -124,6 +124,12 @@ fn set_checks_every_value() {
     );
 }
 
+fn server_info(client: &mut Client, field: &str) -> String {
+    let info = client.run("INFO server").text();
+    let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_default().to_owned()
+}
+
 #[test]
 fn a_new_port_is_listened_on_at_once() {
     let server = Server::start();
@@ -132,6 +138,7 @@ fn a_new_port_is_listened_on_at_once() {
     assert_eq!(client.run(&format!("CONFIG SET port {port}")).to_string(), "+OK");
     assert_eq!(Client::tcp(([127, 0, 0, 1], port).into()).run("PING").to_string(), "+PONG");
     eventually("the old port is closed", || Client::try_tcp(server.address()).is_err());
+    assert_eq!(server_info(&mut client, "listener0"), format!("name=tcp,bind=127.0.0.1,port={port}"));
     assert_eq!(client.run("PING").to_string(), "+PONG");
     assert_eq!(client.run(&format!("CONFIG SET port {}", server.port())).to_string(), "+OK");
     server.assert_serves();
@@ -158,6 +165,8 @@ fn new_addresses_are_listened_on_at_once() {
     assert_eq!(client.run("CONFIG SET bind \"127.0.0.1 127.0.0.9\"").to_string(), "+OK");
     let added = ([127, 0, 0, 9], server.port()).into();
     assert_eq!(Client::tcp(added).run("PING").to_string(), "+PONG");
+    let listener = format!("name=tcp,bind=127.0.0.1,bind=127.0.0.9,port={}", server.port());
+    assert_eq!(server.info("server", "listener0"), listener);
     server.assert_serves();
     let refused = client.run("CONFIG SET bind 203.0.113.77").to_string();
     assert_eq!(

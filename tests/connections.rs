@@ -427,6 +427,58 @@ fn replies_arrive_after_the_client_stopped_sending() {
 }
 
 #[test]
+fn a_slow_reader_that_stopped_sending_gets_all_replies_and_all_its_commands_run() {
+    const VALUE: usize = 4 << 20;
+    if !is_torc() {
+        return skip("others forget what the socket did not take when the peer stops sending");
+    }
+    // The first is below the output at which commands wait, the second far beyond it.
+    for count in [1, 24] {
+        let server = Server::start();
+        assert_eq!(server.connect().command(&[b"SET", &b"big"[..], &vec![b'v'; VALUE]]).to_string(), "+OK");
+        let mut slow = server.connect();
+        slow.send(&Client::encode(&["GET", "big"]).repeat(count));
+        // The peer's end is seen while output waits, and once more while it is not read from.
+        assert!(slow.has_received_within(Duration::from_secs(10)));
+        slow.send(b"SET behind yes\r\nPING\r\n");
+        slow.finish_sending();
+        thread::sleep(Duration::from_millis(200));
+        for index in 0..count {
+            assert_eq!(slow.reply().text().len(), VALUE, "reply {index} of {count}");
+        }
+        assert_eq!(slow.read_to_close(), b"+OK\r\n+PONG\r\n");
+        assert_eq!(server.connect().run("GET behind").text(), "yes");
+        eventually("the slow client is gone", || server.client_count() == 1);
+    }
+}
+
+#[test]
+fn a_transaction_counts_towards_the_query_buffer_limit() {
+    let server = Server::with("--client-query-buffer-limit 1mb");
+    let argument = vec![b'a'; 20_000];
+    let mut greedy = server.connect();
+    assert_eq!(greedy.run("MULTI").to_string(), "+OK");
+    let mut queued = 0;
+    while queued < 200 && greedy.try_send(&Client::encode(&[b"SET", &b"k"[..], &argument])).is_ok() {
+        let Ok(reply) = greedy.try_reply() else { break };
+        assert_eq!(reply.to_string(), "+QUEUED");
+        queued += 1;
+    }
+    assert_eq!(queued, 52, "as many as fit into the limit");
+    assert_eq!(server.info("stats", "client_query_buffer_limit_disconnections"), "1");
+    assert_eq!(server.connect().run("EXISTS k").to_string(), ":0");
+}
+
+#[test]
+fn commands_before_one_that_is_too_big_are_answered() {
+    let server = Server::with("--client-query-buffer-limit 1mb");
+    let mut client = server.connect();
+    client.send(&[&b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3000000\r\n"[..], &[b'v'; 1_200_000]].concat());
+    assert_eq!(client.reply().to_string(), "+PONG");
+    eventually("the client is closed", || server.client_count() == 1);
+}
+
+#[test]
 fn accepting_recovers_from_too_many_open_descriptors() {
     let server = Server::start();
     let mut first = server.connect();

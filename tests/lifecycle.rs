@@ -323,6 +323,11 @@ fn shutdown_ends_it_and_closes_everything() {
         assert_eq!(client.read_to_close(), b"", "{command}");
         assert_eq!(other.read_to_close(), b"", "{command}");
     }
+    let mut server = Server::start();
+    let mut client = server.connect();
+    client.send(b"PING\r\nSHUTDOWN\r\nPING\r\n");
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+    assert_eq!(client.read_to_close(), b"+PONG\r\n", "nothing runs behind it");
     let server = Server::start();
     harness::play(
         &server,

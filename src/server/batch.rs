@@ -183,6 +183,10 @@ impl<I: Io> Server<I> {
         // How many deferred commands of the current client went back to the front of its queue.
         let mut returned = 0;
         for (index, item) in items.iter().enumerate() {
+            // Nothing runs behind SHUTDOWN.
+            if self.shutdown.is_some() {
+                break;
+            }
             if item.slot != current {
                 self.note_written(current, start);
                 current = item.slot;

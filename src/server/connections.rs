@@ -99,7 +99,9 @@ impl<I: Io> Server<I> {
         if client.conn != conn || client.closing {
             return;
         }
-        self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
+        let session = self.engine.session_mut(Slot(conn.slot));
+        session.last_interaction_s = now_s;
+        let queueing = session.transaction.is_some();
         if client.stalled {
             // It does not read its replies: what it still sends is kept, not parsed.
             let bytes = self.io.bytes(bytes);
@@ -112,6 +114,12 @@ impl<I: Io> Server<I> {
         }
         client.inbox.push(bytes);
         Self::enqueue(&mut self.ready, client);
+        if queueing {
+            let held = client.buffered_bytes() + bytes.len();
+            if self.over_query_limit(conn.slot, held) {
+                self.close_for_query_buffer(conn.slot);
+            }
+        }
     }
 
     /// A big argument, or a part of it, arrived in its place.
@@ -155,17 +163,20 @@ impl<I: Io> Server<I> {
         blob.is_some_and(|blob| blob.missing() >= DIRECT_RECEIVE_MIN && blob.bytes.capacity() >= blob.len)
     }
 
-    /// Whether a client holds more unparsed bytes than it may.
+    /// Whether a client holds more than it may, unparsed or queued by MULTI.
     pub(super) fn over_query_limit(&self, slot: u32, held: usize) -> bool {
         let limit = self.engine.state.config.client_query_buffer_limit;
-        held > limit || (held > UNAUTHENTICATED_QUERY_MAX && !self.engine.session(Slot(slot)).is_authenticated())
+        let session = self.engine.session(Slot(slot));
+        let queued = session.transaction.as_deref().map_or(0, |open| open.argument_bytes);
+        held + queued > limit || (held > UNAUTHENTICATED_QUERY_MAX && !session.is_authenticated())
     }
 
-    /// Closes a client that sent too much at once. No reply is sent.
+    /// Closes a client that sent too much at once. That gets no reply, but the commands before it do.
     #[cold]
     pub(super) fn close_for_query_buffer(&mut self, slot: u32) {
-        let Some(client) = self.clients[slot as usize].as_deref() else { return };
-        let conn = client.conn;
+        let client = self.clients[slot as usize].as_deref().filter(|client| !client.closing);
+        let Some(client) = client else { return };
+        let (conn, has_output) = (client.conn, client.pending.is_some());
         let first = client.partial.as_deref().map_or(&[][..], |partial| &partial.buf);
         let shown = first[..first.len().min(QUERY_LOG_BYTES)].escape_ascii().to_string();
         let line = self.engine.describe_client(Slot(slot));
@@ -173,7 +184,11 @@ impl<I: Io> Server<I> {
             "Closing client that reached max query buffer length: {line} (qbuf initial bytes: \"{shown}\")"
         ));
         self.engine.state.stats.query_buffer_limit_disconnections += 1;
-        self.close_now(conn);
+        if has_output {
+            self.close_now(conn);
+        } else {
+            self.close_after_output(slot);
+        }
     }
 
     /// Answers a protocol error; the connection is closed behind the reply.
@@ -205,8 +220,8 @@ impl<I: Io> Server<I> {
         if client.closing {
             return;
         }
-        // What it sent before it closed is still executed in this turn, and answered.
-        if error.is_none() && client.has_work() {
+        // What it sent before it closed is still executed, and answered.
+        if error.is_none() && (client.has_work() || client.pending.is_some()) {
             return self.to_end.push(conn);
         }
         match error {
@@ -218,11 +233,12 @@ impl<I: Io> Server<I> {
         self.close_now(conn);
     }
 
-    /// Peers that closed behind their last commands: those have run now.
+    /// Peers that closed behind their last commands: those have run now. Where they wait for the output to drain, the
+    /// receive that is armed after them says once more that the peer closed.
     pub(super) fn end_closed_peers(&mut self) {
         for index in 0..self.to_end.len() {
             let conn = self.to_end[index];
-            if self.client(conn).is_some_and(|client| !client.closing) {
+            if self.client(conn).is_some_and(|client| !client.closing && !(client.stalled && client.has_work())) {
                 self.close_after_output(conn.slot);
             }
         }

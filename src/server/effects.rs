@@ -10,6 +10,7 @@ use crate::observe::log;
 use crate::resp::reply::Mark;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
 use crate::sys::rlimit::{self, FilesOutcome};
+use crate::transport::plain::ListenerKind;
 
 impl<I: Io> Server<I> {
     /// Called after a command that left effects. `reply` is where its reply begins: where the process cannot follow a
@@ -50,7 +51,10 @@ impl<I: Io> Server<I> {
                 let before = self.engine.state.config_before.as_deref().unwrap_or(config);
                 let reopened = self.listeners.reopen_tcp(&mut self.io, config, before);
                 match (reopened, change) {
-                    (Ok(()), _) => Ok(()),
+                    (Ok(opened), _) => {
+                        self.publish_listeners(ListenerKind::Tcp, &opened);
+                        Ok(())
+                    }
                     (Err(()), Apply::Bind) => failed("bind", "Failed to bind to specified addresses."),
                     (Err(()), _) => failed("port", "Unable to listen on this port. Check server logs."),
                 }

@@ -137,7 +137,7 @@ impl<I: Io> Server<I> {
         self.engine.wake(self.now_us);
         self.handle_completions();
         self.admit();
-        while !self.ready.is_empty() {
+        while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
             self.execute();
             if self.reply.position() >= SLAB_FLUSH_BYTES {

@@ -25,7 +25,13 @@ impl Listeners {
     }
 
     /// Closes the TCP listeners and opens those of a changed configuration; where that fails, those of `before` again.
-    pub(super) fn reopen_tcp<I: Io>(&mut self, io: &mut I, config: &Config, before: &Config) -> Result<(), ()> {
+    /// Returns kind and address of each new one.
+    pub(super) fn reopen_tcp<I: Io>(
+        &mut self,
+        io: &mut I,
+        config: &Config,
+        before: &Config,
+    ) -> Result<Vec<(ListenerKind, String)>, ()> {
         for (index, kind) in self.kinds.iter_mut().enumerate() {
             if *kind == Some(ListenerKind::Tcp) {
                 *kind = None;
@@ -37,8 +43,8 @@ impl Listeners {
             let opened = plain::open_tcp(&settings, &mut warnings);
             warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
             if let Ok(listeners) = opened {
-                self.take_over(io, listeners, config);
-                return if attempt == 0 { Ok(()) } else { Err(()) };
+                let opened = self.take_over(io, listeners, config);
+                return if attempt == 0 { Ok(opened) } else { Err(()) };
             }
         }
         log::warning(format_args!("The previous TCP listeners could not be opened again"));

@@ -87,21 +87,29 @@ impl<I: Io> Server<I> {
         log::notice(format_args!("I/O back end: {}", self.io.describe()));
         log::notice(format_args!("Server initialized"));
         let config = &self.engine.state.config;
-        let port = config.port;
         let opened = self.listeners.open(&mut self.io, config).map_err(|error| {
             error.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
             anyhow::anyhow!("{error}")
         })?;
         for kind in [ListenerKind::Tcp, ListenerKind::Unix] {
-            let addresses: Vec<&str> =
-                opened.iter().filter(|(known, _)| *known == kind).map(|(_, address)| &**address).collect();
-            if addresses.is_empty() {
-                continue;
+            if opened.iter().any(|(known, _)| *known == kind) {
+                log::notice(format_args!("Ready to accept connections {}", kind.name()));
             }
-            log::notice(format_args!("Ready to accept connections {}", kind.name()));
-            self.engine.state.facts.listeners.push(listener_text(kind, &addresses, port));
+            self.publish_listeners(kind, &opened);
         }
         Ok(())
+    }
+
+    /// INFO's line of one kind of listeners, as they are now. TCP comes first.
+    pub(super) fn publish_listeners(&mut self, kind: ListenerKind, opened: &[(ListenerKind, String)]) {
+        let addresses: Vec<&str> =
+            opened.iter().filter(|(known, _)| *known == kind).map(|(_, address)| &**address).collect();
+        let lines = &mut self.engine.state.facts.listeners;
+        lines.retain(|line| !line.starts_with(&format!("name={}", kind.name())));
+        if !addresses.is_empty() {
+            let line = listener_text(kind, &addresses, self.engine.state.config.port);
+            lines.insert(if kind == ListenerKind::Tcp { 0 } else { lines.len() }, line);
+        }
     }
 
     /// The last things that a server does.
