@@ -238,7 +238,8 @@ impl<I: Io> Server<I> {
     pub(super) fn end_closed_peers(&mut self) {
         for index in 0..self.to_end.len() {
             let conn = self.to_end[index];
-            if self.client(conn).is_some_and(|client| !client.closing && !(client.stalled && client.has_work())) {
+            let is_over = |client: &mut Client| !client.closing && (!client.stalled || !client.has_work());
+            if self.client(conn).is_some_and(is_over) {
                 self.close_after_output(conn.slot);
             }
         }
