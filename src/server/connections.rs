@@ -5,6 +5,7 @@
 use std::os::fd::AsRawFd;
 
 use crate::command::session::{NetFacts, SessionFlags, Slot};
+use crate::config::LogLevel;
 use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
 use crate::resp::args::Args;
@@ -91,7 +92,7 @@ impl<I: Io> Server<I> {
     /// Bytes arrived.
     #[inline]
     pub(super) fn received(&mut self, conn: ConnId, bytes: Received) {
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         let stats = &mut self.engine.state.stats;
         stats.net_input_bytes += bytes.len() as u64;
         stats.reads_processed += 1;
@@ -135,7 +136,7 @@ impl<I: Io> Server<I> {
         blob.bytes = bytes;
         // `blob.bytes` was empty while the memory was in flight.
         let arrived = missing - blob.missing().min(missing);
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         self.engine.state.stats.net_input_bytes += arrived as u64;
         self.engine.state.stats.reads_processed += 1;
         self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
@@ -194,8 +195,10 @@ impl<I: Io> Server<I> {
     /// Answers a protocol error; the connection is closed behind the reply.
     #[cold]
     pub(super) fn protocol_error(&mut self, slot: u32, error: ProtocolError) {
-        let line = self.engine.describe_client(Slot(slot));
-        log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
+        if log::enabled(LogLevel::Verbose) {
+            let line = self.engine.describe_client(Slot(slot));
+            log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
+        }
         self.engine.protocol_error(Slot(slot), error, &mut self.reply);
     }
 
@@ -226,9 +229,10 @@ impl<I: Io> Server<I> {
         }
         match error {
             Some(error) => log::verbose(format_args!("Reading from client: {error}")),
-            None => {
-                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))))
+            None if log::enabled(LogLevel::Verbose) => {
+                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))));
             }
+            None => {}
         }
         self.close_now(conn);
     }

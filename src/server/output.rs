@@ -109,7 +109,7 @@ impl<I: Io> Server<I> {
     /// An owned send is over: go on with what is left, or with what had to wait for it.
     #[cold]
     pub(super) fn owned_send_done(&mut self, conn: ConnId, chunks: Vec<Bytes>, sent: Result<usize, Errno>) {
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         let stall_bytes = self.stall_bytes();
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
