@@ -10,7 +10,7 @@ use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
 use crate::resp::args::Args;
 use crate::resp::parse::ProtocolError;
-use crate::server::client::{Client, ConnState, Reading};
+use crate::server::client::{Client, Reading};
 use crate::server::event_loop::Server;
 use crate::sys::socket;
 use crate::transport::plain::ListenerKind;
@@ -64,7 +64,6 @@ impl<I: Io> Server<I> {
             self.clients.resize_with(index + 1, || None);
         }
         let mut client = Box::new(Client::new(conn));
-        client.state = ConnState::Connected;
         client.reading = Reading::Standing;
         self.clients[index] = Some(client);
         self.connected += 1;
@@ -219,7 +218,6 @@ impl<I: Io> Server<I> {
     /// The peer closed or reset the connection.
     pub(super) fn peer_closed(&mut self, conn: ConnId, error: Option<Errno>) {
         let Some(client) = self.client(conn) else { return };
-        client.state = if error.is_some() { ConnState::Error } else { ConnState::Closed };
         if client.closing {
             return;
         }

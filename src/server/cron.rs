@@ -36,7 +36,7 @@ impl<I: Io> Server<I> {
                 log::verbose(format_args!("Closing idle client"));
                 self.close_now(conn);
             } else if has_output {
-                self.check_output_again(conn);
+                self.check_output(conn);
             }
         }
     }
