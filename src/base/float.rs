@@ -190,11 +190,6 @@ impl TextBuffer {
     }
 }
 
-/// Appends the text of `value`.
-pub fn write_f64(out: &mut Vec<u8>, value: f64) {
-    out.extend_from_slice(TextBuffer::new().format(value));
-}
-
 /// Whole numbers up to 2^62 either way are written digit by digit.
 fn as_integer(value: f64) -> Option<i64> {
     const MAX: f64 = (1i64 << 62) as f64;

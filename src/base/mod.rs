@@ -1,4 +1,4 @@
-//! Small pure helpers named for what they hold: number text, glob, hashing, clock, random numbers.
+//! Small pure parts named for what they hold: number text, quoting, glob, hashing, clock, random numbers.
 
 #![forbid(unsafe_code)]
 

@@ -46,13 +46,6 @@ impl CommandError {
     pub fn expire_time(full_name: &str) -> CommandError {
         CommandError::filled(format!("invalid expire time in '{full_name}' command"))
     }
-
-    /// The answer of a container to arguments that none of its forms takes.
-    #[cold]
-    pub fn subcommand_syntax(container_upper: &str, subcommand: &[u8]) -> CommandError {
-        let after = format!("'. Try {container_upper} HELP.");
-        CommandError::quoting("unknown subcommand or wrong number of arguments for '", subcommand, 128, &after)
-    }
 }
 
 /// What Redis' `%.*s` prints of `bytes`: it ends at a NUL or after `max` bytes.
@@ -75,10 +68,6 @@ pub const OUT_OF_INT_RANGE: CommandError =
     CommandError::fixed("value is out of range, value must between -2147483648 and 2147483647");
 /// `-ERR value is not a valid float`
 pub const NOT_A_FLOAT: CommandError = CommandError::fixed("value is not a valid float");
-/// `-ERR index out of range`
-pub const INDEX_OUT_OF_RANGE: CommandError = CommandError::fixed("index out of range");
-/// `-ERR value is out of range, must be positive`
-pub const NOT_POSITIVE: CommandError = CommandError::fixed("value is out of range, must be positive");
 /// `-NOAUTH Authentication required.`
 pub const NO_AUTH: CommandError = CommandError::fixed("-NOAUTH Authentication required.");
 
@@ -90,9 +79,5 @@ mod tests {
     fn quoted_bytes_end_like_a_c_string() {
         assert_eq!(CommandError::quoting("<", b"ab\0c", 128, ">").text(), b"<ab>");
         assert_eq!(CommandError::quoting("<", b"abcdef", 3, ">").text(), b"<abc>");
-        assert_eq!(
-            CommandError::subcommand_syntax("CLIENT", b"list").text(),
-            b"unknown subcommand or wrong number of arguments for 'list'. Try CLIENT HELP."
-        );
     }
 }

@@ -243,7 +243,7 @@ impl Registry {
     }
 }
 
-/// Why an unknown name is refused: the words an HTTP client sends get no answer at all (network.md 6.2).
+/// Why an unknown name is refused: the words an HTTP client sends get no answer at all.
 #[cold]
 fn unknown(args: Args<'_>) -> Verdict {
     let name = args.get(0);

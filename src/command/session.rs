@@ -66,15 +66,15 @@ pub struct NetFacts {
     pub addr: Box<str>,
     /// Local address.
     pub laddr: Box<str>,
-    /// Bytes of an unfinished command, in and free in the private query buffer.
+    /// Bytes of an unfinished command in the private query buffer.
     pub qbuf: usize,
     /// Free bytes of that buffer.
     pub qbuf_free: usize,
     /// Bytes of parsed arguments of an unfinished command.
     pub argv_mem: usize,
-    /// Bytes and blocks of output that wait for the socket.
+    /// Bytes of output that wait for the socket.
     pub omem: usize,
-    /// Blocks of waiting output.
+    /// Blocks of that output.
     pub oll: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Memory layouts without command knowledge. Unsafe room.
+//! Memory layouts without command knowledge. `entry` is an unsafe room.
 
 pub mod entry;
 pub mod table;

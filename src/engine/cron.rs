@@ -56,11 +56,10 @@ impl Engine {
 
 /// Frees up to `count` objects; returns whether any are left.
 fn free_garbage(state: &mut State, count: usize) -> bool {
-    if let Some(garbage) = state.garbage.front_mut() {
-        garbage.drop_some(count);
-        if garbage.is_empty() {
-            state.garbage.pop_front();
-        }
+    if let Some(garbage) = state.garbage.front_mut()
+        && !garbage.drop_some(count)
+    {
+        state.garbage.pop_front();
     }
     !state.garbage.is_empty()
 }

@@ -1,4 +1,4 @@
-//! The gates before a command, in Redis' order (network.md 7): unknown command, number of arguments, authentication,
+//! The gates before a command, in Redis' order: unknown command, number of arguments, authentication,
 //! commands that a transaction forbids, queueing. Gates of services that this server does not have yet are absent, not
 //! open: each arrives with its service.
 

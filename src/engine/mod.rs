@@ -127,7 +127,7 @@ impl Engine {
         state.sessions.put(session);
     }
 
-    /// Answers a request that is not one (network.md 6): the connection is closed behind the reply.
+    /// Answers a request that breaks the protocol: the connection is closed behind the reply.
     #[cold]
     pub fn protocol_error(&mut self, slot: Slot, error: ProtocolError, reply: &mut Reply) {
         let session = self.session_mut(slot);

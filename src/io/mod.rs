@@ -26,6 +26,9 @@ use bytes::Bytes;
 
 pub use crate::sys::Errno;
 
+/// Most chunks that one owned send takes; of more the first ones are sent.
+pub const SEND_CHUNKS_MAX: usize = 64;
+
 /// A connection: a slot, and a generation that tells one use of the slot from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnId {
@@ -109,7 +112,7 @@ pub enum Completion {
         conn: ConnId,
         /// The memory.
         bytes: Vec<u8>,
-        /// Nothing arrived: the peer closed (`Ok`), or the connection broke.
+        /// Why nothing arrived; none where something did.
         end: Option<RecvEnd>,
     },
     /// A soft send of the last turn did not send everything.
@@ -212,7 +215,7 @@ pub trait Io {
     fn recv_stop(&mut self, conn: ConnId);
     /// Receives once, straight behind the end of `bytes`, at most `max` more. No standing receive may be armed.
     fn recv_into(&mut self, conn: ConnId, bytes: Vec<u8>, max: usize);
-    /// Sends chunks that the Io side keeps until `Sent`, the first one from `offset` on.
+    /// Sends the first `SEND_CHUNKS_MAX` of chunks that the Io side keeps until `Sent`, the first one from `offset` on.
     fn send(&mut self, conn: ConnId, chunks: Vec<Bytes>, offset: usize);
     /// Ends the connection: what is in flight is cancelled, the descriptor closed once it is back, the slot reused.
     fn close(&mut self, conn: ConnId);

@@ -1,7 +1,8 @@
 //! HOT PATH. The Io boundary on io_uring. Unsafe room: it alone knows which memory the kernel is using.
 //!
-//! `user_data` is never a pointer: `operation (8 bits) | generation (24) | slot (32)`. A completion whose generation is
-//! not the slot's current one belongs to a connection that is being closed; it only counts down what is in flight.
+//! `user_data` is never a pointer: `operation (8 bits) | generation (24) | slot (32)`. A slot keeps its generation until
+//! nothing of it is in flight, so completions find the slot they belong to; only soft sends are not counted, and one of
+//! a former generation is passed over.
 //!
 //! Closing: `shutdown(2)` ends armed receives and pending sends, their completions count `in_flight` down to zero, and
 //! only then is the descriptor closed and the slot freed, so neither descriptor nor buffer is reused too early.
@@ -16,7 +17,10 @@ use io_uring::cqueue;
 use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
 
-use crate::io::{Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, Segment, SoftSend, TurnOutput};
+use crate::io::{
+    Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend,
+    TurnOutput,
+};
 use crate::uring::buffer_ring::BufferRing;
 use crate::uring::{Refused, Ring, RingOptions, operation};
 
@@ -32,8 +36,6 @@ const RECV_BUFFER_LEN: usize = 64 * 1024;
 const RECV_BUFFER_PLAIN_LEN: usize = 16 * 1024;
 /// Buffer group of all receives.
 const RECV_GROUP: u16 = 0;
-/// Most chunks of one owned send.
-pub const SEND_CHUNKS_MAX: usize = 64;
 /// Index of the reply slab among the registered buffers.
 const SLAB_BUFFER: u16 = 0;
 
@@ -138,6 +140,8 @@ pub struct RingIo {
     /// When the armed timer ends a wait, in Unix microseconds; the far future when none is armed.
     timer_due_us: i64,
     timer: Box<Timespec>,
+    /// A turn failed: what it left in the queue points to output that is gone, so nothing is submitted any more.
+    broken: bool,
     stats: IoStats,
 }
 
@@ -151,11 +155,12 @@ impl RingIo {
     pub fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> Result<RingIo, Refused> {
         let mut ring = Ring::new(&RingOptions { submissions, completions })?;
         let plain_len = RECV_BUFFER_PLAIN_LEN.min(buffer_len);
-        let buffers = BufferRing::register(&ring, RECV_GROUP, buffers, buffer_len, plain_len).map_err(|error| {
-            match error.raw_os_error() {
-                Some(libc::EINVAL) => Refused::TooOld { missing: "provided buffer rings" },
-                _ => Refused::Limits(error),
-            }
+        // SAFETY: the ring stands before the buffers in `RingIo`, so it is dropped first; should this function end early,
+        // nothing was submitted that receives.
+        let registered = unsafe { BufferRing::register(&ring, RECV_GROUP, buffers, buffer_len, plain_len) };
+        let buffers = registered.map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => Refused::TooOld { missing: "provided buffer rings" },
+            _ => Refused::Limits(error),
         })?;
         ring.features_mut().incremental_buffers = buffers.incremental();
         Ok(RingIo {
@@ -172,6 +177,7 @@ impl RingIo {
             slab: None,
             timer_due_us: i64::MAX,
             timer: Box::default(),
+            broken: false,
             stats: IoStats::default(),
         })
     }
@@ -202,8 +208,8 @@ impl RingIo {
             self.waiting.push_back(entry);
             return;
         }
-        // SAFETY: operations pushed here refer to provided buffers, to `Held` memory, or to none; all of it is kept in
-        // this object until the completion was reaped.
+        // SAFETY: operations pushed here refer to provided buffers, to `Held` memory, to the timer's time, or to none; all
+        // of it is kept in this object until the completion was reaped.
         if !unsafe { self.ring.push(&entry) } {
             self.waiting.push_back(entry);
         }
@@ -333,8 +339,8 @@ impl RingIo {
         };
         loop {
             self.push_waiting();
-            // SAFETY: the output is borrowed until `turn` returns, `turn` submits everything before it does, and a soft
-            // send is over once submitted; iovecs are cleared at the next turn.
+            // SAFETY: the output is borrowed until `turn` returns, `turn` submits everything before it does or never submits
+            // again, and a soft send is over once submitted; iovecs are cleared at the next turn.
             if self.waiting.is_empty() && unsafe { self.ring.push(&entry) } {
                 return Ok(());
             }
@@ -342,6 +348,27 @@ impl RingIo {
                 self.reap_aside()?;
             }
         }
+    }
+
+    /// Queues a turn's sends and enters the kernel until all that is queued was taken.
+    fn submit_turn(&mut self, output: TurnOutput<'_>, wait: Option<Duration>) -> io::Result<()> {
+        self.iovecs.clear();
+        self.iovecs.reserve(output.segments.len());
+        for send in output.sends {
+            self.push_soft(&output, send)?;
+        }
+        if let Some(wait) = wait {
+            self.arm_timer(wait);
+        }
+        let wait = wait.is_some() && self.reaped.is_empty();
+        if self.waiting.is_empty() && self.ring.enter(wait)? {
+            if self.ring.queued() == 0 {
+                return Ok(());
+            }
+        } else {
+            self.reap_aside()?;
+        }
+        self.submit_all()
     }
 
     /// Whether a turn's slab is the registered one and has not outgrown it.
@@ -600,23 +627,10 @@ impl Io for RingIo {
     }
 
     fn turn(&mut self, output: TurnOutput<'_>, wait: Option<Duration>) -> io::Result<()> {
-        self.iovecs.clear();
-        self.iovecs.reserve(output.segments.len());
-        for send in output.sends {
-            self.push_soft(&output, send)?;
-        }
-        if let Some(wait) = wait {
-            self.arm_timer(wait);
-        }
-        let wait = wait.is_some() && self.reaped.is_empty();
-        if self.waiting.is_empty() && self.ring.enter(wait)? {
-            if self.ring.queued() == 0 {
-                return Ok(());
-            }
-        } else {
-            self.reap_aside()?;
-        }
-        self.submit_all()
+        assert!(!self.broken, "no turn follows one that failed");
+        let outcome = self.submit_turn(output, wait);
+        self.broken = outcome.is_err();
+        outcome
     }
 
     fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
@@ -659,7 +673,8 @@ impl Io for RingIo {
             return;
         }
         for index in 0..self.exhausted.len() {
-            self.buffers.provide(self.exhausted[index]);
+            // SAFETY: a completion put it on this list, once, and it leaves the list below.
+            unsafe { self.buffers.provide(self.exhausted[index]) };
         }
         self.exhausted.clear();
         self.buffers.publish();
@@ -711,8 +726,10 @@ const RECV_INTO_MAX: usize = 1 << 30;
 
 impl Drop for RingIo {
     fn drop(&mut self) {
-        // Descriptors whose close still waits in the queue.
-        let _ = self.submit_all();
+        // Descriptors whose close still waits in the queue. After a failed turn they are left to the end of the process.
+        if !self.broken {
+            let _ = self.submit_all();
+        }
         // The kernel takes a ring down in the background; until then it may write to buffers and read chunks, so
         // everything is cancelled while their memory is still there.
         let _ = self.ring.cancel_all();

@@ -227,11 +227,6 @@ impl Reply {
         self.buf.clear();
     }
 
-    /// Takes the content out; a buffer of the first capacity takes its place.
-    pub fn take_buffer(&mut self) -> (Vec<u8>, Vec<ByReference>) {
-        (std::mem::replace(&mut self.buf, Vec::with_capacity(self.capacity)), std::mem::take(&mut self.refs))
-    }
-
     /// Error replies written since this was made.
     #[inline]
     pub fn errors_written(&self) -> u64 {

@@ -13,19 +13,6 @@ use crate::io::{ConnId, Received};
 use crate::resp::args::{OwnedArgs, Span};
 use crate::resp::parse::{Parser, ProtocolError};
 
-/// Where a connection stands, in Redis' terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnState {
-    /// Taken from the listener, not yet let in.
-    Accepting,
-    /// Served.
-    Connected,
-    /// Closed by the peer.
-    Closed,
-    /// Broken.
-    Error,
-}
-
 /// How bytes of this client reach us at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
@@ -43,8 +30,6 @@ pub enum Reading {
 pub struct Client {
     /// The connection.
     pub conn: ConnId,
-    /// State of the connection.
-    pub state: ConnState,
     /// How bytes arrive.
     pub reading: Reading,
     /// In the queue of clients that have work this turn.
@@ -74,7 +59,6 @@ impl Client {
     pub fn new(conn: ConnId) -> Client {
         Client {
             conn,
-            state: ConnState::Accepting,
             reading: Reading::Idle,
             queued: false,
             stalled: false,

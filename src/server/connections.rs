@@ -5,11 +5,12 @@
 use std::os::fd::AsRawFd;
 
 use crate::command::session::{NetFacts, SessionFlags, Slot};
+use crate::config::LogLevel;
 use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
 use crate::resp::args::Args;
 use crate::resp::parse::ProtocolError;
-use crate::server::client::{Client, ConnState, Reading};
+use crate::server::client::{Client, Reading};
 use crate::server::event_loop::Server;
 use crate::sys::socket;
 use crate::transport::plain::ListenerKind;
@@ -63,7 +64,6 @@ impl<I: Io> Server<I> {
             self.clients.resize_with(index + 1, || None);
         }
         let mut client = Box::new(Client::new(conn));
-        client.state = ConnState::Connected;
         client.reading = Reading::Standing;
         self.clients[index] = Some(client);
         self.connected += 1;
@@ -91,7 +91,7 @@ impl<I: Io> Server<I> {
     /// Bytes arrived.
     #[inline]
     pub(super) fn received(&mut self, conn: ConnId, bytes: Received) {
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         let stats = &mut self.engine.state.stats;
         stats.net_input_bytes += bytes.len() as u64;
         stats.reads_processed += 1;
@@ -135,7 +135,7 @@ impl<I: Io> Server<I> {
         blob.bytes = bytes;
         // `blob.bytes` was empty while the memory was in flight.
         let arrived = missing - blob.missing().min(missing);
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         self.engine.state.stats.net_input_bytes += arrived as u64;
         self.engine.state.stats.reads_processed += 1;
         self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
@@ -194,8 +194,10 @@ impl<I: Io> Server<I> {
     /// Answers a protocol error; the connection is closed behind the reply.
     #[cold]
     pub(super) fn protocol_error(&mut self, slot: u32, error: ProtocolError) {
-        let line = self.engine.describe_client(Slot(slot));
-        log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
+        if log::enabled(LogLevel::Verbose) {
+            let line = self.engine.describe_client(Slot(slot));
+            log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
+        }
         self.engine.protocol_error(Slot(slot), error, &mut self.reply);
     }
 
@@ -216,7 +218,6 @@ impl<I: Io> Server<I> {
     /// The peer closed or reset the connection.
     pub(super) fn peer_closed(&mut self, conn: ConnId, error: Option<Errno>) {
         let Some(client) = self.client(conn) else { return };
-        client.state = if error.is_some() { ConnState::Error } else { ConnState::Closed };
         if client.closing {
             return;
         }
@@ -226,9 +227,10 @@ impl<I: Io> Server<I> {
         }
         match error {
             Some(error) => log::verbose(format_args!("Reading from client: {error}")),
-            None => {
-                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))))
+            None if log::enabled(LogLevel::Verbose) => {
+                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))));
             }
+            None => {}
         }
         self.close_now(conn);
     }
@@ -238,8 +240,8 @@ impl<I: Io> Server<I> {
     pub(super) fn end_closed_peers(&mut self) {
         for index in 0..self.to_end.len() {
             let conn = self.to_end[index];
-            let waits = |client: &Client| client.stalled && client.has_work();
-            if self.client(conn).is_some_and(|client| !client.closing && !waits(client)) {
+            let is_over = |client: &mut Client| !client.closing && (!client.stalled || !client.has_work());
+            if self.client(conn).is_some_and(is_over) {
                 self.close_after_output(conn.slot);
             }
         }

@@ -25,7 +25,7 @@ impl<I: Io> Server<I> {
     fn clients_cron(&mut self) {
         let hz = self.engine.state.config.hz.max(1) as usize;
         let visits = (self.clients.len() / hz).max(CLIENTS_MIN).min(self.clients.len());
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         let timeout_s = i64::from(self.engine.state.config.timeout);
         for _ in 0..visits {
             self.cron_cursor = (self.cron_cursor + 1) % self.clients.len();
@@ -36,7 +36,7 @@ impl<I: Io> Server<I> {
                 log::verbose(format_args!("Closing idle client"));
                 self.close_now(conn);
             } else if has_output {
-                self.check_output_again(conn);
+                self.check_output(conn);
             }
         }
     }

@@ -6,11 +6,10 @@
 use bytes::Bytes;
 
 use crate::command::session::Slot;
-use crate::io::ring::SEND_CHUNKS_MAX;
-use crate::io::{ConnId, Errno, Io, Segment, SoftSend};
+use crate::io::{ConnId, Errno, Io, SEND_CHUNKS_MAX, Segment, SoftSend};
 use crate::observe::log;
 use crate::server::batch::STALL_BYTES;
-use crate::server::client::{Client, ConnState, Pending};
+use crate::server::client::{Client, Pending};
 use crate::server::event_loop::Server;
 
 impl<I: Io> Server<I> {
@@ -110,7 +109,7 @@ impl<I: Io> Server<I> {
     /// An owned send is over: go on with what is left, or with what had to wait for it.
     #[cold]
     pub(super) fn owned_send_done(&mut self, conn: ConnId, chunks: Vec<Bytes>, sent: Result<usize, Errno>) {
-        let now_s = self.engine.state.clock.unix_ms() / 1000;
+        let now_s = self.engine.state.now_s;
         let stall_bytes = self.stall_bytes();
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
@@ -149,8 +148,9 @@ impl<I: Io> Server<I> {
         self.to_rearm.push(conn);
     }
 
-    /// Waiting output grew: applies the limits, and stops reading from a client that does not read.
-    fn check_output(&mut self, conn: ConnId) {
+    /// Waiting output grew: applies the limits, and stops reading from a client that does not read. Called by the cron
+    /// too, because a soft limit is over only when it lasts.
+    pub(super) fn check_output(&mut self, conn: ConnId) {
         self.mirror_output(conn.slot);
         let now_ms = self.engine.state.clock.unix_ms();
         let stall_bytes = self.stall_bytes();
@@ -183,16 +183,8 @@ impl<I: Io> Server<I> {
         }
     }
 
-    /// Soft limits are over only when they last: looked at again by the cron.
-    pub(super) fn check_output_again(&mut self, conn: ConnId) {
-        self.check_output(conn);
-    }
-
     fn write_failed(&mut self, conn: ConnId, error: Errno) {
         log::verbose(format_args!("Error writing to client: {error}"));
-        if let Some(client) = self.client(conn) {
-            client.state = ConnState::Error;
-        }
         self.close_now(conn);
     }
 

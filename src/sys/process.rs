@@ -7,7 +7,6 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use super::errno::Errno;
-use super::rlimit::{FilesOutcome, ensure_open_files};
 
 /// Goes on in a child process that belongs to no terminal, with standard input, output and error on /dev/null; the process
 /// that was called ends with status 0. To be called before there is a second thread.
@@ -41,16 +40,6 @@ pub fn daemonize() -> Result<(), Errno> {
 pub fn stop_for_supervisor() {
     // SAFETY: takes a number only.
     unsafe { libc::raise(libc::SIGSTOP) };
-}
-
-/// CONFIG SET maxclients: makes room for so many clients, or says why not in Redis' words.
-pub fn raise_descriptor_limit(maxclients: u32) -> Result<(), String> {
-    let possible = match ensure_open_files(maxclients) {
-        FilesOutcome::Enough | FilesOutcome::Raised(_) => return Ok(()),
-        FilesOutcome::Reduced { maxclients, .. } => maxclients,
-        FilesOutcome::TooFew(_) => 0,
-    };
-    Err(format!("The operating system is not able to handle the specified number of clients, try with {possible}"))
 }
 
 /// A file that holds the process' number while it runs.

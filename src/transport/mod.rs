@@ -1,4 +1,4 @@
-//! Listening and connected sockets: TCP and Unix.
+//! Listening sockets, one file per kind of transport. What is accepted on them belongs to the Io boundary.
 
 #![forbid(unsafe_code)]
 

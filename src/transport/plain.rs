@@ -99,13 +99,6 @@ pub struct TcpFailed {
     pub port: u16,
 }
 
-impl Listener {
-    /// The path, where it is the Unix socket.
-    pub fn unix_path(&self) -> Option<&str> {
-        (self.kind == ListenerKind::Unix).then_some(&*self.address)
-    }
-}
-
 /// Opens everything that the settings name, or nothing.
 pub fn open_listeners(settings: &ListenSettings) -> Result<Opened, ListenError> {
     let mut warnings = Vec::new();

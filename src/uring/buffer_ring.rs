@@ -39,9 +39,12 @@ pub struct BufferRing {
 }
 
 impl BufferRing {
-    /// Registers `count` (a power of two) buffers of `buffer_len` bytes as `group`, incremental where possible. All are
-    /// provided.
-    pub fn register(
+    /// Registers `count` (a power of two) buffers of `buffer_len` bytes as `group`, incremental where possible, else of
+    /// `plain_len` bytes. All are provided.
+    ///
+    /// # Safety
+    /// What is returned must be dropped after the ring, which may write to the buffers as long as it is there.
+    pub unsafe fn register(
         ring: &Ring,
         group: u16,
         count: u16,
@@ -49,16 +52,21 @@ impl BufferRing {
         plain_len: usize,
     ) -> io::Result<BufferRing> {
         assert!(count.is_power_of_two() && count <= 1 << 15);
-        match BufferRing::register_as(ring, group, count, buffer_len, true) {
+        assert!(plain_len > 0 && plain_len <= buffer_len && u32::try_from(buffer_len).is_ok());
+        // SAFETY: this function's own contract is the same.
+        match unsafe { BufferRing::register_as(ring, group, count, buffer_len, true) } {
             Ok(buffers) => Ok(buffers),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                BufferRing::register_as(ring, group, count, plain_len, false)
+                // SAFETY: as above; nothing was registered before.
+                unsafe { BufferRing::register_as(ring, group, count, plain_len, false) }
             }
             Err(error) => Err(error),
         }
     }
 
-    fn register_as(
+    /// # Safety
+    /// As for `register`.
+    unsafe fn register_as(
         ring: &Ring,
         group: u16,
         count: u16,
@@ -92,10 +100,11 @@ impl BufferRing {
             tail: 0,
             incremental,
         };
-        // SAFETY: the entries stay allocated until `Drop`, which the owner of the ring runs after the ring is gone.
+        // SAFETY: the entries stay allocated until `Drop`, which the caller runs after the ring is gone.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, group, flags) }?;
         for id in 0..count {
-            buffers.provide(id);
+            // SAFETY: the kernel has seen none of them yet, and each is provided once.
+            unsafe { buffers.provide(id) };
         }
         buffers.publish();
         Ok(buffers)
@@ -138,15 +147,20 @@ impl BufferRing {
     }
 
     /// Hands buffer `id` back to the kernel with the next `publish`. Its bytes must be parsed or copied.
+    ///
+    /// # Safety
+    /// The kernel must be done with the buffer: a completion has said so, and it was not provided since. Then there are
+    /// never more entries than places, and the kernel writes to no buffer twice at a time.
     #[inline]
-    pub fn provide(&mut self, id: u16) {
+    pub unsafe fn provide(&mut self, id: u16) {
         self.filled[usize::from(id)] = 0;
         let index = usize::from(self.tail & (self.count - 1));
         // SAFETY: `id` is below `count`: `filled` was indexed with it.
         let address = unsafe { self.memory.as_ptr().add(usize::from(id) * self.buffer_len) };
         // SAFETY: index is below count, so the entry lies inside the allocation.
         let slot = unsafe { self.entries.as_ptr().add(index) };
-        // SAFETY: the kernel reads entries only below the published tail; this one is past it.
+        // SAFETY: the kernel reads entries only below the published tail; this one is past it, and a whole round away
+        // from any that was not taken, because no buffer is provided twice.
         let entry = unsafe { &mut *slot };
         entry.set_addr(address as u64);
         entry.set_len(self.buffer_len as u32);
@@ -173,9 +187,9 @@ fn allocate(layout: Layout) -> io::Result<NonNull<u8>> {
 
 impl Drop for BufferRing {
     fn drop(&mut self) {
-        // SAFETY: allocated in `register_as` with this layout; the ring that used it is gone (its owner drops it first).
+        // SAFETY: allocated in `register_as` with this layout; by `register`'s contract the ring that used it is gone.
         unsafe { alloc::dealloc(self.entries.as_ptr().cast(), self.entries_layout) };
-        // SAFETY: allocated in `register_as` with this layout; the ring that used it is gone (its owner drops it first).
+        // SAFETY: allocated in `register_as` with this layout; by `register`'s contract the ring that used it is gone.
         unsafe { alloc::dealloc(self.memory.as_ptr(), self.memory_layout) };
     }
 }

@@ -10,6 +10,9 @@ use io_uring::types::{CancelBuilder, Fd, Timespec};
 /// Flags of a soft send: all of it now or not at all waiting; success gives no completion.
 const SOFT: i32 = libc::MSG_WAITALL | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
+/// Most bytes of one send: the kernel's length field is 32 bits, and it cuts at a little less than 2 GiB by itself.
+const SEND_MAX: usize = 1 << 30;
+
 /// Accepts connections until told otherwise.
 pub fn accept_multishot(listener: RawFd, user_data: u64) -> Entry {
     opcode::AcceptMulti::new(Fd(listener)).flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).build().user_data(user_data)
@@ -28,11 +31,10 @@ pub fn recv_into(socket: RawFd, memory: *mut u8, len: u32, user_data: u64) -> En
 /// Sends what the socket takes now. The memory is free again when the submission returned; a completion comes only
 /// when not everything was sent.
 pub fn send_soft(socket: RawFd, bytes: &[u8], user_data: u64) -> Entry {
-    opcode::Send::new(Fd(socket), bytes.as_ptr(), bytes.len() as u32)
-        .flags(SOFT)
-        .build()
-        .flags(Flags::SKIP_SUCCESS)
-        .user_data(user_data)
+    let len = bytes.len().min(SEND_MAX);
+    let entry = opcode::Send::new(Fd(socket), bytes.as_ptr(), len as u32).flags(SOFT).build().user_data(user_data);
+    // Of more bytes than one send takes the last ones are not sent even where it succeeds, so success is told as well.
+    if len < bytes.len() { entry } else { entry.flags(Flags::SKIP_SUCCESS) }
 }
 
 /// As `send_soft`, from a registered buffer.

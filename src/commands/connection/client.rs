@@ -353,7 +353,7 @@ impl ClientKind {
     }
 }
 
-/// Writes one line of CLIENT LIST (network.md 17.1).
+/// Writes one line of CLIENT LIST.
 pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
     let text = |bytes: &Option<Box<[u8]>>| {
         bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()

@@ -4,8 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Chance, PeerEnd, PeerId, Ready, Receiving, SimIo, State};
-use crate::io::ring::SEND_CHUNKS_MAX;
-use crate::io::{Completion, ConnId, Errno, ListenerId, RecvEnd, Segment, SoftSend, TurnOutput};
+use crate::io::{Completion, ConnId, Errno, ListenerId, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend, TurnOutput};
 
 /// Most receives of one connection in one turn.
 const RECEIVES_PER_TURN_MAX: usize = 64;

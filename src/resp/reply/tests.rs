@@ -135,8 +135,7 @@ fn large_values_are_referenced() {
     assert_eq!(values, [&short, &large, &large].map(|bytes| Value::Bulk(bytes.to_vec())));
     reply.truncate(middle);
     assert_eq!(reply.refs_in(0..reply.position()).len(), 1);
-    let (buf, refs) = reply.take_buffer();
-    assert_eq!((buf.len(), refs.len(), reply.is_empty()), (middle.position(), 1, true));
+    assert_eq!(reply.position(), middle.position());
 }
 
 #[test]
