@@ -201,17 +201,18 @@ impl<I: Io> Server<I> {
         self.engine.protocol_error(Slot(slot), error, &mut self.reply);
     }
 
-    /// Nothing more is read or executed; the connection is closed once its output is written.
+    /// Nothing more is read or executed; the connection is closed once its output is written, or at once where its session
+    /// says so.
     pub(super) fn close_after_output(&mut self, slot: u32) {
         let asap = self.engine.session(Slot(slot)).flags.contains(SessionFlags::CLOSE_ASAP);
         let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
+        let conn = client.conn;
+        if asap {
+            return self.close_now(conn);
+        }
         client.closing = true;
         client.inbox.clear();
         client.deferred.clear();
-        let conn = client.conn;
-        if asap {
-            client.pending = None;
-        }
         self.to_close.push(conn);
     }
 

@@ -195,10 +195,10 @@ impl<I: Io> Server<I> {
 
     /// First of all completions: those of short sends, while the slab still holds the replies.
     fn keep_unsent(&mut self) {
+        let mut next = 0;
         for index in 0..self.completions.len() {
-            if let Completion::SendShort { conn, ref sent } = self.completions[index] {
-                let sent = *sent;
-                self.send_rest(conn, sent);
+            if let Completion::SendShort { conn, sent } = self.completions[index] {
+                next = self.send_rest(conn, sent, next);
             }
         }
     }

@@ -41,12 +41,15 @@ pub struct Start {
 /// Serves until told to end. An error says why the server could not start, or what broke.
 pub fn run(start: Start) -> anyhow::Result<()> {
     let io = RingIo::new()?;
-    let facts = process_facts(&start, &io);
+    let facts = process_facts(&start, io.now_us());
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
     let ticks = time::tick_source();
     engine.use_ticks(Ticks::counter(ticks.read, ticks.ticks_per_second));
     engine.wake(io.now_us());
     let mut server = Server::new(io, engine);
+    // Only now all features are known: the reply slab is registered.
+    let fields = [("torc_version", env!("CARGO_PKG_VERSION").to_owned()), ("io_backend", server.io.describe())];
+    server.engine.state.facts.extra_server_fields = fields.into();
     let mut signals = Signals::watch().context("signalfd")?;
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());
@@ -59,7 +62,7 @@ pub fn run(start: Start) -> anyhow::Result<()> {
 }
 
 /// What INFO tells of the process.
-fn process_facts(start: &Start, io: &RingIo) -> ProcessFacts {
+fn process_facts(start: &Start, started_us: i64) -> ProcessFacts {
     let uname = process::uname();
     ProcessFacts {
         run_id: random::hex(40),
@@ -72,11 +75,7 @@ fn process_facts(start: &Start, io: &RingIo) -> ProcessFacts {
         monotonic_clock: time::tick_source().name.to_owned(),
         multiplexing_api: "io_uring",
         allocator: memory::ALLOCATOR,
-        started_us: io.now_us(),
-        extra_server_fields: vec![
-            ("torc_version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("io_backend", io.describe()),
-        ],
+        started_us,
         ..ProcessFacts::detached()
     }
 }

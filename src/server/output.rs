@@ -50,10 +50,18 @@ impl<I: Io> Server<I> {
         }
     }
 
-    /// A soft send wrote only `sent` bytes: the rest becomes owned output.
+    /// A soft send wrote only `sent` bytes: the rest becomes owned output. Looks for the send from number `from` on, since
+    /// completions come in the order of the sends, and returns where the next one is to be looked for.
     #[cold]
-    pub(super) fn send_rest(&mut self, conn: ConnId, sent: Result<usize, Errno>) {
-        let Some(send) = self.sends.iter().find(|send| send.conn == conn).cloned() else { return };
+    pub(super) fn send_rest(&mut self, conn: ConnId, sent: Result<usize, Errno>, from: usize) -> usize {
+        let is_it = |index: &usize| self.sends[*index].conn == conn;
+        let Some(index) = (from..self.sends.len()).chain(0..from).find(is_it) else { return from };
+        self.keep_rest(self.sends[index].clone(), sent);
+        index + 1
+    }
+
+    fn keep_rest(&mut self, send: SoftSend, sent: Result<usize, Errno>) {
+        let conn = send.conn;
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
