@@ -186,4 +186,37 @@ mod tests {
         assert!(ring.params().cq_entries() >= 16);
         println!("features: {features}");
     }
+
+    /// `io_uring_setup`: the same number on every architecture.
+    const IO_URING_SETUP: u32 = 425;
+
+    /// Filters this thread as container run times filter their processes: one call answers EPERM, all others pass.
+    fn refuse_io_uring_to_this_thread() -> io::Result<()> {
+        let statement = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+        let mut filter = [
+            statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+            statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, IO_URING_SETUP),
+            statement(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+            statement(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: a system call without memory, for this thread only.
+        let unprivileged = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        // SAFETY: `program` and the filter it points to live through the call, which copies them.
+        let filtered = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+        if unprivileged == 0 && filtered == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a filter cannot be taken off again: its thread must end")]
+    fn a_seccomp_filter_is_recognised() {
+        let refused = std::thread::spawn(|| {
+            refuse_io_uring_to_this_thread().expect("the kernel takes filters");
+            build(&RingOptions { submissions: 8, completions: 16 }).map(|_| ())
+        });
+        match refused.join().expect("the thread ended") {
+            Err(Refused::Filtered(error)) => assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
+            other => panic!("not recognised as filtered: {other:?}"),
+        }
+    }
 }
