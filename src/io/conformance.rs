@@ -1,11 +1,12 @@
-//! Tests of the Io contract, the same for both back ends: on the ring with real loopback sockets, on the simulated
-//! network once calm and once by many seeds. What only one of them can be made to do stands at the end.
+//! Tests of the Io contract, the same for all back ends: on the ring and on epoll with real loopback sockets, on the
+//! simulated network once calm and once by many seeds. What only real ones can be made to do stands apart.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the peers are real sockets of the test's own")]
 
 mod cases;
 mod echo;
+mod epoll_cases;
 mod ring_cases;
 
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::epoll::EpollIo;
 use super::ring::RingIo;
 use super::sim::{PeerId, SimIo, SimOptions};
 use super::{Completion, ConnId, Io, ListenerId, TurnOutput};
@@ -216,45 +218,75 @@ enum Address {
     Unix(tempfile::TempDir),
 }
 
-/// The ring, and peers on loopback.
-struct RingNet {
-    io: RingIo,
+/// A back end that works with real sockets.
+trait RealIo: Io {
+    fn open() -> Self;
+    fn slots_in_use(&self) -> usize;
+}
+
+impl RealIo for RingIo {
+    fn open() -> RingIo {
+        RingIo::new().expect("io_uring is needed to test Torc")
+    }
+
+    fn slots_in_use(&self) -> usize {
+        RingIo::slots_in_use(self)
+    }
+}
+
+impl RealIo for EpollIo {
+    fn open() -> EpollIo {
+        EpollIo::new().expect("epoll is always there")
+    }
+
+    fn slots_in_use(&self) -> usize {
+        EpollIo::slots_in_use(self)
+    }
+}
+
+/// A real back end, and peers on loopback.
+struct RealNet<B> {
+    io: B,
     listener: ListenerId,
     address: Address,
     peers: Vec<RealPeer>,
 }
 
-impl RingNet {
-    fn new() -> RingNet {
-        RingNet::over(RingIo::new().expect("io_uring is needed to test Torc"))
+impl<B: RealIo> RealNet<B> {
+    fn new() -> RealNet<B> {
+        RealNet::over(B::open())
     }
 
-    fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> RingNet {
-        let io = RingIo::with_sizes(submissions, completions, buffers, buffer_len);
-        RingNet::over(io.expect("io_uring is needed to test Torc"))
-    }
-
-    fn over(mut io: RingIo) -> RingNet {
+    fn over(mut io: B) -> RealNet<B> {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         // The server's own listeners do not block either.
         socket.set_nonblocking(true).unwrap();
         let address = Address::Tcp(socket.local_addr().unwrap());
         let listener = io.listen(socket.into());
-        RingNet { io, listener, address, peers: Vec::new() }
+        RealNet { io, listener, address, peers: Vec::new() }
     }
 
-    fn unix() -> RingNet {
-        let mut io = RingIo::new().expect("io_uring is needed to test Torc");
+    fn unix() -> RealNet<B> {
+        let mut io = B::open();
         let folder = tempfile::tempdir().unwrap();
-        let listener = io.listen(UnixListener::bind(folder.path().join("socket")).unwrap().into());
-        RingNet { io, listener, address: Address::Unix(folder), peers: Vec::new() }
+        let socket = UnixListener::bind(folder.path().join("socket")).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let listener = io.listen(socket.into());
+        RealNet { io, listener, address: Address::Unix(folder), peers: Vec::new() }
     }
 }
 
-impl Net for RingNet {
-    type Back = RingIo;
+impl RealNet<RingIo> {
+    fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> RealNet<RingIo> {
+        let io = RingIo::with_sizes(submissions, completions, buffers, buffer_len);
+        RealNet::over(io.expect("io_uring is needed to test Torc"))
+    }
+}
 
-    fn io(&mut self) -> &mut RingIo {
+impl<B: RealIo> Net for RealNet<B> {
+    type Back = B;
+
+    fn io(&mut self) -> &mut B {
         &mut self.io
     }
 

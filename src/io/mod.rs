@@ -1,5 +1,5 @@
-//! The Io boundary: what the server asks of the kernel, and the completions that come back. `ring` is the real one,
-//! `sim` a seeded fake. Knows connections as slots, and nothing of the protocol spoken on them.
+//! The Io boundary: what the server asks of the kernel, and the completions that come back. `ring` is the
+//! real one, `epoll` stands in where io_uring is refused, `sim` is a seeded fake. Knows connections as slots, and nothing of the protocol spoken on them.
 //!
 //! Rules that both sides keep:
 //! - The Io side owns every buffer in flight. Received bytes are lent as [`Received`] until [`Io::recycle`]; sends of a
@@ -10,6 +10,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod epoll;
 #[allow(unsafe_code)]
 pub mod ring;
 pub mod sim;
@@ -28,6 +29,9 @@ pub use crate::sys::Errno;
 
 /// Most chunks that one owned send takes; of more the first ones are sent.
 pub const SEND_CHUNKS_MAX: usize = 64;
+
+/// Generations of a slot count up to this and begin again.
+const GENERATION_MASK: u32 = (1 << 24) - 1;
 
 /// A connection: a slot, and a generation that tells one use of the slot from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,23 +186,52 @@ impl TurnOutput<'_> {
     }
 }
 
-/// Counters of the Io side since start.
+/// Classes of how many completions were collected at once: none, 1, 2 to 3, 4 to 7, and so on.
+pub const COLLECTED_CLASSES: usize = 14;
+
+/// Counters of the Io side since start. What a back end does not have stays at zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IoStats {
-    /// Times the kernel was entered.
+    /// System calls made for connections, of any kind.
+    pub syscalls: u64,
+    /// Those of them that submit and wait (a ring's enter, epoll's wait).
     pub enters: u64,
-    /// Operations submitted.
+    /// Operations handed to the kernel beforehand (a ring's submissions, epoll's registrations).
     pub submissions: u64,
-    /// Completions reaped.
+    /// Completions collected.
     pub completions: u64,
+    /// How often so many completions were collected at once, by class.
+    pub collected: [u64; COLLECTED_CLASSES],
     /// Times completions had to wait in the kernel because the queue was full.
     pub overflows: u64,
     /// Receives that found no free buffer.
     pub starved: u64,
-    /// Standing requests that were armed again.
-    pub rearms: u64,
-    /// Soft sends that sent less than everything.
+    /// Standing accepts that were armed again.
+    pub rearms_accept: u64,
+    /// Standing receives that the kernel gave up.
+    pub rearms_recv: u64,
+    /// Soft sends.
+    pub sends_soft: u64,
+    /// Those of them that sent less than everything.
     pub sends_short: u64,
+    /// Owned sends.
+    pub sends_owned: u64,
+    /// Times the reply slab was registered.
+    pub slab_registrations: u64,
+    /// Receive buffers; not a counter.
+    pub recv_buffers: u64,
+    /// Most of them that were in use at a time; not a counter.
+    pub recv_buffers_used_max: u64,
+}
+
+impl IoStats {
+    /// Notes that so many completions were collected at once.
+    #[inline]
+    pub fn collected(&mut self, count: usize) {
+        self.completions += count as u64;
+        let class = (usize::BITS - count.leading_zeros()) as usize;
+        self.collected[class.min(COLLECTED_CLASSES - 1)] += 1;
+    }
 }
 
 /// The kernel, or something that behaves like it.
@@ -242,7 +275,7 @@ pub trait Io {
     /// This world's wall clock, in Unix microseconds.
     fn now_us(&self) -> i64;
     /// Counters.
-    fn stats(&self) -> IoStats;
+    fn stats(&self) -> &IoStats;
     /// Name and features of the back end, for INFO and the log.
     fn describe(&self) -> String;
 }

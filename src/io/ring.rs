@@ -18,7 +18,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
 
 use crate::io::{
-    Completion, ConnId, Errno, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend,
+    Completion, ConnId, Errno, GENERATION_MASK, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend,
     TurnOutput,
 };
 use crate::uring::buffer_ring::BufferRing;
@@ -43,8 +43,6 @@ const SLAB_BUFFER: u16 = 0;
 const TIMER_MAX_US: i64 = 3_600_000_000;
 /// A timer that is this much late is good enough for a shorter wait.
 const TIMER_SLACK_US: i64 = 500;
-
-const GENERATION_MASK: u32 = (1 << 24) - 1;
 
 /// What a completion belongs to; the top byte of `user_data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +161,7 @@ impl RingIo {
             _ => Refused::Limits(error),
         })?;
         ring.features_mut().incremental_buffers = buffers.incremental();
+        let buffers_total = buffers.count();
         Ok(RingIo {
             ring,
             buffers,
@@ -178,7 +177,7 @@ impl RingIo {
             timer_due_us: i64::MAX,
             timer: Box::default(),
             broken: false,
-            stats: IoStats::default(),
+            stats: IoStats { recv_buffers: u64::from(buffers_total), ..IoStats::default() },
         })
     }
 
@@ -226,6 +225,25 @@ impl RingIo {
         }
     }
 
+    /// Enters the kernel; see [`Ring::enter`].
+    #[inline]
+    fn enter(&mut self, wait: bool) -> io::Result<bool> {
+        self.stats.enters += 1;
+        self.stats.syscalls += 1;
+        let outcome = self.ring.enter(wait);
+        self.stats.submissions = self.ring.submitted();
+        outcome
+    }
+
+    /// Completions wait in the kernel: makes them come.
+    #[cold]
+    fn flush_overflow(&mut self) -> io::Result<()> {
+        self.stats.overflows += 1;
+        self.stats.enters += 1;
+        self.stats.syscalls += 1;
+        self.ring.flush_overflow()
+    }
+
     /// Submits the queue until it is empty, reaping completions aside when the kernel asks for room.
     fn submit_all(&mut self) -> io::Result<()> {
         loop {
@@ -233,7 +251,7 @@ impl RingIo {
             if self.ring.queued() == 0 {
                 return Ok(());
             }
-            if !self.ring.enter(false)? {
+            if !self.enter(false)? {
                 self.reap_aside()?;
             }
         }
@@ -250,8 +268,7 @@ impl RingIo {
             if !self.ring.overflowed() {
                 return Ok(());
             }
-            self.stats.overflows += 1;
-            self.ring.flush_overflow()?;
+            self.flush_overflow()?;
         }
     }
 
@@ -344,7 +361,7 @@ impl RingIo {
             if self.waiting.is_empty() && unsafe { self.ring.push(&entry) } {
                 return Ok(());
             }
-            if !self.ring.enter(false)? {
+            if !self.enter(false)? {
                 self.reap_aside()?;
             }
         }
@@ -357,11 +374,12 @@ impl RingIo {
         for send in output.sends {
             self.push_soft(&output, send)?;
         }
+        self.stats.sends_soft += output.sends.len() as u64;
         if let Some(wait) = wait {
             self.arm_timer(wait);
         }
         let wait = wait.is_some() && self.reaped.is_empty();
-        if self.waiting.is_empty() && self.ring.enter(wait)? {
+        if self.waiting.is_empty() && self.enter(wait)? {
             if self.ring.queued() == 0 {
                 return Ok(());
             }
@@ -380,7 +398,6 @@ impl RingIo {
     /// Turns one completion into what the server understands.
     #[inline]
     fn deliver(&mut self, completion: &cqueue::Entry, out: &mut Vec<Completion>) {
-        self.stats.completions += 1;
         let (user_data, result, flags) = (completion.user_data(), completion.result(), completion.flags());
         match Op::of(user_data) {
             Op::Recv => self.deliver_recv(conn_of(user_data), result, flags, out),
@@ -431,9 +448,13 @@ impl RingIo {
         }
         let end = match result {
             0 => RecvEnd::Eof,
-            1.. => RecvEnd::Rearm,
+            1.. => {
+                self.stats.rearms_recv += 1;
+                RecvEnd::Rearm
+            }
             error if error == -libc::ENOBUFS => {
                 self.stats.starved += 1;
+                self.stats.rearms_recv += 1;
                 RecvEnd::Rearm
             }
             error if error == -libc::EINTR || error == -libc::EAGAIN => RecvEnd::Rearm,
@@ -524,7 +545,6 @@ impl RingIo {
         }
         // Not after an error: it would come again and again.
         if result >= 0 && !cqueue::more(flags) {
-            self.stats.rearms += 1;
             self.push(operation::poll_readable(fd, Op::Watch.alone(index)));
         }
     }
@@ -545,7 +565,7 @@ impl Io for RingIo {
     fn accept_again(&mut self, listener: ListenerId) {
         if let Some(socket) = &self.listeners[listener.0 as usize].socket {
             let fd = socket.as_raw_fd();
-            self.stats.rearms += 1;
+            self.stats.rearms_accept += 1;
             self.push(operation::accept_multishot(fd, Op::Accept.alone(listener.0)));
         }
     }
@@ -553,6 +573,7 @@ impl Io for RingIo {
     fn unlisten(&mut self, listener: ListenerId) {
         if let Some(socket) = self.listeners[listener.0 as usize].socket.take() {
             // This ends the standing accept, and frees the address at once even while the accept still holds the socket.
+            self.stats.syscalls += 1;
             // SAFETY: plain system call on a descriptor that is open.
             unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
             self.push(operation::cancel(Op::Accept.alone(listener.0), Op::Quiet.alone(0)));
@@ -594,6 +615,8 @@ impl Io for RingIo {
         slot.sending = true;
         slot.in_flight += 1;
         let fd = slot.fd;
+        self.stats.sends_owned += 1;
+        let slot = &mut self.slots[conn.slot as usize];
         // Chunks and iovecs stay where they are until the completion: the boxed `Held` is not touched before it.
         let held = slot.held.get_or_insert_default();
         held.chunks = chunks;
@@ -609,6 +632,7 @@ impl Io for RingIo {
             let fd = slot.fd;
             // SAFETY: plain system call on a descriptor that this slot owns.
             unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
+            self.stats.syscalls += 1;
         }
         self.close_if_done(conn.slot);
     }
@@ -617,6 +641,7 @@ impl Io for RingIo {
         if let Some(slot) = self.slot(conn) {
             // SAFETY: `text` is valid for its length; the call does not wait.
             unsafe { libc::send(slot.fd, text.as_ptr().cast(), text.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+            self.stats.syscalls += 1;
         }
         self.close(conn);
     }
@@ -634,20 +659,22 @@ impl Io for RingIo {
     }
 
     fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        let mut collected = self.reaped.len();
         while let Some(completion) = self.reaped.pop_front() {
             self.deliver(&completion, completions);
         }
         loop {
             self.ring.sync_completions();
             while let Some(completion) = self.ring.reap() {
+                collected += 1;
                 self.deliver(&completion, completions);
             }
             self.ring.sync_completions();
             if !self.ring.overflowed() {
+                self.stats.collected(collected);
                 return Ok(());
             }
-            self.stats.overflows += 1;
-            self.ring.flush_overflow()?;
+            self.flush_overflow()?;
         }
     }
 
@@ -672,6 +699,7 @@ impl Io for RingIo {
         if self.exhausted.is_empty() {
             return;
         }
+        self.stats.recv_buffers_used_max = self.stats.recv_buffers_used_max.max(self.exhausted.len() as u64);
         for index in 0..self.exhausted.len() {
             // SAFETY: a completion put it on this list, once, and it leaves the list below.
             unsafe { self.buffers.provide(self.exhausted[index]) };
@@ -697,6 +725,7 @@ impl Io for RingIo {
                 return;
             }
         }
+        self.stats.syscalls += 1;
         let iovecs = [operation::iovec(slab)];
         // SAFETY: the slab outlives the ring: the server keeps it allocated at this address as long as it runs turns,
         // and a fixed write only ever names ranges of a slab that is borrowed for the turn.
@@ -705,6 +734,7 @@ impl Io for RingIo {
         if registered.is_ok() {
             self.slab = Some((slab.as_ptr() as usize, slab.len()));
             self.ring.features_mut().registered_slab = true;
+            self.stats.slab_registrations += 1;
         }
     }
 
@@ -712,8 +742,8 @@ impl Io for RingIo {
         crate::sys::time::unix_us()
     }
 
-    fn stats(&self) -> IoStats {
-        IoStats { enters: self.ring.enters(), submissions: self.ring.submitted(), ..self.stats }
+    fn stats(&self) -> &IoStats {
+        &self.stats
     }
 
     fn describe(&self) -> String {

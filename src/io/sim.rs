@@ -25,12 +25,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::io::{Completion, ConnId, Io, IoStats, ListenerId, Received, TurnOutput};
+use crate::io::{Completion, ConnId, GENERATION_MASK, Io, IoStats, ListenerId, Received, TurnOutput};
 pub use options::{Chance, Dice, SimOptions};
 use peer::Peer;
 pub use peer::{PeerEnd, PeerId};
-
-const GENERATION_MASK: u32 = (1 << 24) - 1;
 
 /// When a simulated world begins: 1 January 2026, in Unix microseconds.
 const START_US: i64 = 1_767_225_600_000_000;
@@ -294,7 +292,6 @@ impl SimIo {
     }
 
     fn deliver(&mut self, ready: Ready) -> Completion {
-        self.stats.completions += 1;
         let completion = match ready {
             Ready::Done(completion) => completion,
             Ready::Bytes { conn, bytes } => {
@@ -328,7 +325,7 @@ impl Io for SimIo {
 
     fn accept_again(&mut self, listener: ListenerId) {
         self.stats.submissions += 1;
-        self.stats.rearms += 1;
+        self.stats.rearms_accept += 1;
         let listener = &mut self.listeners[listener.0 as usize];
         assert!(listener.socket.is_some(), "an accept on a listener that was given up");
         assert!(listener.told, "a standing accept is armed already");
@@ -444,6 +441,7 @@ impl Io for SimIo {
     }
 
     fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        let before = completions.len();
         if self.dice.happens(self.options.reorder) {
             self.reorder();
         }
@@ -465,6 +463,7 @@ impl Io for SimIo {
             let completion = self.deliver(ready);
             completions.push(completion);
         }
+        self.stats.collected(completions.len() - before);
         Ok(())
     }
 
@@ -504,8 +503,8 @@ impl Io for SimIo {
         START_US + self.waited_us as i64 + self.clock_set_us
     }
 
-    fn stats(&self) -> IoStats {
-        self.stats
+    fn stats(&self) -> &IoStats {
+        &self.stats
     }
 
     fn describe(&self) -> String {

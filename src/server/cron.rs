@@ -43,6 +43,6 @@ impl<I: Io> Server<I> {
 
     /// INFO reads the Io side's counters from here.
     fn publish_io_facts(&mut self) {
-        self.engine.state.stats.io = self.io.stats();
+        self.engine.state.stats.io = *self.io.stats();
     }
 }

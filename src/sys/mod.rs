@@ -1,5 +1,6 @@
-//! The operating system, behind safe wrappers: sockets, signals, processes, limits, memory facts. Unsafe room.
+//! The operating system, behind safe wrappers: sockets, readiness, signals, processes, limits, memory facts. Unsafe room.
 
+pub mod epoll;
 pub mod errno;
 pub mod kernel;
 pub mod memory;
@@ -11,6 +12,7 @@ pub mod random;
 pub mod rlimit;
 pub mod signals;
 pub mod socket;
+pub mod stream;
 pub mod time;
 pub mod title;
 

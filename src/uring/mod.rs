@@ -31,7 +31,6 @@ pub struct Ring {
     completions: ManuallyDrop<CompletionQueue<'static>>,
     owner: *mut IoUring,
     features: Features,
-    enters: u64,
     submitted: u64,
 }
 
@@ -51,7 +50,6 @@ impl Ring {
             completions: ManuallyDrop::new(completions),
             owner,
             features,
-            enters: 0,
             submitted: 0,
         })
     }
@@ -64,11 +62,6 @@ impl Ring {
     /// For what is found out after the ring was made.
     pub fn features_mut(&mut self) -> &mut Features {
         &mut self.features
-    }
-
-    /// How often the kernel was entered.
-    pub fn enters(&self) -> u64 {
-        self.enters
     }
 
     /// How many operations were submitted.
@@ -104,7 +97,6 @@ impl Ring {
     pub fn enter(&mut self, wait: bool) -> io::Result<bool> {
         self.submissions.sync();
         let before = self.submissions.len();
-        self.enters += 1;
         // With GETEVENTS even where it does not wait: deferred completions are produced only by an enter that asks.
         // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
         let outcome =
@@ -124,7 +116,6 @@ impl Ring {
 
     /// Runs deferred work and flushes overflowed completions without submitting or waiting.
     pub fn flush_overflow(&mut self) -> io::Result<()> {
-        self.enters += 1;
         // SAFETY: no argument block is passed, so there is no memory for the kernel to read.
         let outcome = unsafe { self.submitter.enter::<libc::sigset_t>(0, 0, GETEVENTS, None) };
         match outcome {

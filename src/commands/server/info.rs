@@ -320,7 +320,7 @@ fn io(source: &Source<'_>, text: &mut InfoText) {
         .field("io_completions", io.completions)
         .field("io_overflows", io.overflows)
         .field("io_buffers_starved", io.starved)
-        .field("io_rearms", io.rearms)
+        .field("io_rearms", io.rearms_accept + io.rearms_recv)
         .field("io_short_sends", io.sends_short);
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::echo::Echo;
-use super::{Net, RingNet, SimNet, TURNS_MAX};
+use super::{Net, RealNet, SimNet, TURNS_MAX};
+use crate::io::epoll::EpollIo;
+use crate::io::ring::RingIo;
 use crate::io::sim::{Dice, SimOptions};
 use crate::io::{Completion, ConnId, Io, RecvEnd, Segment, SoftSend, TurnOutput};
 
@@ -29,13 +31,21 @@ macro_rules! on_all_back_ends {
                 }
             })*
         }
-        mod tcp {
+        mod ring_tcp {
             use super::*;
-            $(#[test] fn $case() { super::$case(RingNet::new()); })*
+            $(#[test] fn $case() { super::$case(RealNet::<RingIo>::new()); })*
         }
-        mod unix {
+        mod ring_unix {
             use super::*;
-            $(#[test] fn $case() { super::$case(RingNet::unix()); })*
+            $(#[test] fn $case() { super::$case(RealNet::<RingIo>::unix()); })*
+        }
+        mod epoll_tcp {
+            use super::*;
+            $(#[test] fn $case() { super::$case(RealNet::<EpollIo>::new()); })*
+        }
+        mod epoll_unix {
+            use super::*;
+            $(#[test] fn $case() { super::$case(RealNet::<EpollIo>::unix()); })*
         }
     };
 }

@@ -10,12 +10,13 @@ use bytes::Bytes;
 
 use super::cases::{pattern, talk};
 use super::echo::Echo;
-use super::{Net, RingNet, TURNS_MAX};
+use super::{Net, RealIo, RealNet, TURNS_MAX};
+use crate::io::ring::RingIo;
 use crate::io::{Completion, Errno, Io};
 
 #[test]
 fn buffers_run_out_and_nothing_is_lost() {
-    let mut net = RingNet::with_sizes(256, 1024, 2, 4096);
+    let mut net = RealNet::with_sizes(256, 1024, 2, 4096);
     let mut echo = Echo::new(&mut net).recycling_every(3);
     talk(&mut net, &mut echo, 100, 20_000);
     assert!(net.io().stats().starved > 0, "{:?}", net.io().stats());
@@ -23,7 +24,7 @@ fn buffers_run_out_and_nothing_is_lost() {
 
 #[test]
 fn the_completion_queue_overflows_and_nothing_is_lost() {
-    let mut net = RingNet::with_sizes(8, 8, 64, 4096);
+    let mut net = RealNet::with_sizes(8, 8, 64, 4096);
     let mut echo = Echo::new(&mut net);
     talk(&mut net, &mut echo, 200, 5000);
     talk(&mut net, &mut echo, 200, 50);
@@ -32,14 +33,14 @@ fn the_completion_queue_overflows_and_nothing_is_lost() {
 
 #[test]
 fn a_small_submission_queue_takes_any_number_of_sends() {
-    let mut net = RingNet::with_sizes(2, 4096, 64, 65536);
+    let mut net = RealNet::with_sizes(2, 4096, 64, 65536);
     let mut echo = Echo::new(&mut net).changing(5);
     talk(&mut net, &mut echo, 300, 2000);
 }
 
 #[test]
 fn a_slab_that_moved_is_sent_from_its_new_place() {
-    let mut net = RingNet::new();
+    let mut net = RealNet::<RingIo>::new();
     for _ in 0..3 {
         // Each one uses a slab of its own; the last one's memory is free, and may be the next one's.
         let mut echo = Echo::new(&mut net);
@@ -49,7 +50,11 @@ fn a_slab_that_moved_is_sent_from_its_new_place() {
 
 #[test]
 fn a_watched_descriptor_is_told_each_time() {
-    let mut net = RingNet::new();
+    watched_descriptor_is_told::<RingIo>();
+}
+
+pub(super) fn watched_descriptor_is_told<B: RealIo>() {
+    let mut net = RealNet::<B>::new();
     let (reading, mut writing) = UnixStream::pair().unwrap();
     net.io().watch(reading.as_raw_fd(), 77);
     for _ in 0..3 {
@@ -62,15 +67,18 @@ fn a_watched_descriptor_is_told_each_time() {
 
 #[test]
 fn a_ring_that_goes_away_takes_everything_with_it() {
+    goes_away_with_everything::<RingIo>("ring_cases::a_ring_that_goes_away_takes_everything_with_it");
+}
+
+pub(super) fn goes_away_with_everything<B: RealIo>(test: &str) {
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let child = std::env::var_os(CHILD).is_some();
-    if !child {
+    if std::env::var_os(CHILD).is_none() {
         // Counting descriptors needs a process of its own.
-        return in_child("a_ring_that_goes_away_takes_everything_with_it", 1000);
+        return in_child(test, 1000);
     }
     let before = open();
     for _ in 0..3 {
-        let mut net = RingNet::new();
+        let mut net = RealNet::<B>::new();
         for index in 0..20 {
             let (peer, conn) = net.connected();
             net.io().recv_start(conn);
@@ -88,10 +96,14 @@ fn a_ring_that_goes_away_takes_everything_with_it() {
 
 #[test]
 fn accepting_goes_on_when_descriptors_come_back() {
+    accepting_goes_on::<RingIo>("ring_cases::accepting_goes_on_when_descriptors_come_back");
+}
+
+pub(super) fn accepting_goes_on<B: RealIo>(test: &str) {
     if std::env::var_os(CHILD).is_none() {
-        return in_child("accepting_goes_on_when_descriptors_come_back", 40);
+        return in_child(test, 40);
     }
-    let mut net = RingNet::new();
+    let mut net = RealNet::<B>::new();
     let (first, conn) = net.connected();
     let mut fillers: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     fillers.pop();
@@ -121,7 +133,7 @@ fn accepting_goes_on_when_descriptors_come_back() {
 
 #[test]
 fn replies_to_many_connections_leave_in_one_turn() {
-    let mut net = RingNet::new();
+    let mut net = RealNet::<RingIo>::new();
     let mut echo = Echo::new(&mut net);
     let peers: Vec<usize> = (0..50).map(|_| net.connect()).collect();
     let wait = net.wait();
@@ -147,7 +159,8 @@ const CHILD: &str = "TORC_CONFORMANCE_CHILD";
 
 /// Runs one test of this file in a process of its own with at most `descriptors` of them.
 fn in_child(test: &str, descriptors: u32) {
-    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let folder = module_path!().rsplit_once("::").unwrap().0;
+    let name = format!("{}::{test}", folder.split_once("::").unwrap().1);
     let script = format!("ulimit -n {descriptors} && exec \"$0\" --exact {name} --test-threads 1 --nocapture");
     let output = Command::new("sh")
         .args(["-c", &script])
