@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Client, Server, binary, eventually, free_port, is_torc, kill, wait_for_exit};
+use harness::{Client, Server, backend_args, binary, eventually, free_port, is_torc, kill, wait_for_exit};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -26,7 +26,13 @@ impl Process {
     fn spawn(folder: &Path, args: &[&str], stdin: &str) -> Process {
         let output = fs::File::create(folder.join("out")).unwrap();
         let mut command = Command::new(binary());
-        command.args(args).current_dir(folder).stdin(Stdio::piped()).stderr(output.try_clone().unwrap()).stdout(output);
+        command
+            .args(args)
+            .args(backend_args())
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stderr(output.try_clone().unwrap())
+            .stdout(output);
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         Process(child)

@@ -55,6 +55,8 @@ choices! {
     EndpointType { Ip = "ip", Hostname = "hostname", Unknown = "unknown-endpoint" }
     /// Who may use a dangerous command or change a protected parameter.
     Access { No = "no", Yes = "yes", Local = "local" }
+    /// What the network layer is built on.
+    IoBackend { Auto = "auto", Ring = "ring", Epoll = "epoll" }
     /// What is worth a line in the log.
     LogLevel { Debug = "debug", Verbose = "verbose", Notice = "notice", Warning = "warning", Nothing = "nothing" }
     /// Which keys go when memory is short.

@@ -1,13 +1,14 @@
 //! Every parameter in one line: field, type, name, alias, rule, default, flags, what to do after a change, and whether it
 //! has an effect yet. Pure; main thread. Knows nothing of files, arguments and clients.
 //!
-//! The names, bounds and defaults are Redis 8.0.6's, and a test compares them with `tests/data/config.tsv`.
+//! The names, bounds and defaults are Redis 8.0.6's, and a test compares them with `tests/data/config.tsv`; those of
+//! [`OWN_NAMES`] are ours.
 
 #![forbid(unsafe_code)]
 
 use super::choice::{
-    Access, AclPubsubDefault, AppendFsync, DisklessLoad, EndpointType, LogLevel, MaxmemoryPolicy, OomScoreAdj,
-    PropagationError, SanitizeDump, Supervised, SyslogFacility, TlsAuthClients,
+    Access, AclPubsubDefault, AppendFsync, DisklessLoad, EndpointType, IoBackend, LogLevel, MaxmemoryPolicy,
+    OomScoreAdj, PropagationError, SanitizeDump, Supervised, SyslogFacility, TlsAuthClients,
 };
 use super::special::{
     BindList, KeyspaceEvents, OomScores, OutputLimits, Percentiles, ReplicaOf, SaveRules, ShutdownFlags, WorkingDir,
@@ -108,6 +109,9 @@ pub enum Effect {
     /// It is read, checked and shown, and waits for its feature.
     Later,
 }
+
+/// Parameters that Redis does not have.
+pub const OWN_NAMES: &[&str] = &["io-backend"];
 
 /// One parameter.
 pub struct Param {
@@ -306,6 +310,7 @@ params! {
     hll_sparse_max_bytes: usize = "hll-sparse-max-bytes", "", memory(0, I64_MAX), "3000", MUTABLE, Nothing, Later;
     hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
     ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;
+    io_backend: IoBackend = "io-backend", "", choice(IoBackend::NAMES), "auto", IMMUTABLE, Nothing, Works;
     io_threads: u32 = "io-threads", "", int(1, 128), "1", IMMUTABLE | DEBUG, Nothing, Later;
     jemalloc_bg_thread: bool = "jemalloc-bg-thread", "", BOOL, "yes", MUTABLE, JemallocBgThread, Later;
     key_load_delay: i32 = "key-load-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;

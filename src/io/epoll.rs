@@ -348,7 +348,9 @@ impl EpollIo {
         match data >> 56 {
             CONNECTION => {
                 let conn = ConnId { slot: data as u32, generation: (data >> 32) as u32 & GENERATION_MASK };
-                let Some(slot) = self.slot(conn) else { return };
+                if self.slot(conn).is_none() {
+                    return;
+                }
                 if ready & (WRITABLE | BROKEN) != 0 {
                     self.has_room(conn);
                 }
@@ -659,9 +661,7 @@ impl Io for EpollIo {
         self.waited = false;
         match wait {
             // Rounded up: a timer that is due a little later would otherwise be waited for in vain several times.
-            Some(wait) if self.nothing_to_do() => {
-                self.wait(wait.as_micros().div_ceil(1000).min(WAIT_MAX_MS) as i32)
-            }
+            Some(wait) if self.nothing_to_do() => self.wait(wait.as_micros().div_ceil(1000).min(WAIT_MAX_MS) as i32),
             _ => Ok(()),
         }
     }

@@ -18,8 +18,8 @@ use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
 
 use crate::io::{
-    Completion, ConnId, Errno, GENERATION_MASK, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend,
-    TurnOutput,
+    Completion, ConnId, Errno, GENERATION_MASK, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment,
+    SoftSend, TurnOutput,
 };
 use crate::uring::buffer_ring::BufferRing;
 use crate::uring::{Refused, Ring, RingOptions, operation};

@@ -18,9 +18,10 @@ use anyhow::Context as _;
 
 use crate::command::facts::ProcessFacts;
 use crate::command::ticks::Ticks;
-use crate::config::Config;
+use crate::config::{Config, IoBackend};
 use crate::engine::Engine;
 use crate::io::Io;
+use crate::io::epoll::EpollIo;
 use crate::io::ring::RingIo;
 use crate::observe::log;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
@@ -40,8 +41,25 @@ pub struct Start {
 
 /// Serves until told to end. An error says why the server could not start, or what broke.
 pub fn run(start: Start) -> anyhow::Result<()> {
-    let io = RingIo::new()?;
-    let facts = process_facts(&start, io.now_us());
+    match start.config.io_backend {
+        IoBackend::Ring => serve(RingIo::new()?, "io_uring", start),
+        IoBackend::Epoll => serve(EpollIo::new().context("epoll")?, "epoll", start),
+        IoBackend::Auto => match RingIo::new() {
+            Ok(io) => serve(io, "io_uring", start),
+            Err(refused) => {
+                log::warning(format_args!(
+                    "WARNING io_uring cannot be used, so the network runs on epoll, which costs more processor time: \
+                     {refused}. To start only with io_uring set 'io-backend ring'; to have no warning, 'io-backend epoll'."
+                ));
+                serve(EpollIo::new().context("epoll")?, "epoll", start)
+            }
+        },
+    }
+}
+
+/// Serves over one back end; compiled once for each, so nothing is looked up while serving.
+fn serve<I: Io>(io: I, multiplexing_api: &'static str, start: Start) -> anyhow::Result<()> {
+    let facts = ProcessFacts { multiplexing_api, ..process_facts(&start, io.now_us()) };
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
     let ticks = time::tick_source();
     engine.use_ticks(Ticks::counter(ticks.read, ticks.ticks_per_second));
@@ -56,7 +74,7 @@ pub fn run(start: Start) -> anyhow::Result<()> {
     server.open_listeners()?;
     server.engine.state.facts.startup_memory_bytes = memory::allocator_stats().map_or(0, |stats| stats.allocated);
     notify::ready("Ready to accept connections");
-    while server.step().context("the ring")? {}
+    while server.step().with_context(|| format!("the network on {multiplexing_api}"))? {}
     server.finish();
     Ok(())
 }
@@ -73,7 +91,6 @@ fn process_facts(start: &Start, started_us: i64) -> ProcessFacts {
         supervised: start.config.supervised.name(),
         os: format!("{} {} {}", uname.sysname, uname.release, uname.machine),
         monotonic_clock: time::tick_source().name.to_owned(),
-        multiplexing_api: "io_uring",
         allocator: memory::ALLOCATOR,
         started_us,
         ..ProcessFacts::detached()

@@ -13,7 +13,7 @@ use crate::command::spec::Command;
 use crate::config::arguments::Invocation;
 use crate::config::file::FileError;
 use crate::config::title::{self, TitleParts};
-use crate::config::{Config, REDIS_VERSION, Supervised};
+use crate::config::{Config, IoBackend, REDIS_VERSION, Supervised};
 use crate::observe::log::{self, Role};
 use crate::sys::process::{self, PidFile};
 use crate::sys::rlimit::{self, FilesOutcome};
@@ -199,7 +199,9 @@ fn show_title(room: &mut TitleRoom, config: &Config, name: &str, config_file: Op
 }
 
 fn warn_about_kernel(config: &Config) {
-    let lines = [kernel::backlog_warning(i64::from(config.tcp_backlog)), kernel::uring_warning()];
+    // With `auto` a refusal is told once it is seen.
+    let uring = kernel::uring_warning().filter(|_| config.io_backend == IoBackend::Ring);
+    let lines = [kernel::backlog_warning(i64::from(config.tcp_backlog)), uring];
     lines.into_iter().flatten().for_each(|line| log::warning(format_args!("{line}")));
 }
 

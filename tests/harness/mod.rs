@@ -13,6 +13,8 @@ mod value;
 
 pub(crate) use client::Client;
 pub(crate) use pace::{TIMEOUT, eventually, skip};
-pub(crate) use server::{Builder, Server, allow_descriptors, binary, free_port, is_torc, kill, wait_for_exit};
+pub(crate) use server::{
+    Builder, Server, allow_descriptors, backend_args, binary, free_port, is_torc, kill, wait_for_exit,
+};
 pub(crate) use transcript::{play, play_on, split_line};
 pub(crate) use value::Value;

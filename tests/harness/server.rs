@@ -46,6 +46,17 @@ pub(crate) fn binary() -> PathBuf {
     }
 }
 
+/// Arguments by which ours uses the back end that is to be tested: what `TORC_TEST_BACKEND` names, epoll in the tests of
+/// `tests/epoll/`.
+pub(crate) fn backend_args() -> Vec<String> {
+    let wanted = match env!("CARGO_CRATE_NAME") {
+        "epoll" => Some("epoll".to_owned()),
+        _ => std::env::var("TORC_TEST_BACKEND").ok(),
+    };
+    let args = |name| vec!["--io-backend".to_owned(), name];
+    wanted.filter(|_| is_torc()).map(args).unwrap_or_default()
+}
+
 impl Builder {
     /// `--name value...` arguments, split at blanks.
     pub(crate) fn args(mut self, line: &str) -> Builder {
@@ -107,6 +118,7 @@ impl Builder {
     }
 
     fn spawn(&self, folder: &TempDir, port: u16) -> Child {
+        let backend = if self.binary.is_none() { backend_args() } else { Vec::new() };
         let binary = self.binary.clone().unwrap_or_else(binary);
         let mut command = match self.nofile {
             Some(limit) => {
@@ -118,7 +130,7 @@ impl Builder {
         };
         command.args(["--port", &port.to_string(), "--dir"]).arg(folder.path()).args(["--save", "", "--bind"]);
         command.args(self.bind.as_deref().unwrap_or("127.0.0.1").split(' '));
-        command.arg("--unixsocket").arg(folder.path().join("socket")).args(&self.args);
+        command.arg("--unixsocket").arg(folder.path().join("socket")).args(backend).args(&self.args);
         command.envs(self.environment.iter().cloned());
         let log = fs::File::create(folder.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stderr(log.try_clone().unwrap()).stdout(log);
