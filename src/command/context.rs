@@ -38,15 +38,15 @@ impl Context<'_> {
     /// To be called after a command changed, made or removed `key` in the caller's database.
     #[inline]
     pub fn signal_modified(&mut self, key: &[u8]) {
-        if !self.state.watch.is_empty() {
+        if self.state.observes_keys {
             let db = self.session.db;
-            self.state.touch_watched(self.session, db, key);
+            self.state.touch_key(self.session, db, key);
         }
     }
 
     /// To be called before database `db` (None: every one) is emptied.
     pub fn signal_flush(&mut self, db: Option<usize>) {
-        if !self.state.watch.is_empty() {
+        if self.state.observes_keys {
             self.state.touch_watched_flush(self.session, db);
         }
     }

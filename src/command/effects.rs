@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::command::outbox::Outbox;
 use crate::command::session::Slot;
 use crate::config::Apply;
 
@@ -26,13 +27,23 @@ pub struct Effects {
     pub config_changed: Vec<Apply>,
     /// Lines for the log, at its warning level.
     pub warnings: Vec<String>,
+    /// What other clients are sent, and the caller behind its reply.
+    pub outbox: Outbox,
+    /// Clients that are blocked no longer. Their reply is in the outbox, or their command waits with the server.
+    pub unblocked: Vec<Slot>,
 }
 
 impl Effects {
     /// Whether there is anything to do.
     #[inline]
     pub fn any(&self) -> bool {
-        !self.kill.is_empty() || self.shutdown.is_some() || !self.config_changed.is_empty() || !self.warnings.is_empty()
+        let queued = self.kill.len()
+            | self.config_changed.len()
+            | self.warnings.len()
+            | self.outbox.len()
+            | self.unblocked.len()
+            | usize::from(self.shutdown.is_some());
+        queued != 0
     }
 
     /// Hands over all of it.
@@ -52,6 +63,12 @@ mod tests {
         assert!(killing.any());
         assert_eq!(killing.take().kill, [Slot(1)]);
         assert!(!killing.any());
+        assert!(Effects { unblocked: vec![Slot(1)], ..Effects::default() }.any());
+        let mut sending = Effects::default();
+        let text = sending.outbox.write(|out| out.extend_from_slice(b"x"));
+        assert!(!sending.any());
+        sending.outbox.post(Slot(1), &text);
+        assert!(sending.any());
         assert!(Effects { shutdown: Some(ShutdownRequest::default()), ..Effects::default() }.any());
     }
 }

@@ -3,12 +3,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clients;
 pub mod context;
 pub mod effects;
 pub mod error;
 pub mod facts;
 pub mod keys;
+pub mod outbox;
 pub mod prepared;
+pub mod redaction;
 pub mod registry;
 pub mod session;
 pub mod sessions;

@@ -43,12 +43,57 @@ bitflags::bitflags! {
         const UNIX_SOCKET = 1 << 6;
         /// Executing the commands of a transaction right now.
         const IN_EXEC = 1 << 7;
+        /// Sees every command that is executed (MONITOR).
+        const MONITOR = 1 << 8;
+        /// Waits for something: nothing of it is executed.
+        const BLOCKED = 1 << 9;
+        /// Blocked before its command ran: the command is executed again once the client is unblocked.
+        const POSTPONED = 1 << 10;
+        /// Gets no replies (CLIENT REPLY OFF).
+        const REPLY_OFF = 1 << 11;
+        /// Gets no reply to the next command.
+        const REPLY_SKIP_NEXT = 1 << 12;
+        /// Gets no reply to the current command.
+        const REPLY_SKIP = 1 << 13;
+        /// Is not closed to free memory.
+        const NO_EVICT = 1 << 14;
+        /// Reading a key leaves its age as it is, TOUCH excepted.
+        const NO_TOUCH = 1 << 15;
+        /// Is told when keys change that it may have cached.
+        const TRACKING = 1 << 16;
+        /// The client that is told in its place is gone.
+        const TRACKING_BROKEN_REDIR = 1 << 17;
+        /// Told of all keys with its prefixes.
+        const TRACKING_BCAST = 1 << 18;
+        /// Told of keys that it read behind CLIENT CACHING YES.
+        const TRACKING_OPTIN = 1 << 19;
+        /// Told of keys but those that it read behind CLIENT CACHING NO.
+        const TRACKING_OPTOUT = 1 << 20;
+        /// CLIENT CACHING: for the next command.
+        const TRACKING_CACHING = 1 << 21;
+        /// Not told of what it changed itself.
+        const TRACKING_NOLOOP = 1 << 22;
     }
 }
 
 impl SessionFlags {
-    /// Flags that no gate asks for.
-    const UNGATED: SessionFlags = SessionFlags::UNIX_SOCKET.union(SessionFlags::DIRTY_CAS);
+    /// How keys are tracked.
+    pub const TRACKING_MODES: SessionFlags = SessionFlags::TRACKING_BCAST
+        .union(SessionFlags::TRACKING_OPTIN)
+        .union(SessionFlags::TRACKING_OPTOUT)
+        .union(SessionFlags::TRACKING_CACHING)
+        .union(SessionFlags::TRACKING_NOLOOP)
+        .union(SessionFlags::TRACKING_BROKEN_REDIR);
+
+    /// Replies are not sent.
+    pub const MUTED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
+
+    /// Flags that no gate asks for. Clients that track do pass the gates: whoever tracks makes everybody do so.
+    const UNGATED: SessionFlags = SessionFlags::UNIX_SOCKET
+        .union(SessionFlags::DIRTY_CAS)
+        .union(SessionFlags::MONITOR)
+        .union(SessionFlags::NO_EVICT)
+        .union(SessionFlags::NO_TOUCH);
 
     /// Whether a request needs no gate: the client is authenticated, in no transaction and not being closed.
     #[inline]
@@ -89,6 +134,15 @@ pub struct Transaction {
     pub argument_bytes: usize,
 }
 
+/// What a client that tracks asked for beside flags.
+#[derive(Default)]
+pub struct TrackingFacts {
+    /// Who is told in its place; 0 for nobody.
+    pub redirect: ClientId,
+    /// Prefixes of the broadcasting way, in order.
+    pub prefixes: Vec<Box<[u8]>>,
+}
+
 /// One client's session.
 pub struct Session {
     /// Unique number.
@@ -117,6 +171,8 @@ pub struct Session {
     pub last_command: Option<&'static Command>,
     /// Open transaction.
     pub transaction: Option<Box<Transaction>>,
+    /// CLIENT TRACKING, while it is on.
+    pub tracking: Option<Box<TrackingFacts>>,
     /// What the network layer knows.
     pub net: NetFacts,
 }
@@ -138,6 +194,7 @@ impl Session {
             last_interaction_s: now_s,
             last_command: None,
             transaction: None,
+            tracking: None,
             net,
         }
     }
@@ -152,6 +209,31 @@ impl Session {
     #[inline]
     pub fn in_multi(&self) -> bool {
         self.flags.contains(SessionFlags::MULTI)
+    }
+
+    /// Whether it is blocked.
+    #[inline]
+    pub fn is_blocked(&self) -> bool {
+        self.flags.contains(SessionFlags::BLOCKED)
+    }
+
+    /// A command begins: CLIENT REPLY SKIP was about it if it came right before.
+    pub fn begin_reply_skip(&mut self) {
+        if self.flags.contains(SessionFlags::REPLY_SKIP_NEXT) {
+            self.flags.remove(SessionFlags::REPLY_SKIP_NEXT);
+            self.flags.insert(SessionFlags::REPLY_SKIP);
+        }
+    }
+
+    /// A command is over, and so is what CLIENT REPLY SKIP said about it.
+    pub fn end_reply_skip(&mut self) {
+        self.flags.remove(SessionFlags::REPLY_SKIP);
+    }
+
+    /// Whether commands may not block here: they do as if their time were over.
+    #[inline]
+    pub fn denies_blocking(&self) -> bool {
+        self.flags.contains(SessionFlags::IN_EXEC)
     }
 
     /// A command was refused: EXEC will abort, if there is a transaction.

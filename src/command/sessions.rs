@@ -3,12 +3,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+
 use crate::command::session::{ClientId, NetFacts, Session, Slot};
 
 /// All connected clients.
 #[derive(Default)]
 pub struct Sessions {
     slots: Vec<Option<Box<Session>>>,
+    /// Where the session of a number is.
+    numbers: BTreeMap<ClientId, Slot>,
     last_id: ClientId,
     connected: usize,
 }
@@ -23,13 +27,17 @@ impl Sessions {
         assert!(place.is_none(), "slot {} is taken", slot.0);
         self.last_id += 1;
         self.connected += 1;
+        self.numbers.insert(self.last_id, slot);
         place.insert(Box::new(Session::new(self.last_id, slot, now_s, net)))
     }
 
     /// Ends the session in `slot`.
     pub fn close(&mut self, slot: Slot) -> Option<Box<Session>> {
         let closed = self.slots.get_mut(slot.index())?.take();
-        self.connected -= usize::from(closed.is_some());
+        if let Some(session) = &closed {
+            self.connected -= 1;
+            self.numbers.remove(&session.id);
+        }
         closed
     }
 
@@ -43,6 +51,11 @@ impl Sessions {
     #[inline]
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
         self.slots.get_mut(slot.index())?.as_deref_mut()
+    }
+
+    /// The slot of the client with this number, the running one included.
+    pub fn slot_of(&self, id: ClientId) -> Option<Slot> {
+        self.numbers.get(&id).copied()
     }
 
     /// Takes the session out to run a command; [`Sessions::put`] brings it back.
@@ -90,7 +103,9 @@ mod tests {
         let mut sessions = Sessions::default();
         assert_eq!(sessions.open(Slot(3), 0, NetFacts::default()).id, 1);
         assert_eq!(sessions.open(Slot(0), 0, NetFacts::default()).id, 2);
+        assert_eq!(sessions.slot_of(1), Some(Slot(3)));
         assert!(sessions.close(Slot(3)).is_some());
+        assert_eq!(sessions.slot_of(1), None);
         assert!(sessions.close(Slot(3)).is_none());
         assert_eq!(sessions.open(Slot(3), 0, NetFacts::default()).id, 3);
         let running = sessions.take(Slot(0));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
+use crate::blocking::{BlockedClients, Pause};
 use crate::command::effects::Effects;
 use crate::command::facts::ProcessFacts;
 use crate::command::registry::Registry;
@@ -16,6 +17,7 @@ use crate::command::ticks::Ticks;
 use crate::config::Config;
 use crate::keyspace::{ExpireBudget, Garbage, KeyState, Keyspace, WatchTable};
 use crate::observe::stats::Stats;
+use crate::tracking::Tracking;
 
 /// Share of the time between two runs of the cron that active expiry may take, in percent, at effort 1.
 const EXPIRE_SLOW_PERCENT: u64 = 25;
@@ -54,6 +56,20 @@ pub struct State {
     pub facts: ProcessFacts,
     /// Watched keys.
     pub watch: WatchTable,
+    /// Who is blocked.
+    pub blocking: BlockedClients,
+    /// CLIENT PAUSE, while it lasts.
+    pub pause: Option<Pause>,
+    /// Clients that see every command, in the order they asked for it.
+    pub monitors: Vec<Slot>,
+    /// Who has to be told of changed keys.
+    pub tracking: Tracking,
+    /// Every request has to pass the gates: commands are paused, monitored or tracked.
+    pub(crate) gated: bool,
+    /// Somebody has to hear of changed keys.
+    pub(crate) observes_keys: bool,
+    /// When the clock unblocks somebody or ends a pause, in Unix microseconds.
+    pub(crate) next_deadline_us: i64,
     /// Emptied databases that are freed in slices.
     pub garbage: VecDeque<Garbage>,
     /// The configuration before the last CONFIG SET, for taking it back.
@@ -92,6 +108,13 @@ impl State {
             effects: Effects::default(),
             facts,
             watch: WatchTable::default(),
+            blocking: BlockedClients::default(),
+            pause: None,
+            monitors: Vec::new(),
+            tracking: Tracking::default(),
+            gated: false,
+            observes_keys: false,
+            next_deadline_us: i64::MAX,
             garbage: VecDeque::new(),
             config,
             config_before: None,
@@ -204,12 +227,10 @@ impl State {
     pub(crate) fn watch_key(&mut self, session: &mut Session, key: &[u8]) {
         let hash = self.keyspace.hash(key);
         let found = self.keyspace.db(session.db).state_of(key, hash, self.clock.unix_ms());
-        if self.watch.is_empty() {
-            self.keyspace.observe_expired(true);
-        }
         if self.watch.watch(session.db, key, watcher_of(session.slot), found) {
             session.watched += 1;
         }
+        self.plan_observers();
     }
 
     /// `session` watches nothing any more.
@@ -219,9 +240,7 @@ impl State {
         }
         session.watched = 0;
         self.watch.unwatch_all(watcher_of(session.slot));
-        if self.watch.is_empty() {
-            self.keyspace.observe_expired(false);
-        }
+        self.plan_observers();
     }
 
     /// Whether a key that was alive when `session` began to watch it has expired since.
@@ -234,9 +253,12 @@ impl State {
             })
     }
 
-    /// `key` changed: transactions that watch it fail. `caller` is the session that is running.
+    /// `key` changed: transactions that watch it fail, and who may have it cached is told. `caller` is the session that is running.
     #[cold]
-    pub(crate) fn touch_watched(&mut self, caller: &mut Session, db: usize, key: &[u8]) {
+    pub(crate) fn touch_key(&mut self, caller: &mut Session, db: usize, key: &[u8]) {
+        if !self.tracking.is_empty() {
+            self.tracking.changed(key, caller.id);
+        }
         let hash = self.keyspace.hash(key);
         let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());
         let clients = self.watch.touched(db, key, found != KeyState::Absent);
@@ -264,6 +286,9 @@ impl State {
                 continue;
             }
             for key in self.keyspace.db_mut(db).take_expired() {
+                if !self.tracking.is_empty() {
+                    self.tracking.changed(&key, 0);
+                }
                 let clients = self.watch.touched(db, &key, false);
                 self.mark_dirty(caller.as_deref_mut(), &clients);
             }
@@ -294,6 +319,9 @@ fn watcher_of(slot: Slot) -> u64 {
 impl State {
     /// The cron's cycle.
     pub(crate) fn expire_slow(&mut self) {
+        if self.pause.is_some() {
+            return;
+        }
         let effort = u64::from(self.config.active_expire_effort.clamp(1, 10)) - 1;
         let percent = EXPIRE_SLOW_PERCENT + 2 * effort;
         let hz = u64::from(self.config.hz.max(1));
@@ -303,7 +331,10 @@ impl State {
     /// The cycle between two batches: only while the cron's cannot keep up.
     #[inline]
     pub(crate) fn expire_fast(&mut self) {
-        if self.expire_behind && self.clock.unix_us() >= self.expire_fast_us + 2 * EXPIRE_FAST_US as i64 {
+        if self.expire_behind
+            && self.pause.is_none()
+            && self.clock.unix_us() >= self.expire_fast_us + 2 * EXPIRE_FAST_US as i64
+        {
             self.expire_fast_us = self.clock.unix_us();
             self.expire(EXPIRE_FAST_KEYS, EXPIRE_FAST_US);
         }
@@ -322,7 +353,7 @@ impl State {
         let stale = if report.sampled == 0 { 0.0 } else { report.expired as f64 * 100.0 / report.sampled as f64 };
         self.stats.expired_stale_percent = stale * 0.05 + self.stats.expired_stale_percent * 0.95;
         self.stats.expire_cycle_us += ticks.to_us(ticks.now().wrapping_sub(start));
-        if !self.watch.is_empty() {
+        if self.observes_keys {
             self.touch_expired(None);
         }
     }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::command::clients::tell_caller_of_flush;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
@@ -120,6 +121,10 @@ fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
         } else {
             ctx.state.discard_garbage(garbage);
         }
+    }
+    if !ctx.state.tracking.is_empty() {
+        let told = freed_now && tell_caller_of_flush(ctx.session, ctx.reply);
+        ctx.state.tracking.flushed(if told { ctx.session.id } else { 0 });
     }
 }
 

@@ -7,11 +7,13 @@ pub mod generic;
 mod key_specs;
 pub mod keyspace;
 mod lookup;
+pub mod monitor;
 pub mod server;
 pub mod string;
 pub mod transactions;
 #[cfg(test)]
 mod transcript;
+pub mod waiting;
 
 use crate::command::spec::Command;
 
@@ -20,7 +22,9 @@ pub static ALL: &[&[&Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     keyspace::COMMANDS,
+    monitor::COMMANDS,
     server::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
+    waiting::COMMANDS,
 ];

@@ -42,7 +42,7 @@ pub(super) fn call(state: &mut State, session: &mut Session, prepared: &Prepared
     if end >= state.next_ms_tick {
         state.advance_clock(end);
     }
-    if !state.watch.is_empty() {
+    if state.observes_keys {
         state.touch_expired(Some(session));
     }
 }

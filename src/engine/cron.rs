@@ -48,6 +48,12 @@ impl Engine {
     /// Runs before the loop sleeps: what has to follow the commands of a batch soon, and is cheap when there is nothing.
     pub fn before_sleep(&mut self) {
         self.state.expire_fast();
+        if !self.state.tracking.is_empty() {
+            self.state.send_invalidations();
+            if self.state.tracking.has_broadcasts() {
+                self.state.send_broadcasts();
+            }
+        }
         if !self.state.garbage.is_empty() {
             free_garbage(&mut self.state, GARBAGE_PER_TURN);
         }

@@ -1,5 +1,5 @@
 //! The gates before a command, in Redis' order: unknown command, number of arguments, authentication,
-//! commands that a transaction forbids, queueing. Gates of services that this server does not have yet are absent, not
+//! commands that a transaction forbids, the pause, queueing. Gates of services that this server does not have yet are absent, not
 //! open: each arrives with its service.
 
 #![forbid(unsafe_code)]
@@ -10,7 +10,7 @@ use crate::command::session::{Session, SessionFlags};
 use crate::command::spec::{Command, Flags};
 use crate::command::state::State;
 use crate::engine::call::call;
-use crate::engine::transaction;
+use crate::engine::{observers, transaction};
 use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
@@ -19,8 +19,8 @@ const QUOTED_MAX: usize = 128;
 
 const NOT_IN_MULTI: CommandError = CommandError::fixed("Command not allowed inside a transaction");
 
-/// Runs, queues or refuses a request. The slow way: for clients that are in a transaction or not authenticated, and
-/// for requests that name no command.
+/// Runs, queues or refuses a request. The slow way: for clients in a special state (a transaction, not authenticated,
+/// without replies), for requests that name no command, and for all while somebody pauses, monitors or tracks.
 #[cold]
 pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
     if prepared.verdict == Verdict::CrossProtocol {
@@ -28,14 +28,43 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
         state.cross_protocol_attack(session);
         return;
     }
+    let start = reply.mark();
+    session.begin_reply_skip();
     match check(session, prepared, args) {
         Err(error) => refuse(state, session, prepared, &error, reply),
+        Ok(command) if is_paused(state, session, command) => return state.postpone(session),
         Ok(command) if session.in_multi() && !transaction::runs_at_once(command) => {
             transaction::queue(session, prepared, args);
             reply.queued();
         }
-        Ok(_) => call(state, session, prepared, args, reply),
+        Ok(command) => {
+            call(state, session, prepared, args, reply);
+            if state.gated {
+                observers::after_call(state, session, prepared, args);
+            }
+            observers::end_caching(session, command);
+        }
     }
+    if session.flags.intersects(SessionFlags::MUTED) {
+        reply.truncate(start);
+    }
+    if !session.is_blocked() {
+        session.end_reply_skip();
+    }
+}
+
+/// Whether a pause makes the command wait: every one, or those that may write.
+fn is_paused(state: &State, session: &Session, command: &'static Command) -> bool {
+    let Some(pause) = state.pause else { return false };
+    let writes = |command: &Command| command.flags.intersects(Flags::WRITE.union(Flags::MAY_REPLICATE));
+    pause.all
+        || writes(command)
+        || (transaction::is_exec(command)
+            && session
+                .transaction
+                .iter()
+                .flat_map(|open| &open.queue)
+                .any(|(queued, _)| queued.command.is_some_and(writes)))
 }
 
 fn check(session: &Session, prepared: &Prepared, args: Args<'_>) -> Result<&'static Command, CommandError> {

@@ -11,6 +11,7 @@ mod call;
 pub mod console;
 mod cron;
 mod gate;
+mod observers;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -66,7 +67,13 @@ impl Engine {
     /// A client is gone: its session ends.
     pub fn client_gone(&mut self, slot: Slot) {
         if let Some(mut session) = self.state.sessions.close(slot) {
-            self.state.unwatch(&mut session);
+            let state = &mut self.state;
+            state.unwatch(&mut session);
+            state.stop_tracking(&mut session);
+            transaction::stop_monitoring(state, &mut session);
+            if session.is_blocked() {
+                state.blocking.unblock(slot.0);
+            }
         }
     }
 
@@ -119,12 +126,30 @@ impl Engine {
         reply.set_protocol(session.protocol);
         session.last_interaction_s = state.now_s;
         session.last_command = prepared.command;
-        if prepared.verdict == Verdict::Run && session.flags.is_plain() {
+        if prepared.verdict == Verdict::Run && session.flags.is_plain() && !state.gated {
             call::call(state, &mut session, prepared, args, reply);
+            state.sessions.put(session);
         } else {
             gate::pass(state, &mut session, prepared, args, reply);
+            state.sessions.put(session);
+            if !state.tracking.is_empty() {
+                state.send_invalidations();
+            }
         }
-        state.sessions.put(session);
+    }
+
+    /// Called when the server wakes, after [`Engine::wake`]: unblocks those whose time is over.
+    #[inline]
+    pub fn run_timers(&mut self) {
+        if self.state.clock.unix_us() >= self.state.next_deadline_us {
+            self.state.unblock_due();
+        }
+    }
+
+    /// When [`Engine::run_timers`] has something to do, in Unix microseconds.
+    #[inline]
+    pub fn next_deadline_us(&self) -> i64 {
+        self.state.next_deadline_us
     }
 
     /// Answers a request that breaks the protocol: the connection is closed behind the reply.

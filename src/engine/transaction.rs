@@ -9,6 +9,7 @@ use crate::command::session::{Session, SessionFlags, Transaction};
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::engine::call::call;
+use crate::engine::observers;
 use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::Reply;
 
@@ -50,6 +51,15 @@ pub fn discard(state: &mut State, session: &mut Session) {
     state.unwatch(session);
 }
 
+/// MONITOR ends: RESET, or the end of the client.
+pub fn stop_monitoring(state: &mut State, session: &mut Session) {
+    if session.flags.contains(SessionFlags::MONITOR) {
+        session.flags.remove(SessionFlags::MONITOR);
+        state.monitors.retain(|slot| *slot != session.slot);
+        state.plan_gates();
+    }
+}
+
 /// A gate refused EXEC: the transaction is over, and the answer says why.
 pub(super) fn abort_exec(state: &mut State, session: &mut Session, error: &CommandError, reply: &mut Reply) {
     discard(state, session);
@@ -82,6 +92,9 @@ pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     ctx.session.flags.insert(SessionFlags::IN_EXEC);
     for (prepared, args) in &queue {
         call(ctx.state, ctx.session, prepared, args.as_args(), ctx.reply);
+        if ctx.state.gated {
+            observers::after_call(ctx.state, ctx.session, prepared, args.as_args());
+        }
     }
     ctx.session.flags.remove(SessionFlags::IN_EXEC);
     discard(ctx.state, ctx.session);

@@ -46,6 +46,7 @@ pub struct Database {
     pub(super) hasher: KeyHasher,
     access_stamp: u32,
     observes_expired: bool,
+    keeps_expired: bool,
     expired: Vec<Box<[u8]>>,
     expired_count: u64,
     pub(super) expire_cursor: u64,
@@ -66,6 +67,7 @@ impl Database {
             hasher,
             access_stamp: 0,
             observes_expired: false,
+            keeps_expired: false,
             expired: Vec::new(),
             expired_count: 0,
             expire_cursor: 0,
@@ -94,6 +96,12 @@ impl Database {
     /// Where a key lies that has not expired. An expired one is removed.
     #[inline]
     pub(super) fn find(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<Position> {
+        self.find_live(key, hash, now_ms, false)
+    }
+
+    /// The same; `reading` leaves an expired one where it is while it has to be kept.
+    #[inline]
+    fn find_live(&mut self, key: &[u8], hash: u64, now_ms: i64, reading: bool) -> Option<Position> {
         let mut due = false;
         let at = self.table.find(hash, |entry| {
             let found = entry.key() == key;
@@ -101,7 +109,9 @@ impl Database {
             found
         })?;
         if due {
-            self.remove_expired(at, hash);
+            if !(reading && self.keeps_expired) {
+                self.remove_expired(at, hash);
+            }
             return None;
         }
         Some(at)
@@ -120,7 +130,7 @@ impl Database {
     /// The entry of a key.
     #[inline]
     pub fn get(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<&KeyEntry> {
-        let at = self.find(key, hash, now_ms)?;
+        let at = self.find_live(key, hash, now_ms, true)?;
         self.table.at(at)
     }
 
@@ -134,7 +144,7 @@ impl Database {
     /// Whether a key exists.
     #[inline]
     pub fn exists(&mut self, key: &[u8], hash: u64, now_ms: i64) -> bool {
-        self.find(key, hash, now_ms).is_some()
+        self.find_live(key, hash, now_ms, true).is_some()
     }
 
     /// How a key is found, without removing it where it has expired: WATCH asks this.
@@ -293,6 +303,11 @@ impl Database {
     /// Buckets of the main table, as DEBUG HTSTATS and logs show them.
     pub fn buckets(&self) -> usize {
         self.table.buckets()
+    }
+
+    /// Whether reading leaves expired keys where they are.
+    pub fn keep_expired(&mut self, wanted: bool) {
+        self.keeps_expired = wanted;
     }
 
     /// Whether the names of keys that expire are kept from now on: WATCH and notifications need them.

@@ -101,6 +101,11 @@ impl Keyspace {
         self.dbs.iter_mut().for_each(|db| db.observe_expired(wanted));
     }
 
+    /// Whether expired keys stay until this is taken back, though nobody finds them any more: in all databases.
+    pub fn keep_expired(&mut self, wanted: bool) {
+        self.dbs.iter_mut().for_each(|db| db.keep_expired(wanted));
+    }
+
     /// Removes expired keys from all databases in turn, within one budget. The next call goes on where this one stopped.
     pub fn expire_cycle(&mut self, now_ms: i64, budget: ExpireBudget<'_>) -> ExpireReport {
         let mut total = ExpireReport::default();

@@ -85,7 +85,7 @@ impl<I: Io> Server<I> {
             if client.closing {
                 continue;
             }
-            if client.stalled {
+            if client.holds_back() {
                 stash(client, &self.io);
                 continue;
             }
@@ -197,7 +197,7 @@ impl<I: Io> Server<I> {
             if client.closing {
                 continue;
             }
-            if client.stalled {
+            if client.holds_back() {
                 returned += self.defer(item, returned);
                 continue;
             }
@@ -218,15 +218,20 @@ impl<I: Io> Server<I> {
                     let mark = self.reply.mark();
                     self.engine.execute(Slot(item.slot), prepared, args, &mut self.reply);
                     if self.engine.state.effects.any() {
-                        self.apply_effects(item.slot, mark);
+                        start = self.apply_effects(item.slot, start, mark);
                     }
                 }
                 Work::Fail(error) => self.protocol_error(item.slot, *error),
             }
-            if self.session_closing(item.slot) {
-                self.note_written(current, start);
-                current = u32::MAX;
-                self.close_after_output(item.slot);
+            let ends = self.session_ends(item.slot);
+            if !ends.is_empty() {
+                if ends.intersects(SessionFlags::CLOSE_AFTER_REPLY | SessionFlags::CLOSE_ASAP) {
+                    self.note_written(current, start);
+                    current = u32::MAX;
+                    self.close_after_output(item.slot);
+                } else {
+                    returned += self.hold_back(item, returned, ends.contains(SessionFlags::POSTPONED));
+                }
             } else if self.reply.bytes_since(start) >= STALL_BYTES
                 && items.get(index + 1).is_some_and(|next| next.slot == current)
             {
@@ -238,6 +243,15 @@ impl<I: Io> Server<I> {
         self.tidy_partials();
         // Blobs that the keyspace kept must have it as their only owner.
         self.batch.clear();
+    }
+
+    /// The client is blocked now: nothing more of it is executed. `again`: this command neither, it runs when the client
+    /// is unblocked. Returns what [`Server::defer`] does.
+    #[cold]
+    fn hold_back(&mut self, item: &Item, returned: usize, again: bool) -> usize {
+        let Some(client) = self.clients[item.slot as usize].as_deref_mut() else { return 0 };
+        client.blocked = true;
+        if again { self.defer(item, returned) } else { 0 }
     }
 
     /// Keeps a parsed command for when the client's output has drained. One that had been kept before goes back to the
@@ -275,7 +289,7 @@ impl<I: Io> Server<I> {
 
     /// Notes that the client wrote everything in the slab from `start` on.
     #[inline]
-    fn note_written(&mut self, slot: u32, start: Mark) {
+    pub(super) fn note_written(&mut self, slot: u32, start: Mark) {
         let (start, end) = (start.position(), self.reply.position());
         if end == start || slot == u32::MAX {
             return;

@@ -36,6 +36,8 @@ pub struct Client {
     pub queued: bool,
     /// Its output is over the limit at which reading stops.
     pub stalled: bool,
+    /// Waits for something: what it sends is kept, nothing of it is executed.
+    pub blocked: bool,
     /// Close once everything is written.
     pub closing: bool,
     /// State of the unfinished command.
@@ -44,7 +46,7 @@ pub struct Client {
     pub inbox: Vec<Received>,
     /// Unfinished command; none between commands.
     pub partial: Option<Box<Partial>>,
-    /// Commands that were parsed and have to wait for the output to drain.
+    /// Commands that were parsed and have to wait: for the output to drain, or for what the client is blocked on.
     pub deferred: VecDeque<(Prepared, OwnedArgs)>,
     /// A protocol error behind them: answered after them, and the end.
     pub failure: Option<ProtocolError>,
@@ -62,6 +64,7 @@ impl Client {
             reading: Reading::Idle,
             queued: false,
             stalled: false,
+            blocked: false,
             closing: false,
             parser: Parser::new(),
             inbox: Vec::new(),
@@ -71,6 +74,12 @@ impl Client {
             written: Written::default(),
             pending: None,
         }
+    }
+
+    /// Whether its commands have to wait.
+    #[inline]
+    pub fn holds_back(&self) -> bool {
+        self.stalled || self.blocked
     }
 
     /// Whether there is something to parse or execute.

@@ -102,11 +102,12 @@ impl<I: Io> Server<I> {
         let session = self.engine.session_mut(Slot(conn.slot));
         session.last_interaction_s = now_s;
         let queueing = session.transaction.is_some();
-        if client.stalled {
-            // It does not read its replies: what it still sends is kept, not parsed.
+        if client.holds_back() {
+            // It is blocked, or does not read its replies: what it still sends is kept, not parsed.
             let bytes = self.io.bytes(bytes);
             client.keep_for_later(bytes);
             let held = client.buffered_bytes();
+            self.mirror_input(conn.slot);
             if self.over_query_limit(conn.slot, held) {
                 self.close_for_query_buffer(conn.slot);
             }
@@ -222,8 +223,9 @@ impl<I: Io> Server<I> {
         if client.closing {
             return;
         }
-        // What it sent before it closed is still executed, and answered.
-        if error.is_none() && (client.has_work() || client.pending.is_some()) {
+        // What it sent before it closed is still executed, and answered, unless it has to wait for anything but its own
+        // output.
+        if error.is_none() && !client.blocked && (client.has_work() || client.pending.is_some()) {
             return self.to_end.push(conn);
         }
         match error {
@@ -241,6 +243,11 @@ impl<I: Io> Server<I> {
     pub(super) fn end_closed_peers(&mut self) {
         for index in 0..self.to_end.len() {
             let conn = self.to_end[index];
+            // A blocked one would wait for an answer that nobody reads.
+            if self.client(conn).is_some_and(|client| client.blocked) {
+                self.close_now(conn);
+                continue;
+            }
             let is_over = |client: &mut Client| !client.closing && (!client.stalled || !client.has_work());
             if self.client(conn).is_some_and(is_over) {
                 self.close_after_output(conn.slot);

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::command::session::Slot;
+use crate::command::session::{SessionFlags, Slot};
 use crate::io::Io;
 use crate::observe::log;
 use crate::server::event_loop::Server;
@@ -31,8 +31,9 @@ impl<I: Io> Server<I> {
             self.cron_cursor = (self.cron_cursor + 1) % self.clients.len();
             let Some(client) = self.clients[self.cron_cursor].as_deref() else { continue };
             let (conn, has_output) = (client.conn, client.pending.is_some());
-            let idle_s = now_s - self.engine.session(Slot(conn.slot)).last_interaction_s;
-            if timeout_s > 0 && idle_s > timeout_s {
+            let session = self.engine.session(Slot(conn.slot));
+            let exempt = session.flags.intersects(SessionFlags::BLOCKED | SessionFlags::MONITOR);
+            if timeout_s > 0 && !exempt && now_s - session.last_interaction_s > timeout_s {
                 log::verbose(format_args!("Closing idle client"));
                 self.close_now(conn);
             } else if has_output {

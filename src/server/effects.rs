@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::command::effects::ShutdownRequest;
+use crate::command::outbox::Outbox;
 use crate::command::session::{SessionFlags, Slot};
 use crate::config::Apply;
 use crate::io::Io;
@@ -14,10 +15,12 @@ use crate::transport::plain::ListenerKind;
 
 impl<I: Io> Server<I> {
     /// Called after a command that left effects. `reply` is where its reply begins: where the process cannot follow a
-    /// changed configuration the change is taken back and the reply replaced by the error.
+    /// changed configuration the change is taken back and the reply replaced by the error. What the caller wrote from
+    /// `start` on is noted here, since what others are sent comes behind it in the slab; returns where its next reply
+    /// begins.
     #[cold]
-    pub(super) fn apply_effects(&mut self, caller: u32, reply: Mark) {
-        let effects = self.engine.state.effects.take();
+    pub(super) fn apply_effects(&mut self, caller: u32, start: Mark, reply: Mark) -> Mark {
+        let mut effects = self.engine.state.effects.take();
         effects.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
         for slot in effects.kill {
             if slot.0 == caller {
@@ -37,6 +40,59 @@ impl<I: Io> Server<I> {
         }
         if let Some(request) = effects.shutdown {
             self.begin_shutdown(request);
+        }
+        let mut next = start;
+        if !effects.outbox.is_empty() {
+            self.note_written(caller, start);
+            self.deliver(&effects.outbox);
+            next = self.reply.mark();
+        }
+        for slot in effects.unblocked {
+            self.go_on(slot);
+        }
+        effects.outbox.clear();
+        self.engine.state.effects.outbox = effects.outbox;
+        next
+    }
+
+    /// The same for effects that no command had, but the clock or the end of a turn.
+    #[inline]
+    pub(super) fn carry_out_effects(&mut self) {
+        if self.engine.state.effects.any() {
+            let here = self.reply.mark();
+            self.apply_effects(u32::MAX, here, here);
+        }
+    }
+
+    /// Sends what the engine has posted. Every text is copied once; each receiver is given the same bytes of the slab.
+    fn deliver(&mut self, outbox: &Outbox) {
+        let base = self.reply.position();
+        self.reply.raw(outbox.bytes());
+        let mut bytes = 0;
+        for letter in outbox.letters() {
+            let slot = letter.to.0;
+            let Some(client) = self.clients.get_mut(slot as usize).and_then(Option::as_deref_mut) else { continue };
+            let ends = SessionFlags::CLOSE_AFTER_REPLY | SessionFlags::CLOSE_ASAP;
+            if client.closing || self.engine.session(letter.to).flags.intersects(ends) {
+                continue;
+            }
+            if client.written.is_empty() {
+                self.touched.push(slot);
+            }
+            bytes += letter.text.len();
+            client.written.push(base + letter.text.start..base + letter.text.end);
+        }
+        // The slab's own length is counted when it is sent.
+        let stats = &mut self.engine.state.stats;
+        stats.net_output_bytes = (stats.net_output_bytes + bytes as u64).saturating_sub(outbox.bytes().len() as u64);
+    }
+
+    /// A client is blocked no longer: its commands run again.
+    fn go_on(&mut self, slot: Slot) {
+        let Some(client) = self.clients.get_mut(slot.index()).and_then(Option::as_deref_mut) else { return };
+        client.blocked = false;
+        if client.has_work() {
+            Self::enqueue(&mut self.ready, client);
         }
     }
 
@@ -98,10 +154,13 @@ impl<I: Io> Server<I> {
         }
     }
 
-    /// Whether a session wants its connection closed once its output is written.
+    /// Whether a session is not to be served further for now: its connection is to be closed, or it is blocked.
     #[inline]
-    pub(super) fn session_closing(&self, slot: u32) -> bool {
-        let closing = SessionFlags::CLOSE_AFTER_REPLY | SessionFlags::CLOSE_ASAP;
-        self.engine.session(Slot(slot)).flags.intersects(closing)
+    pub(super) fn session_ends(&self, slot: u32) -> SessionFlags {
+        let ends = SessionFlags::CLOSE_AFTER_REPLY
+            | SessionFlags::CLOSE_ASAP
+            | SessionFlags::BLOCKED
+            | SessionFlags::POSTPONED;
+        self.engine.session(Slot(slot)).flags & ends
     }
 }

@@ -139,6 +139,8 @@ impl<I: Io> Server<I> {
         self.now_us = self.io.now_us();
         self.engine.wake(self.now_us);
         self.handle_completions();
+        self.engine.run_timers();
+        self.carry_out_effects();
         self.admit();
         while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
@@ -152,6 +154,7 @@ impl<I: Io> Server<I> {
         self.rearm();
         self.cron_if_due();
         self.engine.before_sleep();
+        self.carry_out_effects();
         Ok(self.shutdown.is_none())
     }
 
@@ -161,7 +164,8 @@ impl<I: Io> Server<I> {
         if waiting || !self.engine.state.garbage.is_empty() {
             return Duration::ZERO;
         }
-        Duration::from_micros((self.next_cron_us - self.now_us).max(0) as u64)
+        let next_us = self.next_cron_us.min(self.engine.next_deadline_us());
+        Duration::from_micros((next_us - self.now_us).max(0) as u64)
     }
 
     /// Submits this turn's output, and waits for completions where `wait` is given. What the sockets did not take is
@@ -232,7 +236,7 @@ impl<I: Io> Server<I> {
     /// Puts a client into the queue of those with work.
     #[inline]
     pub(super) fn enqueue(ready: &mut VecDeque<u32>, client: &mut Client) {
-        if !client.queued && !client.closing && !client.stalled {
+        if !client.queued && !client.closing && !client.holds_back() {
             client.queued = true;
             ready.push_back(client.conn.slot);
         }

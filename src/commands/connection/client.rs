@@ -9,6 +9,8 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::session::{Session, SessionFlags};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::commands::connection::tracking::redirect_of;
+use crate::commands::connection::{modes, pause, tracking};
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
@@ -24,14 +26,24 @@ pub(super) static CLIENT: Command = Command {
     flags: Flags::empty(),
     categories: Categories::SLOW,
     subcommands: &[
+        &tracking::CLIENT_CACHING,
         &CLIENT_GETNAME,
+        &tracking::CLIENT_GETREDIR,
         &CLIENT_HELP,
         &CLIENT_ID,
         &CLIENT_INFO,
         &CLIENT_KILL,
         &CLIENT_LIST,
+        &modes::CLIENT_NO_EVICT,
+        &modes::CLIENT_NO_TOUCH,
+        &pause::CLIENT_PAUSE,
+        &modes::CLIENT_REPLY,
         &CLIENT_SETINFO,
         &CLIENT_SETNAME,
+        &tracking::CLIENT_TRACKING,
+        &tracking::CLIENT_TRACKINGINFO,
+        &pause::CLIENT_UNBLOCK,
+        &pause::CLIENT_UNPAUSE,
     ],
     ..Command::BLANK
 };
@@ -220,8 +232,12 @@ pub(super) const BAD_NAME: CommandError =
 const NO_SUCH_CLIENT: CommandError = CommandError::fixed("No such client");
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Say whether the keys of the next command are cached (tracking with OPTIN or OPTOUT).",
     "GETNAME",
     "    Answer the name of this connection.",
+    "GETREDIR",
+    "    Answer which connection is told of changed keys in the place of this one.",
     "ID",
     "    Answer the number of this connection.",
     "INFO",
@@ -236,10 +252,27 @@ const HELP: &[&str] = &[
     "    * SKIPME (YES|NO): spare this connection (the default)",
     "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <number> [...]]",
     "    Describe connections, one a line.",
+    "NO-EVICT (ON|OFF)",
+    "    Spare this connection when connections are closed to free memory.",
+    "NO-TOUCH (ON|OFF)",
+    "    Make reading keys leave their age as it is.",
+    "PAUSE <milliseconds> [WRITE|ALL]",
+    "    Make commands wait for that long: all of them, or those that write.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Switch replies on or off, or leave out the next one.",
     "SETINFO (LIB-NAME|LIB-VER) <value>",
     "    Note which client library this connection uses.",
     "SETNAME <name>",
     "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <number>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Be told when keys change that this connection may have cached.",
+    "TRACKINGINFO",
+    "    Answer how this connection is told of changed keys.",
+    "UNBLOCK <number> [TIMEOUT|ERROR]",
+    "    End the waiting of a blocked connection.",
+    "UNPAUSE",
+    "    End a pause.",
 ];
 
 fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
@@ -297,14 +330,42 @@ fn setinfo(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn info(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+/// The request that asks lies in the buffer it was received into: shown like one in a query buffer.
+fn show_request(ctx: &mut Context<'_>, args: Args<'_>) {
+    let digits = |number: usize| itoa::Buffer::new().format(number).len();
+    let framed = |arg: &[u8]| arg.len() + digits(arg.len()) + 5;
+    let net = &mut ctx.session.net;
+    net.qbuf = 3 + digits(args.len()) + args.iter().map(framed).sum::<usize>();
+    net.qbuf_free = 0;
+    net.argv_mem = args.bytes_total();
+}
+
+/// Undoes [`show_request`]: between requests a client has no buffer, as long as none is unfinished.
+fn hide_request(ctx: &mut Context<'_>, before: (usize, usize, usize)) {
+    let net = &mut ctx.session.net;
+    (net.qbuf, net.qbuf_free, net.argv_mem) = before;
+}
+
+fn info(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let before = (ctx.session.net.qbuf, ctx.session.net.qbuf_free, ctx.session.net.argv_mem);
+    show_request(ctx, args);
     let mut text = Vec::with_capacity(320);
     describe(ctx.session, ctx.state.now_s, &mut text);
+    hide_request(ctx, before);
     ctx.reply.verbatim(b"txt", &text);
     Ok(())
 }
 
 fn list(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let before = (ctx.session.net.qbuf, ctx.session.net.qbuf_free, ctx.session.net.argv_mem);
+    show_request(ctx, args);
+    let text = list_text(ctx, args);
+    hide_request(ctx, before);
+    ctx.reply.verbatim(b"txt", &text?);
+    Ok(())
+}
+
+fn list_text(ctx: &Context<'_>, args: Args<'_>) -> Result<Vec<u8>, CommandError> {
     let option = if args.len() > 2 { args.get(2) } else { b"" };
     let all = ctx.state.sessions.by_id(ctx.session);
     let open = |session: &&&Session| !session.flags.contains(SessionFlags::CLOSE_ASAP);
@@ -328,8 +389,7 @@ fn list(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     for session in shown {
         describe(session, ctx.state.now_s, &mut text);
     }
-    ctx.reply.verbatim(b"txt", &text);
-    Ok(())
+    Ok(text)
 }
 
 /// The classes of clients that filters name.
@@ -364,7 +424,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
          qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} \
-         user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0",
+         user=default redir={} resp={} lib-name={} lib-ver={} io-thread=0",
         session.id,
         net.addr,
         net.laddr,
@@ -385,6 +445,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         memory_of(session),
         if net.omem > 0 { "rw" } else { "r" },
         session.last_command.map_or("NULL", |command| command.full_name),
+        redirect_of(session),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.lib_name),
         text(&session.lib_ver),
@@ -403,11 +464,18 @@ pub(crate) fn memory_of(session: &Session) -> usize {
 
 fn flag_letters(flags: SessionFlags) -> String {
     let letters = [
+        (SessionFlags::MONITOR, 'O'),
         (SessionFlags::MULTI, 'x'),
+        (SessionFlags::BLOCKED, 'b'),
+        (SessionFlags::TRACKING, 't'),
+        (SessionFlags::TRACKING_BROKEN_REDIR, 'R'),
+        (SessionFlags::TRACKING_BCAST, 'B'),
         (SessionFlags::DIRTY_CAS, 'd'),
         (SessionFlags::CLOSE_AFTER_REPLY, 'c'),
         (SessionFlags::CLOSE_ASAP, 'A'),
         (SessionFlags::UNIX_SOCKET, 'U'),
+        (SessionFlags::NO_EVICT, 'e'),
+        (SessionFlags::NO_TOUCH, 'T'),
     ];
     let set: String = letters.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, letter)| letter).collect();
     if set.is_empty() { "N".into() } else { set }
@@ -529,7 +597,7 @@ mod tests {
             line,
             format!(
                 "\"id=1 addr=10.0.0.1:5 laddr=127.0.0.1:6379 fd=7 name=me age=3 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 \
-                 multi=-1 watch=1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
+                 multi=-1 watch=1 qbuf=26 qbuf-free=0 argv-mem=10 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
                  tot-mem={memory} events=r cmd=client|info user=default redir=-1 resp=2 lib-name=lib lib-ver= \
                  io-thread=0\\n\""
             )

@@ -5,6 +5,9 @@
 
 mod auth;
 mod client;
+mod modes;
+mod pause;
+mod tracking;
 
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
@@ -143,10 +146,14 @@ fn quit(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
 
 fn reset(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     transaction::discard(ctx.state, ctx.session);
+    transaction::stop_monitoring(ctx.state, ctx.session);
+    ctx.state.stop_tracking(ctx.session);
     let session = &mut *ctx.session;
     session.db = 0;
     session.name = None;
     session.protocol = Protocol::Resp2;
+    let modes = SessionFlags::REPLY_OFF | SessionFlags::REPLY_SKIP | SessionFlags::REPLY_SKIP_NEXT;
+    session.flags.remove(modes | SessionFlags::NO_EVICT | SessionFlags::NO_TOUCH);
     session.flags.set(SessionFlags::AUTHENTICATED, !ctx.state.password_required());
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.status("RESET");

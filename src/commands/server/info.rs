@@ -118,10 +118,11 @@ fn clients(source: &Source<'_>, text: &mut InfoText) {
     let Source { state, .. } = source;
     text.field("connected_clients", state.sessions.connected())
         .field("maxclients", state.config.maxclients)
-        .field("blocked_clients", 0)
-        .field("tracking_clients", 0)
+        .field("blocked_clients", state.blocking.len())
+        .field("tracking_clients", state.tracking.clients_len())
         .field("pubsub_clients", 0)
         .field("watching_clients", state.watch.clients_len())
+        .field("clients_in_timeout_table", state.blocking.deadlines_len())
         .field("total_watched_keys", state.watch.keys_len());
 }
 
@@ -226,6 +227,9 @@ fn stats(source: &Source<'_>, text: &mut InfoText) {
         .field("pubsub_patterns", 0)
         .field("pubsubshard_channels", 0)
         .field("total_forks", 0)
+        .field("tracking_total_keys", state.tracking.keys_len())
+        .field("tracking_total_items", state.tracking.items_len())
+        .field("tracking_total_prefixes", state.tracking.prefixes_len())
         .field("total_error_replies", stats.error_replies)
         .field("total_reads_processed", stats.reads_processed)
         .field("total_writes_processed", stats.writes_processed)

@@ -1,0 +1,173 @@
+//! Who is blocked, on what, and until when; and the pause that makes commands wait. A state machine: it knows clients by
+//! the number of their slot, and neither sockets nor clocks. What blocking means for a connection is the server's
+//! business, what is answered when it ends the engine's. The main thread's.
+
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a blocked client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// WAIT: acknowledgements of replicas.
+    Replicas,
+    /// WAITAOF: synced append-only files.
+    AppendOnlyFiles,
+    /// The end of a pause: its command runs then, as if it had come only now.
+    Unpausing,
+}
+
+impl Waiting {
+    /// Whether CLIENT UNBLOCK and a timeout end it.
+    fn ends_early(self) -> bool {
+        !matches!(self, Waiting::Unpausing)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    waiting: Waiting,
+    /// Counts up: the order in which clients were blocked.
+    turn: u64,
+    deadline_us: Option<i64>,
+}
+
+/// All blocked clients, by slot.
+#[derive(Default)]
+pub struct BlockedClients {
+    clients: BTreeMap<u32, Blocked>,
+    deadlines: BTreeSet<(i64, u32)>,
+    /// Those that wait for the end of a pause, in the order they came.
+    postponed: BTreeMap<u64, u32>,
+    turns: u64,
+}
+
+impl BlockedClients {
+    /// `client` waits from now on, at most until `deadline_us` where one is given.
+    pub fn block(&mut self, client: u32, waiting: Waiting, deadline_us: Option<i64>) {
+        self.turns += 1;
+        let before = self.clients.insert(client, Blocked { waiting, turn: self.turns, deadline_us });
+        assert!(before.is_none(), "a blocked client runs nothing that could block it again");
+        if let Some(deadline_us) = deadline_us {
+            self.deadlines.insert((deadline_us, client));
+        }
+        if waiting == Waiting::Unpausing {
+            self.postponed.insert(self.turns, client);
+        }
+    }
+
+    /// `client` waits no longer, or is gone. Returns what it had waited for.
+    pub fn unblock(&mut self, client: u32) -> Option<Waiting> {
+        let blocked = self.clients.remove(&client)?;
+        if let Some(deadline_us) = blocked.deadline_us {
+            self.deadlines.remove(&(deadline_us, client));
+        }
+        self.postponed.remove(&blocked.turn);
+        Some(blocked.waiting)
+    }
+
+    /// The same where the wait may be cut short: not for one that a pause made wait.
+    pub fn unblock_early(&mut self, client: u32) -> Option<Waiting> {
+        self.clients.get(&client).filter(|blocked| blocked.waiting.ends_early())?;
+        self.unblock(client)
+    }
+
+    /// Takes the next client whose deadline has come.
+    pub fn take_due(&mut self, now_us: i64) -> Option<(u32, Waiting)> {
+        let &(deadline_us, client) = self.deadlines.first()?;
+        if deadline_us > now_us {
+            return None;
+        }
+        let waiting = self.unblock(client).expect("whoever has a deadline is blocked");
+        Some((client, waiting))
+    }
+
+    /// Takes the client that has waited longest for the end of a pause.
+    pub fn take_postponed(&mut self) -> Option<u32> {
+        let (_, client) = self.postponed.pop_first()?;
+        self.clients.remove(&client);
+        Some(client)
+    }
+
+    /// When the next one has waited long enough, in Unix microseconds.
+    pub fn next_deadline_us(&self) -> Option<i64> {
+        self.deadlines.first().map(|(deadline_us, _)| *deadline_us)
+    }
+
+    /// How many are blocked.
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// How many of them have a deadline.
+    pub fn deadlines_len(&self) -> usize {
+        self.deadlines.len()
+    }
+}
+
+/// CLIENT PAUSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When it ends, in Unix milliseconds.
+    pub end_ms: i64,
+    /// Every command waits, not only those that write.
+    pub all: bool,
+}
+
+impl Pause {
+    /// A pause that is asked for while another lasts: the later end counts, and what makes more commands wait.
+    pub fn joined(self, other: Option<Pause>) -> Pause {
+        match other {
+            None => self,
+            Some(other) => Pause { end_ms: self.end_ms.max(other.end_ms), all: self.all || other.all },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_come_in_order_and_only_once() {
+        let mut blocked = BlockedClients::default();
+        blocked.block(1, Waiting::Replicas, Some(300));
+        blocked.block(2, Waiting::AppendOnlyFiles, Some(100));
+        blocked.block(3, Waiting::Replicas, None);
+        assert_eq!((blocked.len(), blocked.deadlines_len(), blocked.next_deadline_us()), (3, 2, Some(100)));
+        assert_eq!(blocked.take_due(99), None);
+        assert_eq!(blocked.take_due(100), Some((2, Waiting::AppendOnlyFiles)));
+        assert_eq!(blocked.take_due(100), None);
+        assert_eq!(blocked.unblock_early(1), Some(Waiting::Replicas));
+        assert_eq!((blocked.len(), blocked.next_deadline_us(), blocked.take_due(1000)), (1, None, None));
+        assert_eq!((blocked.unblock(3), blocked.unblock(3)), (Some(Waiting::Replicas), None));
+        assert!(blocked.is_empty());
+    }
+
+    #[test]
+    fn the_postponed_come_back_in_their_order() {
+        let mut blocked = BlockedClients::default();
+        for client in [9, 4, 7] {
+            blocked.block(client, Waiting::Unpausing, None);
+        }
+        blocked.block(1, Waiting::Replicas, None);
+        assert_eq!(blocked.unblock_early(4), None);
+        assert_eq!(blocked.unblock(4), Some(Waiting::Unpausing));
+        assert_eq!([(); 3].map(|()| blocked.take_postponed()), [Some(9), Some(7), None]);
+        assert_eq!(blocked.len(), 1);
+    }
+
+    #[test]
+    fn pauses_join() {
+        let short = Pause { end_ms: 5, all: true };
+        let long = Pause { end_ms: 9, all: false };
+        assert_eq!(long.joined(Some(short)), Pause { end_ms: 9, all: true });
+        assert_eq!(short.joined(Some(long)), Pause { end_ms: 9, all: true });
+        assert_eq!(long.joined(None), long);
+    }
+}

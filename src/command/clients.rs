@@ -1,0 +1,278 @@
+//! What the clients of a server do to each other: blocking and unblocking, pausing, and telling those who cache keys that
+//! a key changed. Main thread.
+
+#![forbid(unsafe_code)]
+
+use crate::blocking::{Pause, Waiting};
+use crate::command::outbox::Written;
+use crate::command::session::{ClientId, Session, SessionFlags, Slot};
+use crate::command::state::State;
+use crate::resp::reply::{Protocol, Reply};
+use crate::tracking::Invalidation;
+
+/// Why a blocked client is unblocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unblock {
+    /// Its time is over, or shall be.
+    Timeout,
+    /// CLIENT UNBLOCK ... ERROR.
+    Error,
+}
+
+const UNBLOCKED: &[u8] = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+
+/// Blocking.
+impl State {
+    /// The caller waits from now on, for at most `timeout_ms` (0: for ever). The command answers nothing now.
+    pub(crate) fn block(&mut self, session: &mut Session, waiting: Waiting, timeout_ms: i64) {
+        let until = |timeout_ms: i64| self.precise_unix_us().saturating_add(timeout_ms.saturating_mul(1000));
+        let deadline_us = (timeout_ms > 0).then(|| until(timeout_ms));
+        session.flags.insert(SessionFlags::BLOCKED);
+        self.blocking.block(session.slot.0, waiting, deadline_us);
+        self.plan_deadline();
+    }
+
+    /// The caller's command waits for the end of the pause; the server keeps it and runs it then.
+    #[cold]
+    pub(crate) fn postpone(&mut self, session: &mut Session) {
+        session.flags.insert(SessionFlags::BLOCKED | SessionFlags::POSTPONED);
+        self.blocking.block(session.slot.0, Waiting::Unpausing, None);
+    }
+
+    /// CLIENT UNBLOCK. Returns whether the client was blocked in a way that ends so.
+    pub(crate) fn unblock_early(&mut self, slot: Slot, how: Unblock) -> bool {
+        let Some(waiting) = self.blocking.unblock_early(slot.0) else { return false };
+        self.answer_unblocked(slot, waiting, how);
+        self.plan_deadline();
+        true
+    }
+
+    /// Whom the clock unblocks: deadlines, and the end of a pause.
+    #[cold]
+    pub(crate) fn unblock_due(&mut self) {
+        let now_us = self.clock.unix_us();
+        while let Some((client, waiting)) = self.blocking.take_due(now_us) {
+            self.answer_unblocked(Slot(client), waiting, Unblock::Timeout);
+        }
+        if self.pause.is_some_and(|pause| pause.end_ms <= self.clock.unix_ms()) {
+            self.end_pause();
+        }
+        self.plan_deadline();
+    }
+
+    fn answer_unblocked(&mut self, slot: Slot, waiting: Waiting, how: Unblock) {
+        let muted = self.sessions.get(slot).is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
+        self.release(slot);
+        let text: &[u8] = match (how, waiting) {
+            (Unblock::Error, _) => UNBLOCKED,
+            (Unblock::Timeout, Waiting::Replicas) => b":0\r\n",
+            (Unblock::Timeout, Waiting::AppendOnlyFiles) => b"*2\r\n:0\r\n:0\r\n",
+            (Unblock::Timeout, Waiting::Unpausing) => return,
+        };
+        if how == Unblock::Error {
+            self.stats.count_error(b"UNBLOCKED");
+        }
+        if !muted {
+            let text = self.effects.outbox.write(|out| out.extend_from_slice(text));
+            self.effects.outbox.post(slot, &text);
+        }
+    }
+
+    /// The server goes on with the client's input.
+    fn release(&mut self, slot: Slot) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            if !session.flags.contains(SessionFlags::POSTPONED) {
+                session.end_reply_skip();
+            }
+            session.flags.remove(SessionFlags::BLOCKED | SessionFlags::POSTPONED);
+        }
+        self.effects.unblocked.push(slot);
+    }
+
+    /// Works out when the clock has something to do next.
+    fn plan_deadline(&mut self) {
+        let pause_us = self.pause.map(|pause| pause.end_ms.saturating_mul(1000));
+        let next = [self.blocking.next_deadline_us(), pause_us].into_iter().flatten().min();
+        self.next_deadline_us = next.unwrap_or(i64::MAX);
+    }
+}
+
+/// Pausing.
+impl State {
+    /// CLIENT PAUSE.
+    pub(crate) fn begin_pause(&mut self, pause: Pause) {
+        self.pause = Some(pause.joined(self.pause));
+        self.keyspace.keep_expired(true);
+        self.plan_deadline();
+        self.plan_gates();
+    }
+
+    /// CLIENT UNPAUSE, or the pause's own end: what was postponed runs, in the order it came.
+    pub(crate) fn end_pause(&mut self) {
+        self.pause = None;
+        self.keyspace.keep_expired(false);
+        while let Some(client) = self.blocking.take_postponed() {
+            self.release(Slot(client));
+        }
+        self.plan_deadline();
+        self.plan_gates();
+    }
+
+    /// Works out whether requests have to pass the gates even where their client is in no special state.
+    pub(crate) fn plan_gates(&mut self) {
+        self.gated = self.pause.is_some() || !self.monitors.is_empty() || !self.tracking.is_empty();
+    }
+}
+
+/// Client-side caching.
+impl State {
+    /// Works out whether anybody has to hear of changed keys.
+    pub(crate) fn plan_observers(&mut self) {
+        self.observes_keys = !self.watch.is_empty() || !self.tracking.is_empty();
+        self.keyspace.observe_expired(self.observes_keys);
+    }
+
+    /// CLIENT TRACKING OFF, RESET, or the end of the client.
+    pub(crate) fn stop_tracking(&mut self, session: &mut Session) {
+        if !session.flags.contains(SessionFlags::TRACKING) {
+            return;
+        }
+        let facts = session.tracking.take().unwrap_or_default();
+        session.flags.remove(SessionFlags::TRACKING.union(SessionFlags::TRACKING_MODES));
+        self.tracking.stop(session.id, &facts.prefixes);
+        self.plan_observers();
+        self.plan_gates();
+    }
+
+    /// Tells who has to know of what the last command changed. The session that ran is back in its place.
+    #[cold]
+    pub(crate) fn send_invalidations(&mut self) {
+        for invalidation in self.tracking.take_pending() {
+            match invalidation {
+                Invalidation::Key { key, clients, writer } => {
+                    let text = self.effects.outbox.write(|out| write_keys(out, &[&key]));
+                    let before = self.effects.outbox.len();
+                    for client in clients {
+                        self.tell(client, &text, writer, false);
+                    }
+                    if self.effects.outbox.len() == before {
+                        self.effects.outbox.unwrite(&text);
+                    }
+                }
+                Invalidation::Everything { except } => {
+                    let text = self.effects.outbox.write(write_everything);
+                    let tracks = |session: &&Session| session.flags.contains(SessionFlags::TRACKING);
+                    let mut clients: Vec<ClientId> =
+                        self.sessions.iter().filter(tracks).map(|session| session.id).collect();
+                    clients.sort_unstable();
+                    for client in clients.into_iter().filter(|&client| client != except) {
+                        self.tell(client, &text, 0, true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The broadcasting way: once per turn of the loop.
+    #[cold]
+    pub(crate) fn send_broadcasts(&mut self) {
+        for broadcast in self.tracking.take_broadcasts() {
+            let all: Vec<&[u8]> = broadcast.keys.iter().map(|(key, _)| &**key).collect();
+            let text = self.effects.outbox.write(|out| write_keys(out, &all));
+            for client in broadcast.clients {
+                let slot = self.sessions.slot_of(client);
+                let session = slot.and_then(|slot| self.sessions.get(slot));
+                let no_loop = session.is_some_and(|session| session.flags.contains(SessionFlags::TRACKING_NOLOOP));
+                if !no_loop || broadcast.keys.iter().all(|(_, writer)| *writer != client) {
+                    self.tell(client, &text, 0, true);
+                    continue;
+                }
+                let others = broadcast.keys.iter().filter(|(_, writer)| *writer != client);
+                let others: Vec<&[u8]> = others.map(|(key, _)| &**key).collect();
+                if !others.is_empty() {
+                    let text = self.effects.outbox.write(|out| write_keys(out, &others));
+                    self.tell(client, &text, 0, true);
+                }
+            }
+        }
+    }
+
+    /// Tells one client, or whom it wants to be told in its place. `broadcast`: also one that does not track by reading.
+    fn tell(&mut self, client: ClientId, text: &Written, writer: ClientId, broadcast: bool) {
+        let Some(slot) = self.sessions.slot_of(client) else { return };
+        let Some(session) = self.sessions.get(slot) else { return };
+        let flags = session.flags;
+        if !flags.contains(SessionFlags::TRACKING)
+            || (!broadcast && flags.contains(SessionFlags::TRACKING_BCAST))
+            || (flags.contains(SessionFlags::TRACKING_NOLOOP) && writer == client)
+        {
+            return;
+        }
+        let redirect = session.tracking.as_deref().map_or(0, |facts| facts.redirect);
+        let protocol = session.protocol;
+        if redirect == 0 {
+            // A client that speaks the old protocol has no way to hear of it.
+            if protocol == Protocol::Resp3 {
+                self.effects.outbox.post(slot, text);
+            }
+            return;
+        }
+        let target = self.sessions.slot_of(redirect).filter(|&target| {
+            let open = |session: &Session| !session.flags.contains(SessionFlags::CLOSE_ASAP);
+            self.sessions.get(target).is_some_and(open)
+        });
+        match target {
+            Some(target) => {
+                if self.sessions.get(target).is_some_and(|session| session.protocol == Protocol::Resp3) {
+                    self.effects.outbox.post(target, text);
+                }
+            }
+            None => self.tell_broken_redirect(slot, redirect, protocol),
+        }
+    }
+
+    fn tell_broken_redirect(&mut self, slot: Slot, redirect: ClientId, protocol: Protocol) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.flags.insert(SessionFlags::TRACKING_BROKEN_REDIR);
+        }
+        if protocol == Protocol::Resp3 {
+            let line = format!(">2\r\n$21\r\ntracking-redir-broken\r\n:{redirect}\r\n");
+            let text = self.effects.outbox.write(|out| out.extend_from_slice(line.as_bytes()));
+            self.effects.outbox.post(slot, &text);
+        }
+    }
+}
+
+fn write_keys(out: &mut Vec<u8>, keys: &[&[u8]]) {
+    out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n*");
+    let mut number = itoa::Buffer::new();
+    out.extend_from_slice(number.format(keys.len()).as_bytes());
+    for key in keys {
+        out.extend_from_slice(b"\r\n$");
+        out.extend_from_slice(number.format(key.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(key);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_everything(out: &mut Vec<u8>) {
+    out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n_\r\n");
+}
+
+/// The caller itself is told that everything is gone before it is answered: for FLUSHALL and FLUSHDB, which Redis answers
+/// only when the memory is free. Returns whether it was.
+pub(crate) fn tell_caller_of_flush(session: &Session, reply: &mut Reply) -> bool {
+    let redirected = session.tracking.as_deref().is_some_and(|facts| facts.redirect != 0);
+    let unfit = SessionFlags::IN_EXEC.union(SessionFlags::MUTED);
+    let told = session.flags.contains(SessionFlags::TRACKING)
+        && !session.flags.intersects(unfit)
+        && session.protocol == Protocol::Resp3
+        && !redirected;
+    if told {
+        reply.push(2);
+        reply.bulk(b"invalidate");
+        reply.null();
+    }
+    told
+}

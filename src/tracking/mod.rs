@@ -1,0 +1,262 @@
+//! Client-side caching: which clients have to be told when a key changes. A state machine without clocks and sockets: it
+//! knows clients by their number and collects what they have to be told; who gets it how is the engine's business. The
+//! main thread's.
+//!
+//! Two ways of tracking: in the default one the keys that a client read are remembered, and it is told once of each; in
+//! the broadcasting one a client is told of every changed key that begins with one of its prefixes.
+
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::base::rng::Rng;
+
+/// Keys given up at most after one command while the table is too large.
+const EVICTIONS_PER_COMMAND: usize = 100;
+
+/// Something that clients have to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Invalidation {
+    /// These clients read the key, and it is no longer what it was. `writer` is the client that changed it, 0 for none.
+    #[allow(missing_docs)]
+    Key { key: Box<[u8]>, clients: Vec<u64>, writer: u64 },
+    /// Everything is gone: for every client that tracks, but one (0: for all).
+    #[allow(missing_docs)]
+    Everything { except: u64 },
+}
+
+/// Changed keys that begin with a prefix, and who is to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Clients, lowest number first.
+    pub clients: Vec<u64>,
+    /// Keys in order, each with the client that changed it last.
+    pub keys: Vec<(Box<[u8]>, u64)>,
+}
+
+#[derive(Default)]
+struct Prefix {
+    clients: BTreeSet<u64>,
+    changed: BTreeMap<Box<[u8]>, u64>,
+}
+
+/// All that is tracked. Trees, so that a run from a seed repeats exactly.
+#[derive(Default)]
+pub struct Tracking {
+    clients: usize,
+    keys: BTreeMap<Box<[u8]>, Vec<u64>>,
+    items: usize,
+    prefixes: BTreeMap<Box<[u8]>, Prefix>,
+    pending: Vec<Invalidation>,
+    broadcasts_wait: bool,
+}
+
+impl Tracking {
+    /// Whether nobody tracks anything.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.clients == 0
+    }
+
+    /// How many clients track.
+    pub fn clients_len(&self) -> usize {
+        self.clients
+    }
+
+    /// How many keys are remembered.
+    pub fn keys_len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many times a client and a key are remembered together.
+    pub fn items_len(&self) -> usize {
+        self.items
+    }
+
+    /// How many prefixes there are.
+    pub fn prefixes_len(&self) -> usize {
+        self.prefixes.len()
+    }
+
+    /// One more client tracks.
+    pub fn start(&mut self) {
+        self.clients += 1;
+    }
+
+    /// A client that tracked does so no longer; `prefixes` were its own. Nobody is told of it: keys that only it had read
+    /// are forgotten when they change, or when nobody tracks any more.
+    pub fn stop(&mut self, client: u64, prefixes: &[Box<[u8]>]) {
+        self.clients -= 1;
+        for prefix in prefixes {
+            if let Some(entry) = self.prefixes.get_mut(prefix) {
+                entry.clients.remove(&client);
+                if entry.clients.is_empty() {
+                    self.prefixes.remove(prefix);
+                }
+            }
+        }
+        if self.clients == 0 {
+            *self = Tracking::default();
+        }
+    }
+
+    /// `client` is told of every key that begins with `prefix`.
+    pub fn add_prefix(&mut self, client: u64, prefix: &[u8]) {
+        self.prefixes.entry(prefix.into()).or_default().clients.insert(client);
+    }
+
+    /// `client` read `key`.
+    pub fn remember(&mut self, key: &[u8], client: u64) {
+        match self.keys.get_mut(key) {
+            Some(clients) if clients.contains(&client) => {}
+            Some(clients) => {
+                clients.push(client);
+                self.items += 1;
+            }
+            None => {
+                self.keys.insert(key.into(), vec![client]);
+                self.items += 1;
+            }
+        }
+    }
+
+    /// `writer` (0: nobody, it expired) changed `key`.
+    pub fn changed(&mut self, key: &[u8], writer: u64) {
+        if !self.prefixes.is_empty() {
+            for (prefix, entry) in &mut self.prefixes {
+                if key.starts_with(prefix) {
+                    entry.changed.insert(key.into(), writer);
+                    self.broadcasts_wait = true;
+                }
+            }
+        }
+        self.forget(key, writer);
+    }
+
+    /// Takes a key out of the table, and notes who has to be told.
+    fn forget(&mut self, key: &[u8], writer: u64) {
+        if let Some((key, clients)) = self.keys.remove_entry(key) {
+            self.items -= clients.len();
+            self.pending.push(Invalidation::Key { key, clients, writer });
+        }
+    }
+
+    /// Databases were emptied. What is remembered is gone; every client is told but `except`.
+    pub fn flushed(&mut self, except: u64) {
+        self.keys.clear();
+        self.items = 0;
+        // FLUSHALL empties one database after the other.
+        if !matches!(self.pending.last(), Some(Invalidation::Everything { .. })) {
+            self.pending.push(Invalidation::Everything { except });
+        }
+    }
+
+    /// Gives up keys while more than `keys_max` (0: any number) are remembered, a limited number at a time.
+    pub fn keep_below(&mut self, keys_max: usize, rng: &mut Rng) {
+        if keys_max == 0 {
+            return;
+        }
+        for _ in 0..EVICTIONS_PER_COMMAND {
+            if self.keys.len() <= keys_max {
+                return;
+            }
+            let probe = rng.next_u64().to_be_bytes();
+            let behind = self.keys.range::<[u8], _>((Bound::Included(&probe[..]), Bound::Unbounded)).next();
+            let Some(key) = behind.or_else(|| self.keys.first_key_value()).map(|(key, _)| key.clone()) else { return };
+            self.forget(&key, 0);
+        }
+    }
+
+    /// What clients have to be told since the last call, in order.
+    pub fn take_pending(&mut self) -> Vec<Invalidation> {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Whether broadcasts wait.
+    #[inline]
+    pub fn has_broadcasts(&self) -> bool {
+        self.broadcasts_wait
+    }
+
+    /// The broadcasts that wait, in the order of their prefixes.
+    pub fn take_broadcasts(&mut self) -> Vec<Broadcast> {
+        self.broadcasts_wait = false;
+        let changed = self.prefixes.values_mut().filter(|prefix| !prefix.changed.is_empty());
+        changed
+            .map(|prefix| Broadcast {
+                clients: prefix.clients.iter().copied().collect(),
+                keys: std::mem::take(&mut prefix.changed).into_iter().collect(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Box<[u8]> {
+        text.as_bytes().into()
+    }
+
+    #[test]
+    fn readers_are_told_once() {
+        let mut tracking = Tracking::default();
+        tracking.start();
+        tracking.start();
+        for client in [1, 2, 1] {
+            tracking.remember(b"k", client);
+        }
+        tracking.remember(b"other", 1);
+        assert_eq!((tracking.keys_len(), tracking.items_len()), (2, 3));
+        tracking.changed(b"k", 7);
+        tracking.changed(b"k", 7);
+        assert_eq!(tracking.take_pending(), [Invalidation::Key { key: key("k"), clients: vec![1, 2], writer: 7 }]);
+        assert_eq!((tracking.keys_len(), tracking.items_len()), (1, 1));
+        tracking.flushed(0);
+        tracking.flushed(0);
+        assert_eq!(tracking.take_pending(), [Invalidation::Everything { except: 0 }]);
+        assert_eq!((tracking.keys_len(), tracking.items_len()), (0, 0));
+    }
+
+    #[test]
+    fn broadcasts_collect_keys_by_prefix() {
+        let mut tracking = Tracking::default();
+        tracking.start();
+        tracking.add_prefix(1, b"foo");
+        tracking.add_prefix(1, b"bar");
+        tracking.start();
+        tracking.add_prefix(2, b"foo");
+        for (name, writer) in [("foo2", 9), ("bar1", 9), ("baz", 9), ("foo1", 9), ("foo2", 8)] {
+            tracking.changed(name.as_bytes(), writer);
+        }
+        assert!(tracking.has_broadcasts());
+        let told = tracking.take_broadcasts();
+        assert_eq!(told[0], Broadcast { clients: vec![1], keys: vec![(key("bar1"), 9)] });
+        assert_eq!(told[1], Broadcast { clients: vec![1, 2], keys: vec![(key("foo1"), 9), (key("foo2"), 8)] });
+        assert!(!tracking.has_broadcasts() && tracking.take_broadcasts().is_empty());
+        tracking.stop(1, &[key("foo"), key("bar")]);
+        assert_eq!(tracking.prefixes_len(), 1);
+        tracking.stop(2, &[key("foo")]);
+        assert!(tracking.is_empty() && tracking.prefixes_len() == 0);
+    }
+
+    #[test]
+    fn the_table_keeps_its_limit() {
+        let mut tracking = Tracking::default();
+        tracking.start();
+        let mut rng = Rng::seeded(1);
+        for number in 0..300 {
+            tracking.remember(format!("key{number}").as_bytes(), 1);
+        }
+        tracking.keep_below(0, &mut rng);
+        assert_eq!(tracking.keys_len(), 300);
+        tracking.keep_below(50, &mut rng);
+        assert_eq!((tracking.keys_len(), tracking.take_pending().len()), (200, 100));
+        for _ in 0..3 {
+            tracking.keep_below(50, &mut rng);
+        }
+        assert_eq!((tracking.keys_len(), tracking.items_len()), (50, 50));
+    }
+}
