@@ -209,14 +209,28 @@ fn monitor_shows_commands_as_they_run() {
     monitor.expect(b"+PONG\r\n");
     assert_eq!(monitored(&mut monitor), format!("[0 {own}] \"PING\""));
     for line in [
-        "select 3", "SET \"a\\\"b\" \"\\x00\\xff\\r\\n\"", "CONFIG GET port", "NOSUCH", "GET", "CLIENT LIST", "AUTH a b",
-        "HELLO 2 SETNAME n AUTH default x", "MULTI", "GET q", "EXEC",
+        "select 3",
+        "SET \"a\\\"b\" \"\\x00\\xff\\r\\n\"",
+        "CONFIG GET port",
+        "NOSUCH",
+        "GET",
+        "CLIENT LIST",
+        "AUTH a b",
+        "HELLO 2 SETNAME n AUTH default x",
+        "MULTI",
+        "GET q",
+        "EXEC",
     ] {
         client.run(line);
     }
     for shown in [
-        r#""select" "3""#, r#""SET" "a\"b" "\x00\xff\r\n""#, r#""AUTH" "(redacted)" "(redacted)""#,
-        r#""HELLO" "2" "SETNAME" "n" "AUTH" "(redacted)" "(redacted)""#, r#""MULTI""#, r#""GET" "q""#, r#""EXEC""#,
+        r#""select" "3""#,
+        r#""SET" "a\"b" "\x00\xff\r\n""#,
+        r#""AUTH" "(redacted)" "(redacted)""#,
+        r#""HELLO" "2" "SETNAME" "n" "AUTH" "(redacted)" "(redacted)""#,
+        r#""MULTI""#,
+        r#""GET" "q""#,
+        r#""EXEC""#,
     ] {
         assert_eq!(monitored(&mut monitor), format!("[3 {addr}] {shown}"));
     }

@@ -23,7 +23,8 @@ const SERVED: &str =
     ttl pttl persist rename renamenx keys scan randomkey touch dbsize flushdb flushall ping echo select quit reset hello
     auth client|id client|info client|list client|setname client|getname client|setinfo client|kill multi exec discard
     watch unwatch config|get config|set info command|count command|info command|docs command|list command|getkeys time
-    shutdown";
+    shutdown client|caching client|getredir client|no-evict client|no-touch client|pause client|reply client|tracking
+    client|trackinginfo client|unblock client|unpause wait waitaof monitor";
 
 /// The facts by full name.
 fn facts() -> BTreeMap<String, Fact> {

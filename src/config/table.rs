@@ -423,7 +423,7 @@ params! {
     tls_session_cache_size: u32 = "tls-session-cache-size", "", int(0, I32_MAX), "20480", MUTABLE, Tls, Later;
     tls_session_cache_timeout: u32 = "tls-session-cache-timeout", "", int(0, I32_MAX), "300", MUTABLE, Tls, Later;
     tls_session_caching: bool = "tls-session-caching", "", BOOL, "yes", MUTABLE, Tls, Later;
-    tracking_table_max_keys: usize = "tracking-table-max-keys", "", int(0, I64_MAX), "1000000", MUTABLE, Nothing, Later;
+    tracking_table_max_keys: usize = "tracking-table-max-keys", "", int(0, I64_MAX), "1000000", MUTABLE, Nothing, Works;
     unixsocket: Text = "unixsocket", "", ANY, "", IMMUTABLE, Nothing, Works;
     unixsocketperm: u32 = "unixsocketperm", "", Rule::Octal { max: 0o777 }, "0", IMMUTABLE, Nothing, Works;
     use_exit_on_panic: bool = "use-exit-on-panic", "", BOOL, "no", HIDDEN, Nothing, Later;
