@@ -1,12 +1,16 @@
-//! Small pure parts named for what they hold: number text, quoting, glob, hashing, clock, random numbers.
+//! Small pure parts named for what they hold: number text, quoting, glob, hashing,
+//! checksums, compression, clock, random numbers.
 
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod crc64;
 pub mod float;
 pub mod glob;
 pub mod integer;
 pub mod long_double;
+pub mod lzf;
 pub mod quoting;
 pub mod rng;
+pub mod sha1;
 pub mod siphash;

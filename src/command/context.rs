@@ -44,6 +44,20 @@ impl Context<'_> {
         }
     }
 
+    /// The same for a key in database `db`.
+    pub fn signal_modified_in(&mut self, db: usize, key: &[u8]) {
+        if self.state.observes_keys {
+            self.state.touch_key(self.session, db, key);
+        }
+    }
+
+    /// To be called before two databases change places.
+    pub fn signal_swap(&mut self, left: usize, right: usize) {
+        if self.state.observes_keys {
+            self.state.touch_watched_swap(self.session, left, right);
+        }
+    }
+
     /// To be called before database `db` (None: every one) is emptied.
     pub fn signal_flush(&mut self, db: Option<usize>) {
         if self.state.observes_keys {

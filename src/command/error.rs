@@ -66,6 +66,8 @@ pub const NOT_AN_INTEGER: CommandError = CommandError::fixed("value is not an in
 /// `-ERR value is out of range, value must between ...`, for numbers that Redis keeps in 32 bits.
 pub const OUT_OF_INT_RANGE: CommandError =
     CommandError::fixed("value is out of range, value must between -2147483648 and 2147483647");
+/// `-ERR DB index is out of range`
+pub const NO_SUCH_DATABASE: CommandError = CommandError::fixed("DB index is out of range");
 /// `-ERR value is not a valid float`
 pub const NOT_A_FLOAT: CommandError = CommandError::fixed("value is not a valid float");
 /// `-NOAUTH Authentication required.`

@@ -92,8 +92,7 @@ impl SessionFlags {
     const UNGATED: SessionFlags = SessionFlags::UNIX_SOCKET
         .union(SessionFlags::DIRTY_CAS)
         .union(SessionFlags::MONITOR)
-        .union(SessionFlags::NO_EVICT)
-        .union(SessionFlags::NO_TOUCH);
+        .union(SessionFlags::NO_EVICT);
 
     /// Whether a request needs no gate: the client is authenticated, in no transaction and not being closed.
     #[inline]

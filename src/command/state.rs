@@ -14,8 +14,8 @@ use crate::command::session::{Session, SessionFlags, Slot};
 use crate::command::sessions::Sessions;
 use crate::command::spec::Command;
 use crate::command::ticks::Ticks;
-use crate::config::Config;
-use crate::keyspace::{ExpireBudget, Garbage, KeyState, Keyspace, WatchTable};
+use crate::config::{Config, MaxmemoryPolicy};
+use crate::keyspace::{ExpireBudget, FrequencyRules, Garbage, KeyState, Keyspace, WatchTable};
 use crate::observe::stats::Stats;
 use crate::tracking::Tracking;
 
@@ -139,7 +139,7 @@ impl State {
         let now_s = self.clock.unix_s();
         if now_s != self.now_s {
             self.now_s = now_s;
-            self.keyspace.set_access_stamp(self.lru_clock());
+            self.refresh_access();
         }
     }
 
@@ -175,6 +175,14 @@ impl State {
     /// The clock of INFO's `lru_clock` and of entries: seconds in 24 bits.
     pub fn lru_clock(&self) -> u32 {
         (self.now_s & 0xff_ffff) as u32
+    }
+
+    /// Tells the stamps of entries the time and the policy. Called when either changes.
+    pub(crate) fn refresh_access(&mut self) {
+        let counts = matches!(self.config.maxmemory_policy, MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllKeysLfu);
+        let rules =
+            FrequencyRules { log_factor: self.config.lfu_log_factor, decay_minutes: self.config.lfu_decay_time };
+        self.keyspace.set_access(self.now_s, counts.then_some(rules));
     }
 
     /// Whether a client has to authenticate first.
@@ -274,6 +282,18 @@ impl State {
             let keyspace = &self.keyspace;
             let before = |key: &[u8]| keyspace.db(db).state_of(key, keyspace.hash(key), now_ms);
             let clients = self.watch.touched_all(db, before, |_| KeyState::Absent);
+            self.mark_dirty(Some(caller), &clients);
+        }
+    }
+
+    /// Databases `left` and `right` are about to change places.
+    #[cold]
+    pub(crate) fn touch_watched_swap(&mut self, caller: &mut Session, left: usize, right: usize) {
+        let now_ms = self.clock.unix_ms();
+        for (db, other) in [(left, right), (right, left)] {
+            let keyspace = &self.keyspace;
+            let state_in = |db: usize, key: &[u8]| keyspace.db(db).state_of(key, keyspace.hash(key), now_ms);
+            let clients = self.watch.touched_all(db, |key| state_in(db, key), |key| state_in(other, key));
             self.mark_dirty(Some(caller), &clients);
         }
     }

@@ -1,17 +1,18 @@
-//! The commands of the `server` group that concern whole databases: DBSIZE, FLUSHDB, FLUSHALL. Main thread.
+//! The commands of the `server` group that concern whole databases: DBSIZE, FLUSHDB, FLUSHALL, SWAPDB. Main thread.
 
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
+use crate::base::integer::parse_i64;
 use crate::command::clients::tell_caller_of_flush;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, SYNTAX};
+use crate::command::error::{CommandError, NO_SUCH_DATABASE, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// Commands of this file.
-pub static COMMANDS: &[&Command] = &[&DBSIZE, &FLUSHALL, &FLUSHDB];
+pub static COMMANDS: &[&Command] = &[&DBSIZE, &FLUSHALL, &FLUSHDB, &SWAPDB];
 
 /// `DBSIZE`
 pub static DBSIZE: Command = Command {
@@ -77,6 +78,22 @@ pub static FLUSHALL: Command = Command {
     ..Command::BLANK
 };
 
+/// `SWAPDB`
+pub static SWAPDB: Command = Command {
+    name: "swapdb",
+    full_name: "swapdb",
+    summary: "Exchanges the contents of two databases.",
+    since: "4.0.0",
+    group: "server",
+    complexity: "O(N), N being the clients that watch keys of either",
+    arity: 3,
+    flags: Flags::WRITE.union(Flags::FAST),
+    categories: Categories::KEYSPACE.union(Categories::WRITE).union(Categories::FAST).union(Categories::DANGEROUS),
+    args: &[ArgSpec::new("index1", ArgKind::Integer), ArgSpec::new("index2", ArgKind::Integer)],
+    handler: Some(swapdb),
+    ..Command::BLANK
+};
+
 /// Keys that have expired but were not removed yet are counted.
 fn dbsize(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     let len = ctx.db().len();
@@ -126,6 +143,23 @@ fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
         let told = freed_now && tell_caller_of_flush(ctx.session, ctx.reply);
         ctx.state.tracking.flushed(if told { ctx.session.id } else { 0 });
     }
+}
+
+fn swapdb(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let number = |index: usize, refusal| {
+        parse_i64(args.get(index)).and_then(|number| i32::try_from(number).ok()).ok_or(CommandError::fixed(refusal))
+    };
+    let numbers = [number(1, "invalid first DB index")?, number(2, "invalid second DB index")?];
+    let count = ctx.state.keyspace.count();
+    let known = |number: i32| usize::try_from(number).ok().filter(|&db| db < count).ok_or(NO_SUCH_DATABASE);
+    let (left, right) = (known(numbers[0])?, known(numbers[1])?);
+    if left != right {
+        ctx.signal_swap(left, right);
+        ctx.state.keyspace.swap(left, right);
+    }
+    ctx.state.stats.dirty += 1;
+    ctx.reply.ok();
+    Ok(())
 }
 
 #[cfg(test)]
@@ -178,5 +212,56 @@ mod tests {
         engine.run_in(slots[0], &["FLUSHALL", "SYNC"]);
         assert_eq!(engine.state.garbage.len(), 1);
         assert_eq!(engine.run_in(slots[1], &["DBSIZE"]), "(integer) 0");
+    }
+
+    #[test]
+    fn databases_change_places() {
+        replay(
+            r#"
+            > SET a 1 EX 100
+            OK
+            > SWAPDB 0 1
+            OK
+            > EXISTS a
+            (integer) 0
+            > SELECT 1
+            OK
+            > TTL a
+            (integer) 100
+            > SWAPDB 1 1
+            OK
+            > SWAPDB x 99
+            (error) ERR invalid first DB index
+            > SWAPDB 99 9999999999
+            (error) ERR invalid second DB index
+            > SWAPDB 0 16
+            (error) ERR DB index is out of range
+            > SWAPDB -1 0
+            (error) ERR DB index is out of range
+            "#,
+        );
+    }
+
+    /// Whether a transaction that watches `a` in database 0 fails when that changes places with database 1.
+    fn swap_fails(in_0: &[&str], in_1: &[&str]) -> bool {
+        let mut engine = Engine::for_console();
+        let slots = [engine.connect(1), engine.connect(2)];
+        engine.session_mut(slots[1]).db = 1;
+        for (slot, command) in slots.into_iter().zip([in_0, in_1]) {
+            engine.run_in(slot, command);
+        }
+        engine.run_in(slots[0], &["WATCH", "a"]);
+        engine.run_in(slots[1], &["SWAPDB", "0", "1"]);
+        engine.run_in(slots[0], &["MULTI"]);
+        engine.run_in(slots[0], &["EXEC"]) == "(nil)"
+    }
+
+    #[test]
+    fn an_exchange_counts_for_keys_that_are_on_either_side() {
+        let (set, other) = (&["SET", "a", "1"][..], &["SET", "b", "1"][..]);
+        assert!(swap_fails(set, other));
+        assert!(swap_fails(other, set));
+        assert!(swap_fails(set, set));
+        assert!(!swap_fails(other, other));
     }
 }

@@ -3,7 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::integer::parse_i64;
 use crate::command::context::Context;
+use crate::command::error::{CommandError, NO_SUCH_DATABASE, NOT_AN_INTEGER, OUT_OF_INT_RANGE};
 use crate::command::state::State;
 use crate::resp::args::Args;
 use crate::types::KeyEntry;
@@ -21,6 +23,25 @@ pub(crate) fn read<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -
         None => state.stats.keyspace_misses += 1,
     }
     found
+}
+
+/// The same for a command that only asks about the key: no use of it.
+#[inline]
+pub(crate) fn peek<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Option<&'s KeyEntry> {
+    let now_ms = state.clock.unix_ms();
+    let found = state.keyspace.db_mut(db).peek(key, hash, now_ms);
+    match found {
+        Some(_) => state.stats.keyspace_hits += 1,
+        None => state.stats.keyspace_misses += 1,
+    }
+    found
+}
+
+/// The database that an argument names by its number.
+pub(crate) fn database(state: &State, text: &[u8]) -> Result<usize, CommandError> {
+    let number = parse_i64(text).ok_or(NOT_AN_INTEGER)?;
+    let number = i32::try_from(number).map_err(|_| OUT_OF_INT_RANGE)?;
+    usize::try_from(number).ok().filter(|&index| index < state.keyspace.count()).ok_or(NO_SUCH_DATABASE)
 }
 
 /// Calls `each` with the position and the hash of every `step`-th argument from the first on. Stops early when `each`

@@ -322,8 +322,8 @@ params! {
     lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", "", BOOL, "no", DEBUG, Nothing, Later;
     lazyfree_lazy_user_del: bool = "lazyfree-lazy-user-del", "", BOOL, "no", DEBUG, Nothing, Later;
     lazyfree_lazy_user_flush: bool = "lazyfree-lazy-user-flush", "", BOOL, "no", DEBUG, Nothing, Works;
-    lfu_decay_time: u32 = "lfu-decay-time", "", int(0, I32_MAX), "1", MUTABLE, Nothing, Later;
-    lfu_log_factor: u32 = "lfu-log-factor", "", int(0, I32_MAX), "10", MUTABLE, Nothing, Later;
+    lfu_decay_time: u32 = "lfu-decay-time", "", int(0, I32_MAX), "1", MUTABLE, Nothing, Works;
+    lfu_log_factor: u32 = "lfu-log-factor", "", int(0, I32_MAX), "10", MUTABLE, Nothing, Works;
     list_compress_depth: u32 = "list-compress-depth", "", int(0, I32_MAX), "0", DEBUG, Nothing, Later;
     list_max_listpack_size: i32 = "list-max-listpack-size", "list-max-ziplist-size", int(I32_MIN, I32_MAX), "-2", MUTABLE, Nothing, Later;
     loading_process_events_interval_bytes: u64 = "loading-process-events-interval-bytes", "", int(1024, I32_MAX), "524288", HIDDEN, Nothing, Later;
@@ -357,7 +357,7 @@ params! {
     rdb_key_save_delay: i32 = "rdb-key-save-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;
     rdb_save_incremental_fsync: bool = "rdb-save-incremental-fsync", "", BOOL, "yes", MUTABLE, Nothing, Later;
     rdbchecksum: bool = "rdbchecksum", "", BOOL, "yes", IMMUTABLE, Nothing, Later;
-    rdbcompression: bool = "rdbcompression", "", BOOL, "yes", MUTABLE, Nothing, Later;
+    rdbcompression: bool = "rdbcompression", "", BOOL, "yes", MUTABLE, Nothing, Works;
     repl_backlog_size: u64 = "repl-backlog-size", "", BACKLOG, "1048576", MUTABLE, ReplBacklogSize, Later;
     repl_backlog_ttl: u64 = "repl-backlog-ttl", "", int(0, I64_MAX), "3600", MUTABLE, Nothing, Later;
     repl_disable_tcp_nodelay: bool = "repl-disable-tcp-nodelay", "", BOOL, "no", MUTABLE, Nothing, Later;

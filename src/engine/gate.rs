@@ -38,7 +38,7 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
             reply.queued();
         }
         Ok(command) => {
-            call(state, session, prepared, args, reply);
+            call_touching(state, session, prepared, args, reply);
             if state.gated {
                 observers::after_call(state, session, prepared, args);
             }
@@ -50,6 +50,18 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
     }
     if !session.is_blocked() {
         session.end_reply_skip();
+    }
+}
+
+/// Runs a command; its uses of keys leave their stamps alone where the client wants that.
+fn call_touching(state: &mut State, session: &mut Session, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
+    let mutes = session.flags.contains(SessionFlags::NO_TOUCH);
+    if mutes {
+        state.keyspace.mute_access(true);
+    }
+    call(state, session, prepared, args, reply);
+    if mutes {
+        state.keyspace.mute_access(false);
     }
 }
 

@@ -8,6 +8,7 @@
 use std::num::NonZeroU64;
 use std::ops::Deref;
 
+use super::access::{Access, FrequencyRules};
 use super::{Garbage, KeyHasher};
 use crate::base::rng::Rng;
 use crate::encoding::table::{Position, Rehash, Table};
@@ -44,7 +45,7 @@ pub struct Database {
     /// The hashes of the keys that expire: active expiry finds them through these.
     pub(super) expires: Table<NonZeroU64>,
     pub(super) hasher: KeyHasher,
-    access_stamp: u32,
+    pub(super) access: Access,
     observes_expired: bool,
     keeps_expired: bool,
     expired: Vec<Box<[u8]>>,
@@ -65,7 +66,7 @@ impl Database {
             table: Table::new(),
             expires: Table::new(),
             hasher,
-            access_stamp: 0,
+            access: Access::new(),
             observes_expired: false,
             keeps_expired: false,
             expired: Vec::new(),
@@ -127,18 +128,29 @@ impl Database {
         }
     }
 
-    /// The entry of a key.
+    /// The entry of a key, which counts as a use of it.
     #[inline]
     pub fn get(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<&KeyEntry> {
+        let at = self.find_live(key, hash, now_ms, true)?;
+        let entry = self.table.at(at)?;
+        self.access.touch(entry);
+        Some(entry)
+    }
+
+    /// The entry of a key for those who only ask about it: no use.
+    #[inline]
+    pub fn peek(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<&KeyEntry> {
         let at = self.find_live(key, hash, now_ms, true)?;
         self.table.at(at)
     }
 
-    /// The entry of a key, to change its value.
+    /// The entry of a key, to change its value: a use.
     #[inline]
     pub fn get_mut(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<EntryMut<'_>> {
         let at = self.find(key, hash, now_ms)?;
-        self.table.at_mut(at).map(EntryMut)
+        let entry = self.table.at_mut(at)?;
+        self.access.touch(entry);
+        Some(EntryMut(entry))
     }
 
     /// Whether a key exists.
@@ -179,6 +191,8 @@ impl Database {
     #[inline]
     fn overwrite(&mut self, at: Position, key: &[u8], hash: u64, value: NewValue<'_>, expire: SetExpire) {
         let entry = self.table.at_mut(at).expect("the position was just found");
+        self.access.touch(entry);
+        let stamp = entry.lru();
         let expired_before = entry.expire_ms().is_some();
         let expire_ms = match expire {
             SetExpire::Clear => None,
@@ -191,14 +205,14 @@ impl Database {
         } else {
             *entry = KeyEntry::new(key, value, expire_ms);
         }
-        entry.set_lru(self.access_stamp);
+        entry.set_lru(stamp);
         self.note_expire(hash, expired_before, expire_ms.is_some());
     }
 
     /// Adds an entry whose key is known to be absent.
     #[inline]
     pub(super) fn insert_new(&mut self, hash: u64, entry: KeyEntry) {
-        entry.set_lru(self.access_stamp);
+        entry.set_lru(self.access.birth_stamp());
         self.note_expire(hash, false, entry.expire_ms().is_some());
         self.table.insert_unique(hash, entry, &self.hasher);
     }
@@ -245,12 +259,15 @@ impl Database {
         }
         let Some(mut entry) = self.take(from.0, from.1, now_ms) else { return false };
         self.remove(to.0, to.1, now_ms);
-        let stamp = entry.lru();
         entry.set_key(to.0);
-        self.note_expire(to.1, false, entry.expire_ms().is_some());
-        entry.set_lru(stamp);
-        self.table.insert_unique(to.1, entry, &self.hasher);
+        self.insert_new(to.1, entry);
         true
+    }
+
+    /// Stores an entry in the place of what its key held, if anything.
+    pub fn put(&mut self, hash: u64, entry: KeyEntry, now_ms: i64) {
+        self.remove(entry.key(), hash, now_ms);
+        self.insert_new(hash, entry);
     }
 
     /// Sets or clears when a key expires, even to a time that has passed. Returns whether the key is there.
@@ -265,7 +282,7 @@ impl Database {
     /// When a key expires: `None` where there is no key, `Some(None)` where it stays for ever.
     #[inline]
     pub fn expire_of(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<Option<i64>> {
-        self.get(key, hash, now_ms).map(KeyEntry::expire_ms)
+        self.peek(key, hash, now_ms).map(KeyEntry::expire_ms)
     }
 
     /// How many keys there are, expired ones that nobody came upon included.
@@ -330,9 +347,40 @@ impl Database {
         !self.expired.is_empty()
     }
 
-    /// Sets the stamp that new and overwritten entries get.
-    pub fn set_access_stamp(&mut self, stamp: u32) {
-        self.access_stamp = stamp;
+    /// Tells the time to the stamps of entries, and whether they tell of frequency.
+    pub fn set_access(&mut self, now_s: i64, frequency: Option<FrequencyRules>) {
+        self.access.set(now_s, frequency);
+    }
+
+    /// Whether uses leave the stamps alone from now on. Returns what was so before.
+    pub fn mute_access(&mut self, muted: bool) -> bool {
+        self.access.mute(muted)
+    }
+
+    /// Seconds since an entry with this stamp was used, where stamps tell of recency.
+    pub fn idle_s(&self, stamp: u32) -> u32 {
+        self.access.idle_s(stamp)
+    }
+
+    /// How often an entry with this stamp is used, on a logarithmic scale, where stamps tell of frequency.
+    pub fn frequency(&self, stamp: u32) -> u8 {
+        self.access.counter(stamp)
+    }
+
+    /// Stamps a key as one that was used last that many seconds ago.
+    pub fn stamp_idle(&mut self, key: &[u8], hash: u64, idle_s: i64, now_ms: i64) {
+        let stamp = self.access.idle_stamp(idle_s);
+        if let Some(entry) = self.peek(key, hash, now_ms) {
+            entry.set_lru(stamp);
+        }
+    }
+
+    /// Stamps a key as one that is used that often.
+    pub fn stamp_frequency(&mut self, key: &[u8], hash: u64, counter: u8, now_ms: i64) {
+        let stamp = self.access.frequency_stamp(counter);
+        if let Some(entry) = self.peek(key, hash, now_ms) {
+            entry.set_lru(stamp);
+        }
     }
 
     /// A key chosen at random. Expired ones that the choice falls on are removed.

@@ -3,12 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod database;
 mod expire;
 mod garbage;
 mod string_mut;
 pub mod watch;
 
+pub use access::FrequencyRules;
 pub use database::{Database, EntryMut, KeyState, SetExpire};
 pub use expire::{ExpireBudget, ExpireReport};
 pub use garbage::Garbage;
@@ -91,9 +93,17 @@ impl Keyspace {
         garbage
     }
 
-    /// Sets the stamp that new and overwritten entries get, in all databases. Called when the cached clock moves.
-    pub fn set_access_stamp(&mut self, stamp: u32) {
-        self.dbs.iter_mut().for_each(|db| db.set_access_stamp(stamp));
+    /// Tells the time to the stamps of entries in all databases, and whether they tell of frequency. Called when the
+    /// cached second or the policy changes.
+    pub fn set_access(&mut self, now_s: i64, frequency: Option<FrequencyRules>) {
+        self.dbs.iter_mut().for_each(|db| db.set_access(now_s, frequency));
+    }
+
+    /// Whether uses leave the stamps alone from now on, in all databases. Returns what was so before.
+    pub fn mute_access(&mut self, muted: bool) -> bool {
+        let mut before = false;
+        self.dbs.iter_mut().for_each(|db| before |= db.mute_access(muted));
+        before
     }
 
     /// Whether the names of expired keys are kept for `Database::take_expired`, in all databases.

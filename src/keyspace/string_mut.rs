@@ -23,6 +23,7 @@ impl Database {
         let at = self.find(key, hash, now_ms);
         let string = StringMut { db: self, key, hash, at };
         if let Some(entry) = string.entry() {
+            string.db.access.touch(entry);
             entry.as_string()?;
         }
         Ok(string)

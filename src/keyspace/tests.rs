@@ -279,15 +279,19 @@ fn random_keys_are_live_ones() {
 }
 
 #[test]
-fn entries_are_stamped_when_made_or_overwritten() {
+fn entries_are_stamped_when_made_used_or_overwritten() {
     let mut shell = Shell::new();
     let hash = shell.db.hash(b"k");
-    shell.db.set_access_stamp(7);
+    shell.db.set_access(7, None);
     shell.set("k", "1", SetExpire::Clear);
-    shell.db.set_access_stamp(9);
-    assert_eq!(shell.db.get(b"k", hash, 1000).unwrap().lru(), 7);
+    shell.db.set_access(9, None);
+    assert_eq!(shell.db.peek(b"k", hash, 1000).unwrap().lru(), 7);
     shell.set("k", "1", SetExpire::Clear);
-    assert_eq!(shell.db.get(b"k", hash, 1000).unwrap().lru(), 9);
+    assert_eq!(shell.db.peek(b"k", hash, 1000).unwrap().lru(), 9);
+    shell.db.set_access(11, None);
+    assert_eq!(shell.expire_of("k"), Some(None));
+    assert_eq!(shell.db.peek(b"k", hash, 1000).unwrap().lru(), 9);
+    assert_eq!(shell.db.get(b"k", hash, 1000).unwrap().lru(), 11);
 }
 
 #[test]

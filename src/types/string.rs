@@ -175,6 +175,18 @@ impl KeyEntry {
         })
     }
 
+    /// A copy of a string under another key: expiry and encoding go with it, and a long value is shared.
+    pub fn duplicate_string(&self, key: &[u8]) -> Result<KeyEntry, WrongType> {
+        let value = match self.as_string()? {
+            StringRef::Int(number) => NewValue::Int(number),
+            StringRef::Bytes(bytes) => NewValue::Inline(bytes),
+            StringRef::Shared(bytes) => NewValue::large(bytes.clone()),
+        };
+        let mut copy = KeyEntry::new(key, value, self.expire_ms());
+        copy.set_raw(self.is_raw());
+        Ok(copy)
+    }
+
     /// Appends to a string value, which OBJECT ENCODING calls `raw` from now on. Returns the new length.
     pub fn append(&mut self, tail: &[u8]) -> Result<usize, WrongType> {
         let len = self.as_string()?.len();
@@ -280,6 +292,19 @@ mod tests {
         let mut entry = KeyEntry::new(b"key", NewValue::string(b"12"), None);
         assert_eq!(entry.append(b""), Ok(2));
         assert_eq!(entry.string_encoding(), Ok("raw"));
+    }
+
+    #[test]
+    fn a_copy_is_what_the_original_was() {
+        let mut raw = KeyEntry::new(b"key", NewValue::string(b"12"), Some(7));
+        raw.append(b"3").expect("a string");
+        let copy = raw.duplicate_string(b"other").expect("a string");
+        assert_eq!((copy.key(), copy.expire_ms(), copy.string_encoding()), (&b"other"[..], Some(7), Ok("raw")));
+        assert_eq!(copy.as_string().expect("a string").to_cow(), &b"123"[..]);
+        let mut large = KeyEntry::new(b"key", NewValue::string(&[b'x'; 1000]), None);
+        let copy = large.duplicate_string(b"other").expect("a string");
+        large.set_range(0, b"y").expect("a string");
+        assert_eq!(copy.as_string().expect("a string").to_cow(), &[b'x'; 1000][..]);
     }
 
     proptest! {

@@ -9,12 +9,12 @@ mod modes;
 mod pause;
 mod tracking;
 
-use crate::base::integer::parse_i64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NOT_AN_INTEGER, OUT_OF_INT_RANGE};
+use crate::command::error::CommandError;
 use crate::command::session::SessionFlags;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 pub(crate) use crate::commands::connection::client::{describe as describe_client, memory_of as client_memory};
+use crate::commands::lookup;
 use crate::engine::transaction;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
@@ -130,10 +130,7 @@ fn echo(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn select(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let number = parse_i64(args.get(1)).ok_or(NOT_AN_INTEGER)?;
-    let number = i32::try_from(number).map_err(|_| OUT_OF_INT_RANGE)?;
-    let index = usize::try_from(number).ok().filter(|&index| index < ctx.state.keyspace.count());
-    ctx.session.db = index.ok_or(CommandError::fixed("DB index is out of range"))?;
+    ctx.session.db = lookup::database(ctx.state, args.get(1))?;
     ctx.reply.ok();
     Ok(())
 }

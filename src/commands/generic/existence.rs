@@ -77,7 +77,7 @@ pub(super) static TOUCH: Command = Command {
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     key_specs: &[key_specs::rest(1, 1, KeyFlags::RO)],
     args: &[ArgSpec::key("key", 0).multiple()],
-    handler: Some(exists),
+    handler: Some(touch),
     ..Command::BLANK
 };
 
@@ -115,19 +115,32 @@ fn del(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// EXISTS and TOUCH: a key that is named twice counts twice.
+/// A key that is named twice counts twice.
 fn exists(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let mut found = 0;
     lookup::each_key(ctx, args, 1, |ctx, index, hash| {
-        found += i64::from(lookup::read(ctx.state, ctx.session.db, args.get(index), hash).is_some());
+        found += i64::from(lookup::peek(ctx.state, ctx.session.db, args.get(index), hash).is_some());
         true
     });
     ctx.reply.integer(found);
     Ok(())
 }
 
+/// As EXISTS, but a use of each key, even by a client whose other commands are none.
+fn touch(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let muted = ctx.state.keyspace.mute_access(false);
+    let mut found = 0;
+    lookup::each_key(ctx, args, 1, |ctx, index, hash| {
+        found += i64::from(lookup::read(ctx.state, ctx.session.db, args.get(index), hash).is_some());
+        true
+    });
+    ctx.state.keyspace.mute_access(muted);
+    ctx.reply.integer(found);
+    Ok(())
+}
+
 fn type_name(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let found = lookup::read(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash);
+    let found = lookup::peek(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash);
     ctx.reply.status(found.map_or("none", |entry| entry.type_name()));
     Ok(())
 }

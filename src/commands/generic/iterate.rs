@@ -172,7 +172,7 @@ fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn wanted(ctx: &mut Context<'_>, key: &[u8], filter: &Filter<'_>, now_ms: i64) -> bool {
     let hash = ctx.db().hash(key);
     match filter.type_name {
-        Some(name) => lookup::read(ctx.state, ctx.session.db, key, hash)
+        Some(name) => lookup::peek(ctx.state, ctx.session.db, key, hash)
             .is_some_and(|entry| entry.type_name().as_bytes().eq_ignore_ascii_case(name)),
         None => ctx.db().exists(key, hash, now_ms),
     }

@@ -4,20 +4,27 @@
 
 use crate::command::spec::Command;
 
+mod copy;
+mod dump;
 mod existence;
 mod expire;
 mod iterate;
+mod object;
 mod rename;
 mod ttl;
 
 /// Commands of this group.
 pub static COMMANDS: &[&Command] = &[
+    &copy::COPY,
     &existence::DEL,
+    &dump::DUMP,
     &existence::EXISTS,
     &expire::EXPIRE,
     &expire::EXPIREAT,
     &ttl::EXPIRETIME,
     &iterate::KEYS,
+    &copy::MOVE,
+    &object::OBJECT,
     &expire::PERSIST,
     &expire::PEXPIRE,
     &expire::PEXPIREAT,
@@ -26,6 +33,7 @@ pub static COMMANDS: &[&Command] = &[
     &iterate::RANDOMKEY,
     &rename::RENAME,
     &rename::RENAMENX,
+    &dump::RESTORE,
     &iterate::SCAN,
     &existence::TOUCH,
     &ttl::TTL,

@@ -65,7 +65,7 @@ fn renamenx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 /// the same, or when the second is taken and must not be replaced.
 fn move_key(ctx: &mut Context<'_>, args: Args<'_>, replace: bool) -> Result<bool, CommandError> {
     let (from, to, from_hash, now_ms) = (args.get(1), args.get(2), ctx.first_key_hash, ctx.now_ms());
-    if !ctx.db().exists(from, from_hash, now_ms) {
+    if ctx.db().get(from, from_hash, now_ms).is_none() {
         return Err(NO_SUCH_KEY);
     }
     if from == to {

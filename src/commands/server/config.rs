@@ -129,6 +129,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if steps.contains(&Apply::Requirepass) && !ctx.state.password_required() {
         authenticate_all(ctx);
     }
+    ctx.state.refresh_access();
     ctx.state.config_before = Some(before);
     ctx.state.effects.config_changed.extend(steps);
     ctx.reply.ok();

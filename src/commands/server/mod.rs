@@ -1,4 +1,4 @@
-//! Commands about the server: TIME and SHUTDOWN; COMMAND, CONFIG and INFO in files of their own. Main thread.
+//! Commands about the server: LASTSAVE, TIME and SHUTDOWN; COMMAND, CONFIG and INFO in files of their own. Main thread.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,23 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] = &[&TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
+pub static COMMANDS: &[&Command] = &[&LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
+
+/// `LASTSAVE`.
+static LASTSAVE: Command = Command {
+    name: "lastsave",
+    full_name: "lastsave",
+    summary: "Answers when the data set was saved last.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: 1,
+    flags: Flags::LOADING.union(Flags::STALE).union(Flags::FAST),
+    categories: Categories::ADMIN.union(Categories::FAST).union(Categories::DANGEROUS),
+    tips: &["nondeterministic_output"],
+    handler: Some(lastsave),
+    ..Command::BLANK
+};
 
 /// `TIME`.
 static TIME: Command = Command {
@@ -62,6 +78,12 @@ static SHUTDOWN: Command = Command {
 };
 
 const SHUTDOWN_FAILED: CommandError = CommandError::fixed("Errors trying to SHUTDOWN. Check logs.");
+
+/// The start of the server counts as a save, and there is no other yet.
+fn lastsave(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    ctx.reply.integer(ctx.state.facts.started_us / 1_000_000);
+    Ok(())
+}
 
 fn time(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     let now_us = ctx.state.precise_unix_us();
@@ -117,6 +139,13 @@ mod tests {
         let mut engine = Engine::for_console();
         engine.wake(1_700_000_001_000_042);
         assert_eq!(engine.run(&["TIME"]), "1) \"1700000001\"\n2) \"42\"");
+    }
+
+    #[test]
+    fn the_start_counts_as_the_last_save() {
+        let mut engine = Engine::for_console();
+        engine.state.facts.started_us = 1_600_000_000_999_999;
+        assert_eq!(engine.run(&["LASTSAVE"]), "(integer) 1600000000");
     }
 
     #[test]

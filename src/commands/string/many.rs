@@ -92,7 +92,7 @@ fn msetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let now_ms = ctx.now_ms();
     let mut free = true;
     lookup::each_key(ctx, args, 2, |ctx, index, hash| {
-        free = !ctx.db().exists(args.get(index), hash, now_ms);
+        free = ctx.db().get(args.get(index), hash, now_ms).is_none();
         free
     });
     if free {
