@@ -139,6 +139,52 @@ fn a_blocked_client_may_not_send_without_end() {
 }
 
 #[test]
+fn much_input_behind_a_wait_is_executed_soon() {
+    let server = Server::start();
+    let (mut waiting, mut other) = (server.connect(), server.connect());
+    let id = id_of(&mut waiting);
+    waiting.send(b"WAIT 1 0\r\n");
+    eventually("it waits", || info(&mut other, "blocked_clients") == "1");
+    const COMMANDS: usize = 400_000;
+    waiting.send(&b"INCR counter_of_a_long_name\r\n".repeat(COMMANDS));
+    assert_eq!(other.run("PING").to_string(), "+PONG");
+    let started = Instant::now();
+    assert_eq!(other.run(&format!("CLIENT UNBLOCK {id}")).integer(), 1);
+    assert_eq!(waiting.reply().integer(), 0);
+    for number in 1..=COMMANDS {
+        assert_eq!(waiting.reply().integer(), number as i64);
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
+fn a_password_that_comes_back_is_asked_for_again() {
+    let server = Server::start();
+    play(
+        &server,
+        r#"
+        a: PING                             => +PONG
+        b: PING                             => +PONG
+        a: CONFIG SET requirepass x         => +OK
+        b: PING                             => +PONG
+        c: PING                             => -NOAUTH Authentication required.
+        a: CONFIG SET requirepass ""        => +OK
+        c: PING                             => +PONG
+        a: CONFIG SET requirepass y         => +OK
+        b: PING                             => +PONG
+        c: PING                             => -NOAUTH Authentication required.
+        c: AUTH y                           => +OK
+        a: CONFIG SET requirepass ""        => +OK
+        a: CONFIG SET requirepass z         => +OK
+        c: PING                             => +PONG
+        c: RESET                            => +RESET
+        c: PING                             => -NOAUTH Authentication required.
+        "#,
+    );
+}
+
+#[test]
 fn a_pause_of_writes_lets_reads_pass() {
     let server = Server::start();
     let (mut admin, mut writer, mut second) = (server.connect(), server.connect(), server.connect());

@@ -73,6 +73,8 @@ bitflags::bitflags! {
         const TRACKING_CACHING = 1 << 21;
         /// Not told of what it changed itself.
         const TRACKING_NOLOOP = 1 << 22;
+        /// Authenticated only for as long as no password is asked for: it never gave one.
+        const LET_IN = 1 << 23;
     }
 }
 
@@ -92,6 +94,7 @@ impl SessionFlags {
     const UNGATED: SessionFlags = SessionFlags::UNIX_SOCKET
         .union(SessionFlags::DIRTY_CAS)
         .union(SessionFlags::MONITOR)
+        .union(SessionFlags::LET_IN)
         .union(SessionFlags::NO_EVICT);
 
     /// Whether a request needs no gate: the client is authenticated, in no transaction and not being closed.

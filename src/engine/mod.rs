@@ -173,6 +173,7 @@ impl Engine {
     pub fn undo_config_change(&mut self) {
         if let Some(before) = self.state.config_before.take() {
             self.state.config = *before;
+            self.state.follow_password(None);
             self.state.refresh_access();
         }
     }

@@ -451,12 +451,13 @@ impl Client {
         partial.fresh = true;
     }
 
-    /// Cuts what was executed off the front of the buffer; gives the buffer up when nothing is left.
+    /// Cuts what was executed off the front of the buffer, once it is half of it, so that a long one behind a client that
+    /// waited is not moved for every batch; gives the buffer up when nothing is left.
     fn tidy_partial(&mut self) {
+        let done = self.executed_bytes();
         let Client { parser, partial, .. } = self;
         let Some(unfinished) = partial.as_deref_mut() else { return };
-        let done = if parser.is_idle() { parser.position() } else { parser.command_start() };
-        if done > 0 {
+        if done > 0 && done >= unfinished.buf.len() / 2 {
             unfinished.buf.drain(..done);
             parser.rebase(done);
             for span in &mut unfinished.spans {
@@ -468,11 +469,18 @@ impl Client {
         }
     }
 
+    /// Bytes at the front of the private buffer that nobody needs any more.
+    fn executed_bytes(&self) -> usize {
+        if self.parser.is_idle() { self.parser.position() } else { self.parser.command_start() }
+    }
+
     /// Bytes that this client makes us hold before they are a command.
     pub(super) fn buffered_bytes(&self) -> usize {
         let partial = self.partial.as_deref().map_or(0, |partial| {
             let blob = partial.blob.as_ref().map_or(0, |blob| blob.bytes.len());
-            partial.buf.len() + blob + partial.blobs.iter().map(Bytes::len).sum::<usize>()
+            partial.buf.len().saturating_sub(self.executed_bytes())
+                + blob
+                + partial.blobs.iter().map(Bytes::len).sum::<usize>()
         });
         partial + self.deferred.iter().map(|(_, args)| args.as_args().bytes_total()).sum::<usize>()
     }

@@ -7,6 +7,8 @@
 
 #[path = "../bursts.rs"]
 mod bursts;
+#[path = "../clients.rs"]
+mod clients;
 #[path = "../connections.rs"]
 mod connections;
 #[path = "../harness/mod.rs"]

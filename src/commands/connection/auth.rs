@@ -99,6 +99,7 @@ fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(
     let right = open || same_password(password, &ctx.state.config.requirepass);
     if user == DEFAULT_USER && right {
         ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
+        ctx.session.flags.remove(SessionFlags::LET_IN);
         return Ok(());
     }
     ctx.state.stats.auth_denied += 1;

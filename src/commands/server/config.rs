@@ -126,8 +126,8 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let before = Box::new(ctx.state.config.clone());
     let asked = Circumstances { local_client: is_local(ctx.session), loading: false };
     let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
-    if steps.contains(&Apply::Requirepass) && !ctx.state.password_required() {
-        authenticate_all(ctx);
+    if steps.contains(&Apply::Requirepass) {
+        ctx.state.follow_password(Some(ctx.session));
     }
     ctx.state.refresh_access();
     ctx.state.config_before = Some(before);
@@ -140,12 +140,6 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn is_local(session: &Session) -> bool {
     let addr = &session.net.addr;
     session.flags.contains(SessionFlags::UNIX_SOCKET) || addr.starts_with("127.") || addr.starts_with("[::1]:")
-}
-
-/// No password is asked for any more: who had none to give may go on.
-fn authenticate_all(ctx: &mut Context<'_>) {
-    ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
-    ctx.state.sessions.iter_mut().for_each(|session| session.flags.insert(SessionFlags::AUTHENTICATED));
 }
 
 fn resetstat(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
@@ -199,6 +193,14 @@ mod tests {
         assert_eq!(engine.run_in(late, &["PING"]), "(error) NOAUTH Authentication required.");
         assert_eq!(engine.run(&["CONFIG", "SET", "requirepass", ""]), "OK");
         assert_eq!(engine.run_in(late, &["PING"]), "PONG");
+        // Who was let in without a password is asked for the next one; who connected without, or gave one, is not.
+        assert_eq!(engine.run(&["CONFIG", "SET", "requirepass", "other"]), "OK");
+        assert_eq!(engine.run_in(late, &["PING"]), "(error) NOAUTH Authentication required.");
+        assert_eq!(engine.run_in(late, &["AUTH", "other"]), "OK");
+        for password in ["", "third"] {
+            assert_eq!(engine.run(&["CONFIG", "SET", "requirepass", password]), "OK");
+            assert_eq!(engine.run_in(late, &["PING"]), "PONG");
+        }
     }
 
     #[test]
