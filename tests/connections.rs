@@ -255,6 +255,20 @@ fn a_client_that_never_reads_takes_bounded_memory_without_a_limit() {
 }
 
 #[test]
+fn a_client_that_reads_only_once_it_has_written_everything_does_not_wait_for_itself() {
+    const COMMANDS: usize = 40_000;
+    let server = Server::start();
+    let mut client = server.connect();
+    client.set_write_timeout(Duration::from_secs(20));
+    let request = Client::encode(&[&b"ECHO"[..], &[b'x'; 1000]]);
+    client.send(&request.repeat(COMMANDS));
+    for _ in 0..COMMANDS {
+        assert_eq!(client.reply().text().len(), 1000);
+    }
+    server.assert_serves();
+}
+
+#[test]
 fn a_slow_reader_gets_every_byte_and_disturbs_nobody() {
     const VALUE: usize = 1 << 20;
     const COUNT: usize = 256;

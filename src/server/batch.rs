@@ -21,6 +21,10 @@ pub(super) const BATCH_COMMANDS_MAX: usize = 64;
 /// Output waiting for one client, in bytes, at which its commands wait until the socket has taken some.
 pub(super) const STALL_BYTES: usize = 16 << 20;
 
+/// Input of such a client, in bytes, that is kept for it meanwhile: one that writes first and reads later does not wait for
+/// itself before that. Beyond it is not read from.
+pub(super) const STALLED_INPUT_BYTES: usize = 32 << 20;
+
 /// Where the bytes of a command are.
 enum Source {
     Received(Received),

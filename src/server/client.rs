@@ -12,6 +12,7 @@ use crate::command::prepared::Prepared;
 use crate::io::{ConnId, Received};
 use crate::resp::args::{OwnedArgs, Span};
 use crate::resp::parse::{Parser, ProtocolError};
+use crate::server::batch::STALLED_INPUT_BYTES;
 
 /// How bytes of this client reach us at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub struct Client {
     pub reading: Reading,
     /// In the queue of clients that have work this turn.
     pub queued: bool,
-    /// Its output is over the limit at which reading stops.
+    /// Its output is over the limit at which its commands wait.
     pub stalled: bool,
     /// Waits for something: what it sends is kept, nothing of it is executed.
     pub blocked: bool,
@@ -80,6 +81,11 @@ impl Client {
     #[inline]
     pub fn holds_back(&self) -> bool {
         self.stalled || self.blocked
+    }
+
+    /// Whether not even its input is taken any more.
+    pub fn is_full(&self) -> bool {
+        self.stalled && self.buffered_bytes() >= STALLED_INPUT_BYTES
     }
 
     /// Whether there is something to parse or execute.

@@ -107,6 +107,9 @@ impl<I: Io> Server<I> {
             let bytes = self.io.bytes(bytes);
             client.keep_for_later(bytes);
             let held = client.buffered_bytes();
+            if client.is_full() {
+                self.to_rearm.push(conn);
+            }
             self.mirror_input(conn.slot);
             if self.over_query_limit(conn.slot, held) {
                 self.close_for_query_buffer(conn.slot);

@@ -268,7 +268,7 @@ impl<I: Io> Server<I> {
         self.to_rearm.clear();
     }
 
-    /// Gives the client the kind of receive it needs: into a big argument, standing, or none while it is stalled.
+    /// Gives the client the kind of receive it needs: into a big argument, standing, or none while it takes nothing.
     fn read_on(&mut self, conn: ConnId) {
         let direct = self.direct_receive(conn);
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
@@ -278,11 +278,11 @@ impl<I: Io> Server<I> {
             return;
         }
         match client.reading {
-            Reading::Standing if direct || client.stalled => {
+            Reading::Standing if direct || client.is_full() => {
                 client.reading = Reading::Stopping;
                 self.io.recv_stop(conn);
             }
-            Reading::Idle if client.stalled => {}
+            Reading::Idle if client.is_full() => {}
             Reading::Idle if direct => {
                 let blob = client.partial.as_mut().and_then(|partial| partial.blob.as_mut());
                 let blob = blob.expect("a direct receive is only wanted for a blob");

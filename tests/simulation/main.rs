@@ -56,8 +56,8 @@ struct Player {
 }
 
 impl Player {
-    fn new(dice: &mut Dice, index: usize, commands: usize, big: bool) -> Player {
-        let script = Script::new(dice, index, commands, big);
+    fn new(dice: &mut Dice, index: usize, commands: usize, big: bool, waits: bool) -> Player {
+        let script = Script::new(dice, index, commands, big, waits);
         let leaves_at = dice.below(script.sends.len() + 1);
         let (sends, expects) = (script.sends.len(), script.expects.len());
         Player {
@@ -221,9 +221,12 @@ fn play(seed: u64) {
         kind => (dice.between(3, 60), kind == 1),
     };
     let (refusals, kills) = (dice.below(8) == 0, dice.below(8) == 0);
+    // In some runs clients wait, and make each other wait.
+    let waits = seed % 3 == 2;
     let maxclients = if refusals { count as u32 / 2 } else { 10_000 };
     let (mut server, listener) = server(seed, options, maxclients);
-    let mut players: Vec<Player> = (0..count).map(|index| Player::new(&mut dice, index, commands, big)).collect();
+    let mut players: Vec<Player> =
+        (0..count).map(|index| Player::new(&mut dice, index, commands, big, waits)).collect();
     for player in &mut players {
         player.refusals = refusals;
         player.kills = kills;

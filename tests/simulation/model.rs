@@ -47,6 +47,8 @@ struct Model {
     /// Watched keys, and whether one has changed.
     watched: Vec<Vec<u8>>,
     touched: bool,
+    /// It waits and pauses now and then.
+    waits: bool,
 }
 
 const NOT_AN_INTEGER: &str = "-ERR value is not an integer or out of range\r\n";
@@ -143,6 +145,8 @@ impl Model {
         match &name[..] {
             b"PING" if argv.len() == 1 => b"+PONG\r\n".to_vec(),
             b"PING" | b"ECHO" => bulk(&key),
+            b"WAIT" => integer(0),
+            b"CLIENT" => b"+OK\r\n".to_vec(),
             b"SET" => match argv.get(3).map(|option| &option[..]) {
                 Some(b"NX") if old.is_some() => nil(),
                 Some(b"XX") if old.is_none() => nil(),
@@ -218,6 +222,10 @@ impl Model {
         let key = |dice: &mut Dice| format!("{}{}", self.prefix, dice.below(KEYS)).into_bytes();
         let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
         match dice.below(24) {
+            12 if self.waits => words(&["WAIT", "1", ["1", "3"][dice.below(2)]]),
+            18 if self.waits && dice.below(2) == 0 => {
+                words(&["CLIENT", "PAUSE", ["1", "30"][dice.below(2)], ["WRITE", "ALL"][dice.below(2)]])
+            }
             0 => words(&["PING"]),
             1 => vec![b"ping".to_vec(), value(dice, false)],
             2..=5 => vec![b"SET".to_vec(), key(dice), value(dice, big)],
@@ -283,7 +291,9 @@ const GARBAGE: [(&[u8], &[u8]); 5] = [
 
 impl Script {
     /// A script for client number `index` with about `commands` requests.
-    pub(super) fn new(dice: &mut Dice, index: usize, commands: usize, big: bool) -> Script {
+    /// `waits`: in this run clients wait and pause each other, which changes no reply. Whoever has shut its sending side
+    /// meanwhile is closed as Redis does it, so that nobody does that then.
+    pub(super) fn new(dice: &mut Dice, index: usize, commands: usize, big: bool, waits: bool) -> Script {
         let mut model = Model {
             prefix: format!("p{index}:"),
             values: HashMap::new(),
@@ -291,6 +301,7 @@ impl Script {
             refused: false,
             watched: Vec::new(),
             touched: false,
+            waits,
         };
         let (mut sends, mut expects) = (Vec::new(), Vec::new());
         for _ in 0..commands {
@@ -300,7 +311,8 @@ impl Script {
         }
         let ending = match dice.below(20) {
             0..=9 => Ending::Close,
-            10..=11 => Ending::Shutdown,
+            10..=11 if !waits => Ending::Shutdown,
+            10..=11 => Ending::Close,
             12..=13 => Ending::CloseEarly,
             14..=15 => Ending::Reset,
             16..=17 => Ending::Garbage,
