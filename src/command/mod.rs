@@ -5,6 +5,7 @@
 
 pub mod clients;
 pub mod context;
+pub mod debug_switches;
 pub mod effects;
 pub mod error;
 pub mod facts;

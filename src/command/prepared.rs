@@ -11,6 +11,8 @@ use crate::command::spec::Command;
 pub enum Verdict {
     /// The command exists and takes this many arguments.
     Run,
+    /// The same, but the configuration decides who may.
+    Guarded,
     /// No such command.
     Unknown,
     /// The container has no such subcommand.

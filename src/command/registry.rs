@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::command::prepared::{Prepared, Verdict};
-use crate::command::spec::{Begin, Command, Find};
+use crate::command::spec::{Begin, Command, Find, Flags};
 use crate::resp::args::Args;
 
 /// Longest command name that is looked up, in bytes.
@@ -94,6 +94,8 @@ pub struct Registered {
     key: NameKey,
     /// Argument that is the first key, 0 for none at a fixed position.
     first_key: u16,
+    /// What is found where the number of arguments is right.
+    verdict: Verdict,
 }
 
 /// All commands of this server.
@@ -149,6 +151,7 @@ impl Registry {
             subcommands: Box::default(),
             key: NameKey::of(name.as_bytes()).expect("command names are at most 32 bytes"),
             first_key: first_fixed_key(command),
+            verdict: if command.flags.contains(Flags::GUARDED) { Verdict::Guarded } else { Verdict::Run },
         });
         id
     }
@@ -213,7 +216,7 @@ impl Registry {
         if !command.accepts(args.len()) || command.handler.is_none() {
             return Prepared::found(command, id, Verdict::WrongArity);
         }
-        Prepared { first_key: entry.first_key, ..Prepared::found(command, id, Verdict::Run) }
+        Prepared { first_key: entry.first_key, ..Prepared::found(command, id, entry.verdict) }
     }
 
     /// The entry of `id`.
@@ -269,7 +272,7 @@ mod tests {
     use super::*;
     use crate::command::context::Context;
     use crate::command::error::CommandError;
-    use crate::command::spec::{Flags, KeyFlags, KeySpec};
+    use crate::command::spec::{KeyFlags, KeySpec};
     use crate::resp::args::OwnedArgs;
 
     fn nothing(_: &mut Context<'_>, _: Args<'_>) -> Result<(), CommandError> {

@@ -207,6 +207,12 @@ impl Session {
         self.flags.contains(SessionFlags::AUTHENTICATED)
     }
 
+    /// Whether the client is on this machine, as far as protected commands and parameters are concerned.
+    pub fn is_local(&self) -> bool {
+        let addr = &self.net.addr;
+        self.flags.contains(SessionFlags::UNIX_SOCKET) || addr.starts_with("127.") || addr.starts_with("[::1]:")
+    }
+
     /// Whether commands are queued.
     #[inline]
     pub fn in_multi(&self) -> bool {

@@ -55,6 +55,8 @@ bitflags::bitflags! {
         const MAY_REPLICATE = 1 << 24;
         /// Never propagated by itself: reserved for commands that touch no keys (hidden).
         const TOUCHES_ARBITRARY_KEYS = 1 << 25;
+        /// The configuration decides who may run it (hidden).
+        const GUARDED = 1 << 26;
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::blocking::{BlockedClients, Pause};
+use crate::command::debug_switches::DebugSwitches;
 use crate::command::effects::Effects;
 use crate::command::facts::ProcessFacts;
 use crate::command::registry::Registry;
@@ -54,6 +55,8 @@ pub struct State {
     pub effects: Effects,
     /// What is known of the process.
     pub facts: ProcessFacts,
+    /// What tests switched off.
+    pub debug: DebugSwitches,
     /// Watched keys.
     pub watch: WatchTable,
     /// Who is blocked.
@@ -107,6 +110,7 @@ impl State {
             registry,
             effects: Effects::default(),
             facts,
+            debug: DebugSwitches::default(),
             watch: WatchTable::default(),
             blocking: BlockedClients::default(),
             pause: None,
@@ -362,6 +366,9 @@ impl State {
 
     #[cold]
     fn expire(&mut self, keys_max: usize, budget_us: u64) {
+        if self.debug.active_expire_off {
+            return;
+        }
         let ticks = self.ticks;
         let start = ticks.now();
         let budget_ticks = ticks.from_us(budget_us);

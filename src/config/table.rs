@@ -301,7 +301,7 @@ params! {
     dir: WorkingDir = "dir", "", OWN, "", DENY_LOADING | PROTECTED, Nothing, Works;
     disable_thp: bool = "disable-thp", "", BOOL, "yes", IMMUTABLE, Nothing, Works;
     dynamic_hz: bool = "dynamic-hz", "", BOOL, "yes", MUTABLE, Nothing, Later;
-    enable_debug_command: Access = "enable-debug-command", "", choice(Access::NAMES), "no", IMMUTABLE, Nothing, Later;
+    enable_debug_command: Access = "enable-debug-command", "", choice(Access::NAMES), "no", IMMUTABLE, Nothing, Works;
     enable_module_command: Access = "enable-module-command", "", choice(Access::NAMES), "no", IMMUTABLE, Nothing, Later;
     enable_protected_configs: Access = "enable-protected-configs", "", choice(Access::NAMES), "no", IMMUTABLE, Nothing, Works;
     hash_max_listpack_entries: usize = "hash-max-listpack-entries", "hash-max-ziplist-entries", int(0, I64_MAX), "512", MUTABLE, Nothing, Later;

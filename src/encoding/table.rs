@@ -370,6 +370,19 @@ impl<T> Table<T> {
         self.segments.iter().flatten().flat_map(Bucket::chain).flat_map(Bucket::items)
     }
 
+    /// How many buckets hold no item, one item, and so on, with what overflows from them.
+    pub fn bucket_lens(&self) -> Vec<usize> {
+        let mut counts = Vec::new();
+        for head in self.segments.iter().flatten() {
+            let len = head.chain().map(Bucket::count).sum::<usize>();
+            if counts.len() <= len {
+                counts.resize(len + 1, 0);
+            }
+            counts[len] += 1;
+        }
+        counts
+    }
+
     /// Visits the items of the buckets that `cursor` stands for and returns the next cursor; 0 starts and ends. An item
     /// that is present from the start of such a walk to its end is visited at least once, whatever is inserted,
     /// removed, split or merged between the calls: the cursor counts up in its high bits, so that what a split makes of

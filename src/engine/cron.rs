@@ -27,6 +27,9 @@ impl Engine {
     /// Runs every 1000/hz milliseconds.
     pub fn cron(&mut self) -> CronReport {
         let state = &mut self.state;
+        if state.debug.cron_paused {
+            return CronReport::default();
+        }
         let expired_before = state.expired_keys();
         state.expire_slow();
         for db in 0..state.keyspace.count() {

@@ -17,6 +17,10 @@ use crate::resp::reply::Reply;
 /// Bytes of a request that an error quotes.
 const QUOTED_MAX: usize = 128;
 
+const DEBUG_NOT_ALLOWED: CommandError = CommandError::fixed(
+    "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
+     connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
 const NOT_IN_MULTI: CommandError = CommandError::fixed("Command not allowed inside a transaction");
 
 /// Runs, queues or refuses a request. The slow way: for clients in a special state (a transaction, not authenticated,
@@ -30,7 +34,7 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
     }
     let start = reply.mark();
     session.begin_reply_skip();
-    match check(session, prepared, args) {
+    match check(state, session, prepared, args) {
         Err(error) => refuse(state, session, prepared, &error, reply),
         Ok(command) if is_paused(state, session, command) => return state.postpone(session),
         Ok(command) if session.in_multi() && !transaction::runs_at_once(command) => {
@@ -79,12 +83,20 @@ fn is_paused(state: &State, session: &Session, command: &'static Command) -> boo
                 .any(|(queued, _)| queued.command.is_some_and(writes)))
 }
 
-fn check(session: &Session, prepared: &Prepared, args: Args<'_>) -> Result<&'static Command, CommandError> {
+fn check(
+    state: &State,
+    session: &Session,
+    prepared: &Prepared,
+    args: Args<'_>,
+) -> Result<&'static Command, CommandError> {
     let Some(command) = prepared.command else { return Err(unknown_command(args)) };
     match prepared.verdict {
         Verdict::UnknownSubcommand => return Err(unknown_subcommand(command, args)),
         Verdict::WrongArity => return Err(CommandError::arity(command.full_name)),
-        Verdict::Run | Verdict::Unknown | Verdict::CrossProtocol => {}
+        Verdict::Run | Verdict::Guarded | Verdict::Unknown | Verdict::CrossProtocol => {}
+    }
+    if prepared.verdict == Verdict::Guarded && !state.config.enable_debug_command.allows(session.is_local()) {
+        return Err(DEBUG_NOT_ALLOWED);
     }
     if !session.flags.contains(SessionFlags::AUTHENTICATED) && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);

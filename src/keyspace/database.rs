@@ -317,6 +317,11 @@ impl Database {
         self.table.bytes() + self.expires.bytes()
     }
 
+    /// The lengths of the buckets of both tables: `bucket_lens` of the table of keys and of the table of those that expire.
+    pub fn bucket_lens(&self) -> [Vec<usize>; 2] {
+        [self.table.bucket_lens(), self.expires.bucket_lens()]
+    }
+
     /// Buckets of the main table, as DEBUG HTSTATS and logs show them.
     pub fn buckets(&self) -> usize {
         self.table.buckets()

@@ -13,6 +13,9 @@ const CLIENTS_MIN: usize = 5;
 
 impl<I: Io> Server<I> {
     pub(super) fn cron(&mut self) {
+        if self.engine.state.debug.cron_paused {
+            return;
+        }
         self.engine.cron();
         self.clients_cron();
         for listener in std::mem::take(&mut self.accepts_to_retry) {

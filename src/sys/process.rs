@@ -36,6 +36,17 @@ pub fn daemonize() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Writes where nothing may be written: the process gets SIGSEGV, as it would from a defect.
+pub fn write_to_forbidden_page() {
+    const LEN: usize = 4096;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: asks for a new mapping anywhere; no existing one changes.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), LEN, libc::PROT_NONE, flags, -1, 0) };
+    assert!(page != libc::MAP_FAILED, "one page can be mapped");
+    // SAFETY: the page is ours and holds nothing; the write faults before anything changes.
+    unsafe { page.cast::<u8>().write_volatile(0) };
+}
+
 /// Stops this process until somebody has it go on: how Upstart learns that a server is ready.
 pub fn stop_for_supervisor() {
     // SAFETY: takes a number only.

@@ -25,6 +25,11 @@ fn read(clock: libc::clockid_t) -> libc::timespec {
     unsafe { now.assume_init() }
 }
 
+/// Stops the calling thread.
+pub fn sleep(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// Broken-down local time, for log lines.
 pub fn local_time(unix_s: i64) -> libc::tm {
     let mut parts = MaybeUninit::<libc::tm>::zeroed();

@@ -95,11 +95,20 @@ fn payload(entry: &KeyEntry, compress: bool) -> Result<Vec<u8>, CommandError> {
     Ok(payload)
 }
 
+/// Bytes of version and checksum.
+const FOOTER_LEN: usize = 10;
+
+/// Bytes that the value of an entry takes in a snapshot, its type left out.
+pub(crate) fn serialized_len(entry: &KeyEntry, compress: bool) -> Result<usize, CommandError> {
+    payload(entry, compress).map(|payload| payload.len() - FOOTER_LEN - 1)
+}
+
 /// Whether the end of a payload vouches for the rest.
-fn check_footer(payload: &[u8]) -> Result<(), CommandError> {
+fn check_footer(payload: &[u8], any_checksum: bool) -> Result<(), CommandError> {
     let (body, checksum) = payload.split_last_chunk().ok_or(BAD_FOOTER)?;
     let (_, version) = body.split_last_chunk().ok_or(BAD_FOOTER)?;
-    let sound = u16::from_le_bytes(*version) <= rdb::VERSION && crc64::update(0, body) == u64::from_le_bytes(*checksum);
+    let sound = u16::from_le_bytes(*version) <= rdb::VERSION
+        && (any_checksum || crc64::update(0, body) == u64::from_le_bytes(*checksum));
     if sound { Ok(()) } else { Err(BAD_FOOTER) }
 }
 
@@ -156,7 +165,7 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if ttl_ms < 0 {
         return Err(BAD_TTL);
     }
-    check_footer(args.get(3))?;
+    check_footer(args.get(3), ctx.state.debug.checksum_skipped)?;
     let value = read_value(args.get(3)).map_err(|_| BAD_FORMAT)?;
 
     let removed = options.replace && ctx.db().remove(key, hash, now_ms);
@@ -259,13 +268,13 @@ mod tests {
     #[test]
     fn the_footer_vouches_for_the_payload() {
         let good = sealed(b"\0\x03abc", 9);
-        assert_eq!(check_footer(&good), Ok(()));
-        assert_eq!(check_footer(&sealed(b"\0\x03abc", 13)), Err(BAD_FOOTER));
-        assert_eq!(check_footer(b""), Err(BAD_FOOTER));
+        assert_eq!(check_footer(&good, false), Ok(()));
+        assert_eq!(check_footer(&sealed(b"\0\x03abc", 13), true), Err(BAD_FOOTER));
+        assert_eq!(check_footer(b"", true), Err(BAD_FOOTER));
         for index in 0..good.len() {
             let mut bad = good.clone();
             bad[index] ^= 1;
-            assert_eq!(check_footer(&bad), Err(BAD_FOOTER));
+            assert_eq!(check_footer(&bad, false), Err(BAD_FOOTER));
         }
     }
 

@@ -5,11 +5,11 @@
 use crate::command::spec::Command;
 
 mod copy;
-mod dump;
+pub(crate) mod dump;
 mod existence;
 mod expire;
 mod iterate;
-mod object;
+pub(crate) mod object;
 mod rename;
 mod ttl;
 

@@ -179,14 +179,14 @@ fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// Whether small integers are shared: not where each key needs a stamp of its own for eviction.
-fn shares_integers(state: &State) -> bool {
+pub(crate) fn shares_integers(state: &State) -> bool {
     use MaxmemoryPolicy::{AllKeysLfu, AllKeysLru, VolatileLfu, VolatileLru};
     let stamped = matches!(state.config.maxmemory_policy, AllKeysLfu | AllKeysLru | VolatileLfu | VolatileLru);
     state.config.maxmemory == 0 || !stamped
 }
 
 /// The reference count of a value, as a client of Redis sees it.
-fn references(entry: &KeyEntry, shares_integers: bool) -> i64 {
+pub(crate) fn references(entry: &KeyEntry, shares_integers: bool) -> i64 {
     match entry.as_string() {
         Ok(StringRef::Int(0..SHARED_INTEGERS)) if shares_integers => SHARED_REFERENCES,
         _ => 1,

@@ -5,7 +5,6 @@
 
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
-use crate::command::session::{Session, SessionFlags};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::config::{Apply, Circumstances};
 use crate::resp::args::Args;
@@ -124,7 +123,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let before = Box::new(ctx.state.config.clone());
-    let asked = Circumstances { local_client: is_local(ctx.session), loading: false };
+    let asked = Circumstances { local_client: ctx.session.is_local(), loading: false };
     let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
     if steps.contains(&Apply::Requirepass) {
         ctx.state.follow_password(Some(ctx.session));
@@ -134,12 +133,6 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     ctx.state.effects.config_changed.extend(steps);
     ctx.reply.ok();
     Ok(())
-}
-
-/// Whether a client is on this machine, as far as protected parameters are concerned.
-fn is_local(session: &Session) -> bool {
-    let addr = &session.net.addr;
-    session.flags.contains(SessionFlags::UNIX_SOCKET) || addr.starts_with("127.") || addr.starts_with("[::1]:")
 }
 
 fn resetstat(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {

@@ -5,7 +5,7 @@
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::registry::{CommandId, Registry};
-use crate::command::spec::{ArgKind, ArgSpec};
+use crate::command::spec::{ArgKind, ArgSpec, Flags};
 use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
@@ -39,6 +39,12 @@ fn document(registry: &Registry, id: CommandId, reply: &mut Reply) {
     text(reply, "group", command.group);
     if !command.complexity.is_empty() {
         text(reply, "complexity", command.complexity);
+        fields += 1;
+    }
+    if command.flags.contains(Flags::GUARDED) {
+        reply.bulk(b"doc_flags");
+        reply.set(1);
+        reply.status("syscmd");
         fields += 1;
     }
     if let Some((version, replacement)) = command.deprecated {

@@ -4,6 +4,8 @@
 
 mod command_info;
 mod config;
+mod debug;
+mod digest;
 mod docs;
 mod info;
 
@@ -14,7 +16,8 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] = &[&LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &info::INFO];
+pub static COMMANDS: &[&Command] =
+    &[&LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &debug::DEBUG, &info::INFO];
 
 /// `LASTSAVE`.
 static LASTSAVE: Command = Command {

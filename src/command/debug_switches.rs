@@ -1,0 +1,14 @@
+//! What DEBUG switches off for tests. Main thread.
+
+#![forbid(unsafe_code)]
+
+/// All off in a server that nobody tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DebugSwitches {
+    /// Keys expire only when somebody comes upon them.
+    pub active_expire_off: bool,
+    /// Nothing is done from time to time.
+    pub cron_paused: bool,
+    /// Payloads of RESTORE are taken whatever their checksum is.
+    pub checksum_skipped: bool,
+}
