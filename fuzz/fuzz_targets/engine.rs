@@ -1,5 +1,5 @@
 //! Any bytes to the whole engine, without sockets: several clients send pieces in turn while time passes. No panic;
-//! each command gets exactly one reply that can be decoded; refusals close the connection and nothing else does.
+//! each command gets exactly one reply that can be decoded, or none where the client is blocked or wants none; refusals close the connection and nothing else does.
 //!
 //! The input is a list of pieces: a byte that chooses the client and what happens first, the length of the piece in two
 //! bytes, and the piece.
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use torc::command::session::{SessionFlags, Slot};
 use torc::config::Config;
-use torc::engine::{Engine, Verdict};
+use torc::engine::{Engine, Prepared, Verdict};
 use torc::resp::args::{Args, Span};
 use torc::resp::decode::{Value, decode_all};
 use torc::resp::parse::{Limits, Parser, Step};
@@ -39,9 +39,18 @@ fn is_off_limits(args: Args<'_>) -> bool {
     is(0, "config") && is(1, "set") && (2..args.len()).any(|index| names.iter().any(|name| is(index, name)))
 }
 
+/// Whether a command need not be answered: `flags` are those of its client before and after it.
+fn may_be_silent(prepared: &Prepared, flags: SessionFlags) -> bool {
+    let silent = SessionFlags::MUTED | SessionFlags::REPLY_SKIP_NEXT | SessionFlags::BLOCKED;
+    let name = prepared.command.map_or("", |command| command.full_name);
+    flags.intersects(silent) || name == "client|reply" || name == "monitor"
+}
+
 /// Runs one request and checks what comes of it.
 fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
-    if is_off_limits(args) {
+    let before = engine.session(slot).flags;
+    // A server keeps the commands of a blocked client until it is unblocked.
+    if is_off_limits(args) || before.contains(SessionFlags::BLOCKED) {
         return;
     }
     let mut reply = Reply::new(64);
@@ -56,10 +65,15 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
         assert!(values.is_empty() && flags.contains(SessionFlags::CLOSE_ASAP), "{args:?}: {values:?}");
     } else if effects.shutdown.is_some() {
         assert!(values.len() <= 1, "{args:?}: {values:?}");
+    } else if may_be_silent(&prepared, before | flags) {
+        assert!(values.len() <= 1, "{args:?}: {values:?}");
+    } else if before.contains(SessionFlags::TRACKING) && matches!(values.first(), Some(Value::Push(_))) {
+        // A flush tells its caller first.
+        assert_eq!(values.len(), 2, "{args:?}: {values:?}");
     } else {
         assert_eq!(values.len(), 1, "{args:?}: {values:?}");
     }
-    if prepared.verdict != Verdict::Run && prepared.verdict != Verdict::CrossProtocol {
+    if !values.is_empty() && prepared.verdict != Verdict::Run && prepared.verdict != Verdict::CrossProtocol {
         assert!(matches!(values[0], Value::Error(_)), "{args:?}: {values:?}");
     }
     for victim in effects.kill {
@@ -122,6 +136,7 @@ fuzz_target!(|data: &[u8]| {
                 engine.cron();
             }
             3 => engine.before_sleep(),
+            4 => engine.run_timers(),
             _ => {}
         }
         let len = usize::from(u16::from_be_bytes([*high, *low])).min(bytes.len());
@@ -138,6 +153,7 @@ fuzz_target!(|data: &[u8]| {
     }
     // What is there and what is counted agree: keys that have expired may still be counted, and no others.
     engine.state.config.requirepass = Default::default();
+    engine.state.pause = None;
     let observer = engine.connect(CLIENTS);
     let keys = engine.run_values(observer, &["KEYS", "*"]);
     let [Value::Array(keys)] = &keys[..] else { panic!("KEYS answers an array, not {keys:?}") };
