@@ -20,6 +20,7 @@ pub mod types;
 
 // Floor 3: services, each a state machine with no sockets and no threads.
 pub mod blocking;
+pub mod acl;
 pub mod config;
 pub mod observe;
 pub mod tracking;
