@@ -19,8 +19,8 @@ pub mod keyspace;
 pub mod types;
 
 // Floor 3: services, each a state machine with no sockets and no threads.
-pub mod blocking;
 pub mod acl;
+pub mod blocking;
 pub mod config;
 pub mod observe;
 pub mod tracking;

@@ -68,31 +68,21 @@ pub struct AclLog {
 }
 
 impl AclLog {
-    /// Adds a refusal; of more than `len_max` entries the oldest go.
+    /// Adds a refusal. A new entry pushes the oldest out of a log of more than `len_max`.
     #[cold]
     pub fn add(&mut self, incident: Incident, client: &[u8], now_ms: i64, len_max: usize) {
         let is_same = |entry: &LogEntry| entry.incident == incident && (now_ms - entry.updated_ms).abs() < GROUPING_MS;
-        match self.entries.iter().position(is_same).and_then(|known| self.entries.remove(known)) {
-            Some(mut entry) => {
-                entry.count += 1;
-                entry.client = client.into();
-                entry.updated_ms = now_ms;
-                self.entries.push_front(entry);
-            }
-            None => {
-                let id = self.next_id;
-                self.next_id += 1;
-                let client = client.into();
-                self.entries.push_front(LogEntry {
-                    incident,
-                    count: 1,
-                    client,
-                    id,
-                    created_ms: now_ms,
-                    updated_ms: now_ms,
-                });
-            }
+        if let Some(mut entry) = self.entries.iter().position(is_same).and_then(|known| self.entries.remove(known)) {
+            entry.count += 1;
+            entry.client = client.into();
+            entry.updated_ms = now_ms;
+            self.entries.push_front(entry);
+            return;
         }
+        let id = self.next_id;
+        self.next_id += 1;
+        let client = client.into();
+        self.entries.push_front(LogEntry { incident, count: 1, client, id, created_ms: now_ms, updated_ms: now_ms });
         self.entries.truncate(len_max);
     }
 

@@ -94,7 +94,9 @@ impl Selector {
 
     /// Everything is allowed.
     pub fn unrestricted() -> Selector {
-        Selector { all_commands: true, all_keys: true, ..Selector::new(true) }
+        let mut selector = Selector { all_keys: true, ..Selector::new(true) };
+        selector.set_all_commands(true);
+        selector
     }
 
     /// Whether no request can be refused.
@@ -143,7 +145,7 @@ impl Selector {
         self.first_args.clear();
         self.rules.clear();
         if allowed {
-            // A word of ones for each 64 commands, made when a rule takes one away.
+            // The bits are made when a rule takes one away.
             self.rules.push(CommandRule { allow: true, name: b"@all".as_slice().into() });
         }
     }
@@ -320,19 +322,13 @@ impl Selector {
     /// The rules about commands: `-@all +get +@read`.
     pub fn describe_commands(&self) -> Vec<u8> {
         let starts_with_all = self.rules.first().is_some_and(|rule| rule.allow && *rule.name == *b"@all");
-        let mut text =
-            if starts_with_all || self.is_born_unrestricted() { b"+@all".to_vec() } else { b"-@all".to_vec() };
+        let mut text = if starts_with_all { b"+@all".to_vec() } else { b"-@all".to_vec() };
         for rule in &self.rules[usize::from(starts_with_all)..] {
             text.push(b' ');
             text.push(if rule.allow { b'+' } else { b'-' });
             text.extend_from_slice(&rule.name);
         }
         text
-    }
-
-    /// Made by [`Selector::unrestricted`], with no rule about commands since.
-    fn is_born_unrestricted(&self) -> bool {
-        self.all_commands && self.rules.is_empty()
     }
 
     /// The patterns of keys: `~a* %R~b*`.

@@ -253,12 +253,12 @@ fn numbers_of_users_last_as_long_as_the_users() {
     let mut users = Users::default();
     let bob = users.put(User::new(b"bob", Patterns::None));
     assert_eq!(users.find(b"default"), Some(UserId::DEFAULT));
-    assert_eq!((users.find(b"bob"), users.get(bob).name()), (Some(bob), &b"bob"[..]));
+    assert_eq!((users.find(b"bob"), users.get(bob).name()), (Some(bob), &b"bob".as_slice().into()));
     assert_eq!(users.remove(b"default"), None);
     assert_eq!(users.remove(b"bob"), Some(bob));
     assert_eq!(users.remove(b"bob"), None);
     assert_eq!(users.put(User::new(b"al", Patterns::None)), bob, "a free number is used again");
-    let names: Vec<&[u8]> = users.iter().map(|(_, user)| user.name()).collect();
+    let names: Vec<&[u8]> = users.iter().map(|(_, user)| &**user.name()).collect();
     assert_eq!(names, [&b"al"[..], b"default"]);
     users.set_default_password(b"pw", &Toy);
     assert!(users.get(UserId::DEFAULT).has_password(b"pw") && !users.get(UserId::DEFAULT).needs_no_password());

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -26,7 +27,7 @@ pub enum Patterns {
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    name: Box<[u8]>,
+    name: Arc<[u8]>,
     enabled: bool,
     no_password: bool,
     sanitize_payload: bool,
@@ -57,7 +58,7 @@ impl User {
     }
 
     /// Its name.
-    pub fn name(&self) -> &[u8] {
+    pub fn name(&self) -> &Arc<[u8]> {
         &self.name
     }
 

@@ -66,7 +66,7 @@ impl Users {
         }
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let id = UserId(u32::try_from(free).expect("users fit in memory"));
-        self.by_name.insert(user.name().into(), id);
+        self.by_name.insert((**user.name()).into(), id);
         if free == self.slots.len() {
             self.slots.push(Some(user));
         } else {
@@ -100,7 +100,7 @@ impl Users {
 
     /// The lines of a file of users, without line ends.
     pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.iter().map(|(_, user)| [b"user ", user.name(), b" ", &user.describe()].concat())
+        self.iter().map(|(_, user)| [b"user ", &**user.name(), b" ", &user.describe()].concat())
     }
 
     /// Takes in a file of users: all of it or, where a line is wrong, nothing. The default user is as new where the file

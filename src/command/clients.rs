@@ -124,22 +124,6 @@ impl State {
     }
 }
 
-/// Passwords.
-impl State {
-    /// A password is asked for, or none any more: whoever was let in without one is asked, and whoever had none to give is
-    /// let in. Who connected while none was asked for, or gave one, is not asked again.
-    pub(crate) fn follow_password(&mut self, caller: Option<&mut Session>) {
-        let required = self.password_required();
-        for session in self.sessions.iter_mut().chain(caller) {
-            if required && session.flags.contains(SessionFlags::LET_IN) {
-                session.flags.remove(SessionFlags::LET_IN | SessionFlags::AUTHENTICATED);
-            } else if !required && !session.is_authenticated() {
-                session.flags.insert(SessionFlags::LET_IN | SessionFlags::AUTHENTICATED);
-            }
-        }
-    }
-}
-
 /// Client-side caching.
 impl State {
     /// Works out whether anybody has to hear of changed keys.

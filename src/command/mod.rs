@@ -11,6 +11,7 @@ pub mod error;
 pub mod facts;
 pub mod keys;
 pub mod outbox;
+pub mod permissions;
 pub mod prepared;
 pub mod redaction;
 pub mod registry;

@@ -3,14 +3,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::acl::{Access, Catalog, Denial, Incident, Reason, TouchedKey, UserId};
 use crate::command::error::CommandError;
 use crate::command::keys::find_keys;
 use crate::command::prepared::Prepared;
-use crate::command::registry::Registry;
+use crate::command::registry::{CommandId, Registered, Registry};
 use crate::command::session::Session;
 use crate::command::spec::{Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
+use crate::commands::connection::describe_client;
 use crate::resp::args::Args;
 
 const NO_KEY_PERMISSION: CommandError = CommandError::fixed("-NOPERM No permissions to access a key");
@@ -26,28 +29,22 @@ impl Catalog for Registry {
     }
 
     fn subcommands(&self, command: usize) -> Vec<usize> {
-        self.entry(command).subcommands.iter().map(|id| id.index()).collect()
+        by_number(self, command).subcommands.iter().map(|id| id.index()).collect()
     }
 
     fn is_subcommand(&self, command: usize) -> bool {
-        self.entry(command).container.is_some()
+        by_number(self, command).container.is_some()
     }
 
     fn in_category(&self, command: usize, category: &str) -> Option<bool> {
         let category = Categories::by_name(category.as_bytes())?;
-        Some(self.entry(command).command.categories.contains(category))
+        Some(by_number(self, command).command.categories.contains(category))
     }
 }
 
 impl State {
     /// Whether `user` may run a request of `command`, whose number of arguments is right.
-    pub fn permits(
-        &self,
-        user: UserId,
-        prepared: &Prepared,
-        command: &Command,
-        args: Args<'_>,
-    ) -> Result<(), Denial> {
+    pub fn permits(&self, user: UserId, prepared: &Prepared, command: &Command, args: Args<'_>) -> Result<(), Denial> {
         // Where the keys cannot be told from the arguments, the command itself will refuse them.
         let found = find_keys(command, args).unwrap_or_default();
         let keys: Vec<TouchedKey<'_>> = found
@@ -69,7 +66,7 @@ impl State {
         args: Args<'_>,
     ) -> Result<(), CommandError> {
         let Err(denial) = self.permits(session.user, prepared, command, args) else { return Ok(()) };
-        let username = self.users.get(session.user).name().to_vec();
+        let username = Arc::clone(&session.user_name);
         let (reason, object) = match denial {
             Denial::Command => (Reason::Command, command.full_name.as_bytes()),
             Denial::Key(index) => (Reason::Key, args.get(index)),
@@ -102,7 +99,7 @@ impl State {
             }
             Denial::Key(index) => (Reason::Key, args.get(index), "no permission to touch the specified keys"),
         };
-        let username = self.users.get(session.user).name().to_vec();
+        let username = Arc::clone(&session.user_name);
         self.log_refusal(session, reason, object, &username);
         Err(CommandError::filled(format!(
             "-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. \
@@ -113,18 +110,24 @@ impl State {
     /// Adds to ACL LOG and to INFO's counters.
     #[cold]
     pub(crate) fn log_refusal(&mut self, session: &Session, reason: Reason, object: &[u8], username: &[u8]) {
-        let denied = &mut self.stats.acl_denied;
+        let denied = &mut self.stats;
         match reason {
-            Reason::Auth => denied.auth += 1,
-            Reason::Command => denied.command += 1,
-            Reason::Key => denied.key += 1,
+            Reason::Auth => denied.auth_denied += 1,
+            Reason::Command => denied.command_denied += 1,
+            Reason::Key => denied.key_denied += 1,
         }
         let in_multi = session.in_multi();
         let incident = Incident { reason, in_multi, object: object.into(), username: username.into() };
-        let client = self.client_line(session);
+        let mut client = Vec::new();
+        describe_client(session, self.now_s, &mut client);
+        let client = client.trim_ascii_end();
         let len_max = usize::try_from(self.config.acllog_max_len).unwrap_or(usize::MAX);
-        self.acl_log.add(incident, &client, self.clock.unix_ms(), len_max);
+        self.acl_log.add(incident, client, self.clock.unix_ms(), len_max);
     }
+}
+
+fn by_number(registry: &Registry, command: usize) -> &Registered {
+    registry.entry(CommandId(u16::try_from(command).expect("a number of the registry")))
 }
 
 /// What has to be allowed for a key: flags of its specification say what happens to the value.

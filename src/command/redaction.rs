@@ -12,6 +12,7 @@ pub const REDACTED: &[u8] = b"(redacted)";
 pub fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
     match command.full_name {
         "auth" => index > 0,
+        "acl|setuser" => index > 2,
         "hello" => hello_secret(args).is_some_and(|first| index == first || index == first + 1),
         _ => false,
     }
@@ -48,6 +49,7 @@ mod tests {
             ("HELLO 3 AUTH a b", &[3, 4]),
             ("HELLO 3 SETNAME n auth a b", &[5, 6]),
             ("HELLO 3 AUTH a", &[]),
+            ("ACL SETUSER bob on >x", &[3, 4]),
             ("GET AUTH", &[]),
         ] {
             let words: Vec<&str> = line.split(' ').collect();

@@ -3,10 +3,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
+use crate::acl::{User, UserId};
 use crate::command::prepared::Prepared;
 use crate::command::spec::Command;
 use crate::resp::args::OwnedArgs;
 use crate::resp::reply::Protocol;
+
+/// Name of the user that a client is before it logs in.
+const DEFAULT_USER_NAME: &[u8] = b"default";
 
 /// A client's number: counts from 1 and is never used again.
 pub type ClientId = u64;
@@ -73,8 +79,8 @@ bitflags::bitflags! {
         const TRACKING_CACHING = 1 << 21;
         /// Not told of what it changed itself.
         const TRACKING_NOLOOP = 1 << 22;
-        /// Authenticated only for as long as no password is asked for: it never gave one.
-        const LET_IN = 1 << 23;
+        /// Its user may not do everything: each request is checked.
+        const RESTRICTED = 1 << 23;
     }
 }
 
@@ -94,7 +100,6 @@ impl SessionFlags {
     const UNGATED: SessionFlags = SessionFlags::UNIX_SOCKET
         .union(SessionFlags::DIRTY_CAS)
         .union(SessionFlags::MONITOR)
-        .union(SessionFlags::LET_IN)
         .union(SessionFlags::NO_EVICT);
 
     /// Whether a request needs no gate: the client is authenticated, in no transaction and not being closed.
@@ -153,6 +158,10 @@ pub struct Session {
     pub slot: Slot,
     /// State.
     pub flags: SessionFlags,
+    /// As whom it is logged in.
+    pub user: UserId,
+    /// That user's name.
+    pub user_name: Arc<[u8]>,
     /// Selected database.
     pub db: usize,
     /// Reply encoding.
@@ -186,6 +195,8 @@ impl Session {
             id,
             slot,
             flags: SessionFlags::empty(),
+            user: UserId::DEFAULT,
+            user_name: DEFAULT_USER_NAME.into(),
             db: 0,
             protocol: Protocol::Resp2,
             watched: 0,
@@ -201,7 +212,14 @@ impl Session {
         }
     }
 
-    /// Whether it may run commands that need authentication.
+    /// It is logged in as `user` from now on, or `user` has changed.
+    pub fn set_user(&mut self, id: UserId, user: &User) {
+        self.user = id;
+        self.user_name = Arc::clone(user.name());
+        self.flags.set(SessionFlags::RESTRICTED, !user.is_unrestricted());
+    }
+
+    /// Whether it has proved who it is, or did not have to.
     #[inline]
     pub fn is_authenticated(&self) -> bool {
         self.flags.contains(SessionFlags::AUTHENTICATED)

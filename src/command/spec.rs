@@ -93,6 +93,14 @@ bitflags::bitflags! {
     }
 }
 
+impl Categories {
+    /// The category with this name, in any case.
+    pub fn by_name(name: &[u8]) -> Option<Categories> {
+        let wanted = std::str::from_utf8(name).ok()?.to_ascii_uppercase();
+        Categories::from_name(&wanted)
+    }
+}
+
 bitflags::bitflags! {
     /// What a command does with the keys of one key specification, in COMMAND INFO's order.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

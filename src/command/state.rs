@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use crate::acl::{AclLog, UserId, Users};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::blocking::{BlockedClients, Pause};
@@ -57,6 +58,10 @@ pub struct State {
     pub facts: ProcessFacts,
     /// What tests switched off.
     pub debug: DebugSwitches,
+    /// Who may do what.
+    pub users: Users,
+    /// What was refused of late.
+    pub acl_log: AclLog,
     /// Watched keys.
     pub watch: WatchTable,
     /// Who is blocked.
@@ -100,6 +105,10 @@ impl State {
     pub(crate) fn new(config: Config, facts: ProcessFacts, seed: u64, commands: &[&[&'static Command]]) -> State {
         let mut rng = Rng::seeded(seed);
         let registry = Registry::with_renames(&commands.concat(), &config.rename_command);
+        let mut users = Users::default();
+        if !config.requirepass.is_empty() {
+            users.set_default_password(&config.requirepass, &registry);
+        }
         State {
             keyspace: Keyspace::new(config.databases as usize, rng.next_u64()),
             stats: Stats::new(registry.len()),
@@ -111,6 +120,8 @@ impl State {
             effects: Effects::default(),
             facts,
             debug: DebugSwitches::default(),
+            users,
+            acl_log: AclLog::default(),
             watch: WatchTable::default(),
             blocking: BlockedClients::default(),
             pause: None,
@@ -190,8 +201,27 @@ impl State {
     }
 
     /// Whether a client has to authenticate first.
+    #[inline]
     pub fn password_required(&self) -> bool {
-        !self.config.requirepass.is_empty()
+        let user = self.users.get(UserId::DEFAULT);
+        !user.is_enabled() || !user.needs_no_password()
+    }
+
+    /// `requirepass` changed: the default user's password does.
+    pub(crate) fn follow_requirepass(&mut self) {
+        self.users.set_default_password(&self.config.requirepass, &self.registry);
+    }
+
+    /// Whether a client may run commands that need authentication.
+    #[inline]
+    pub fn lets_in(&self, session: &Session) -> bool {
+        session.is_authenticated() || !self.password_required()
+    }
+
+    /// A client is what it was when it connected: the default user, authenticated if no password is asked for.
+    pub(crate) fn log_out(&self, session: &mut Session) {
+        session.set_user(UserId::DEFAULT, self.users.get(UserId::DEFAULT));
+        session.flags.set(SessionFlags::AUTHENTICATED, !self.password_required());
     }
 
     /// Keys removed because they expired, since the start or the last reset.

@@ -15,7 +15,7 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Access, IoBackend, LogLevel, MaxmemoryPolicy, Supervised};
+pub use choice::{Access, AclPubsubDefault, IoBackend, LogLevel, MaxmemoryPolicy, Supervised};
 pub use table::{Apply, Config, Effect, Flags, PARAMS, Param};
 
 use crate::base::glob;

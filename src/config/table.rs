@@ -240,9 +240,9 @@ macro_rules! params {
 }
 
 params! {
-    acl_pubsub_default: AclPubsubDefault = "acl-pubsub-default", "", choice(AclPubsubDefault::NAMES), "resetchannels", MUTABLE, Nothing, Later;
-    aclfile: Text = "aclfile", "", ANY, "", IMMUTABLE, Nothing, Later;
-    acllog_max_len: u64 = "acllog-max-len", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Later;
+    acl_pubsub_default: AclPubsubDefault = "acl-pubsub-default", "", choice(AclPubsubDefault::NAMES), "resetchannels", MUTABLE, Nothing, Works;
+    aclfile: Text = "aclfile", "", ANY, "", IMMUTABLE, Nothing, Works;
+    acllog_max_len: u64 = "acllog-max-len", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Works;
     active_defrag_cycle_max: u32 = "active-defrag-cycle-max", "", int(1, 99), "25", MUTABLE, Defrag, Later;
     active_defrag_cycle_min: u32 = "active-defrag-cycle-min", "", int(1, 99), "1", MUTABLE, Defrag, Later;
     active_defrag_ignore_bytes: usize = "active-defrag-ignore-bytes", "", memory(1, I64_MAX), "104857600", MUTABLE, Nothing, Later;

@@ -1,5 +1,5 @@
 //! The gates before a command, in Redis' order: unknown command, number of arguments, authentication,
-//! commands that a transaction forbids, the pause, queueing. Gates of services that this server does not have yet are absent, not
+//! commands that a transaction forbids, what the user may do, the pause, queueing. Gates of services that this server does not have yet are absent, not
 //! open: each arrives with its service.
 
 #![forbid(unsafe_code)]
@@ -84,7 +84,7 @@ fn is_paused(state: &State, session: &Session, command: &'static Command) -> boo
 }
 
 fn check(
-    state: &State,
+    state: &mut State,
     session: &Session,
     prepared: &Prepared,
     args: Args<'_>,
@@ -98,11 +98,14 @@ fn check(
     if prepared.verdict == Verdict::Guarded && !state.config.enable_debug_command.allows(session.is_local()) {
         return Err(DEBUG_NOT_ALLOWED);
     }
-    if !session.flags.contains(SessionFlags::AUTHENTICATED) && !command.flags.contains(Flags::NO_AUTH) {
+    if !command.flags.contains(Flags::NO_AUTH) && !state.lets_in(session) {
         return Err(NO_AUTH);
     }
     if session.in_multi() && command.flags.contains(Flags::NO_MULTI) {
         return Err(NOT_IN_MULTI);
+    }
+    if session.flags.contains(SessionFlags::RESTRICTED) {
+        state.check_permission(session, prepared, command, args)?;
     }
     Ok(command)
 }

@@ -16,6 +16,7 @@ mod observers;
 mod tests;
 pub mod transaction;
 
+use crate::acl::UserId;
 use crate::command::facts::ProcessFacts;
 pub use crate::command::prepared::{Prepared, Verdict};
 use crate::command::session::{ClientId, NetFacts, Session, SessionFlags, Slot};
@@ -41,6 +42,11 @@ impl Engine {
         Engine { state: State::new(config, facts, seed, crate::commands::ALL), console: None }
     }
 
+    /// Called at start: takes in the users of `aclfile`, where there is one. The error says what is wrong with it.
+    pub fn load_users(&mut self) -> Result<(), String> {
+        crate::commands::server::acl::file::load_at_start(&mut self.state)
+    }
+
     /// Durations are measured with `ticks` from now on.
     pub fn use_ticks(&mut self, ticks: Ticks) {
         self.state.use_ticks(ticks);
@@ -56,9 +62,10 @@ impl Engine {
     /// A client has connected: opens its session, authenticated if no password is asked for.
     pub fn client_connected(&mut self, slot: Slot, unix: bool, net: NetFacts) -> ClientId {
         let now_s = self.state.now_s;
-        let authenticated = !self.state.password_required();
+        let (needs_password, user) = (self.state.password_required(), self.state.users.get(UserId::DEFAULT));
         let session = self.state.sessions.open(slot, now_s, net);
-        session.flags.set(SessionFlags::AUTHENTICATED, authenticated);
+        session.set_user(UserId::DEFAULT, user);
+        session.flags.set(SessionFlags::AUTHENTICATED, !needs_password);
         session.flags.set(SessionFlags::UNIX_SOCKET, unix);
         self.state.stats.connections_received += 1;
         session.id
@@ -172,8 +179,10 @@ impl Engine {
     /// The process could not follow what CONFIG SET changed: every parameter gets back the value it had before.
     pub fn undo_config_change(&mut self) {
         if let Some(before) = self.state.config_before.take() {
-            self.state.config = *before;
-            self.state.follow_password(None);
+            let password = std::mem::replace(&mut self.state.config, *before).requirepass;
+            if self.state.config.requirepass != password {
+                self.state.follow_requirepass();
+            }
             self.state.refresh_access();
         }
     }

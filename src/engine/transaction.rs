@@ -69,6 +69,14 @@ pub(super) fn abort_exec(state: &mut State, session: &mut Session, error: &Comma
     reply.error(&text);
 }
 
+/// A command that was queued is not allowed any more.
+#[cold]
+fn refuse_queued(ctx: &mut Context<'_>, prepared: &Prepared, error: &CommandError) {
+    ctx.state.stats.commands[prepared.id.index()].rejected += 1;
+    ctx.reply.error(error.text());
+    ctx.state.stats.count_error(ctx.reply.last_error_code());
+}
+
 /// EXEC.
 pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     if !ctx.session.in_multi() {
@@ -91,6 +99,12 @@ pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     ctx.reply.array(queue.len());
     ctx.session.flags.insert(SessionFlags::IN_EXEC);
     for (prepared, args) in &queue {
+        if ctx.session.flags.contains(SessionFlags::RESTRICTED)
+            && let Err(error) = ctx.state.check_queued_permission(ctx.session, prepared, args.as_args())
+        {
+            refuse_queued(ctx, prepared, &error);
+            continue;
+        }
         call(ctx.state, ctx.session, prepared, args.as_args(), ctx.reply);
         if ctx.state.gated {
             observers::after_call(ctx.state, ctx.session, prepared, args.as_args());

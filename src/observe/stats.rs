@@ -160,6 +160,10 @@ pub struct Stats {
     pub error_replies: u64,
     /// Refused attempts to authenticate.
     pub auth_denied: u64,
+    /// Commands refused to a user who may not run them.
+    pub command_denied: u64,
+    /// Commands refused to a user who may not touch their keys.
+    pub key_denied: u64,
     /// Changes of the data set.
     pub dirty: u64,
     /// Objects freed in slices instead of at once.

@@ -108,7 +108,7 @@ impl<I: Io> Server<I> {
     fn gather_from(&mut self, slot: u32) -> Gathered {
         let session = self.engine.session(Slot(slot));
         let config = &self.engine.state.config;
-        let authenticated = session.flags.contains(SessionFlags::AUTHENTICATED);
+        let authenticated = self.engine.state.lets_in(session);
         let limits = Limits { bulk_len_max: config.proto_max_bulk_len, authenticated };
         let client = self.clients[slot as usize].as_deref_mut().expect("a ready client exists");
         let batch = &mut self.batch;

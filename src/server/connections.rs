@@ -55,7 +55,7 @@ impl<I: Io> Server<I> {
             return self.io.refuse(conn, TOO_MANY_CLIENTS);
         }
         let config = &self.engine.state.config;
-        if config.protected_mode && config.requirepass.is_empty() && !local {
+        if config.protected_mode && !self.engine.state.password_required() && !local {
             self.engine.state.stats.connections_rejected += 1;
             return self.io.refuse(conn, PROTECTED_MODE);
         }
@@ -172,7 +172,7 @@ impl<I: Io> Server<I> {
         let limit = self.engine.state.config.client_query_buffer_limit;
         let session = self.engine.session(Slot(slot));
         let queued = session.transaction.as_deref().map_or(0, |open| open.argument_bytes);
-        held + queued > limit || (held > UNAUTHENTICATED_QUERY_MAX && !session.is_authenticated())
+        held + queued > limit || (held > UNAUTHENTICATED_QUERY_MAX && !self.engine.state.lets_in(session))
     }
 
     /// Closes a client that sent too much at once. That gets no reply, but the commands before it do.

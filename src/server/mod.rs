@@ -61,6 +61,7 @@ pub fn run(start: Start) -> anyhow::Result<()> {
 fn serve<I: Io>(io: I, multiplexing_api: &'static str, start: Start) -> anyhow::Result<()> {
     let facts = ProcessFacts { multiplexing_api, ..process_facts(&start, io.now_us()) };
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
+    engine.load_users().map_err(|error| anyhow::anyhow!("Aborting Redis startup because of ACL errors: {error}"))?;
     let ticks = time::tick_source();
     engine.use_ticks(Ticks::counter(ticks.read, ticks.ticks_per_second));
     engine.wake(io.now_us());

@@ -168,7 +168,7 @@ impl<I: Io> Server<I> {
         let Some(pending) = &mut client.pending else { return };
         let bytes = pending.bytes();
         let limit = self.engine.state.config.client_output_buffer_limit.normal;
-        let unauthenticated = !self.engine.session(Slot(conn.slot)).is_authenticated();
+        let unauthenticated = !self.engine.state.lets_in(self.engine.session(Slot(conn.slot)));
         let mut over =
             (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);
         if limit.soft > 0 && bytes as u64 >= limit.soft {

@@ -9,6 +9,7 @@ pub mod path_glob;
 pub mod prefetch;
 pub mod process;
 pub mod random;
+pub mod replace_file;
 pub mod rlimit;
 pub mod signals;
 pub mod socket;

@@ -15,7 +15,10 @@ pub fn seed_u64() -> u64 {
     u64::from_ne_bytes(bytes[..8].try_into().expect("eight of 32 bytes"))
 }
 
-/// `digits` hexadecimal digits, at most 64.
+/// Most digits that [`hex`] makes at once.
+pub const HEX_MAX: usize = 64;
+
+/// `digits` hexadecimal digits, at most [`HEX_MAX`].
 pub fn hex(digits: usize) -> String {
     let text: String = seed().iter().map(|byte| format!("{byte:02x}")).collect();
     text[..digits].to_string()

@@ -1,10 +1,8 @@
-//! AUTH and HELLO. There is one user, `default`, who needs a password where `requirepass` is set. Passwords are compared
-//! by digest and in constant time, so that a wrong one cannot be told to be nearly right. Main thread.
+//! AUTH and HELLO. Main thread.
 
 #![forbid(unsafe_code)]
 
-use sha2::{Digest, Sha256};
-
+use crate::acl::{Reason, UserId};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
@@ -80,37 +78,34 @@ const HELLO_NO_AUTH: CommandError = CommandError::fixed(
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 
-/// The only user.
+/// Who logs in where no name is given.
 const DEFAULT_USER: &[u8] = b"default";
 
 fn auth(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     match args.len() {
-        2 if !ctx.state.password_required() => return Err(NO_PASSWORD_SET),
-        2 => authenticate(ctx, DEFAULT_USER, args.get(1))?,
-        3 => authenticate(ctx, args.get(1), args.get(2))?,
+        2 if ctx.state.users.get(UserId::DEFAULT).needs_no_password() => return Err(NO_PASSWORD_SET),
+        2 => authenticate(ctx, args.get(0), DEFAULT_USER, args.get(1))?,
+        3 => authenticate(ctx, args.get(0), args.get(1), args.get(2))?,
         _ => return Err(SYNTAX),
     }
     ctx.reply.ok();
     Ok(())
 }
 
-fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    let open = !ctx.state.password_required();
-    let right = open || same_password(password, &ctx.state.config.requirepass);
-    if user == DEFAULT_USER && right {
+/// Logs the caller in, or logs the attempt. `command` is the word that the client sent for it.
+fn authenticate(ctx: &mut Context<'_>, command: &[u8], name: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    let users = &ctx.state.users;
+    let found = users.find(name).map(|id| (id, users.get(id)));
+    if let Some((id, user)) = found
+        && user.is_enabled()
+        && user.has_password(password)
+    {
+        ctx.session.set_user(id, user);
         ctx.session.flags.insert(SessionFlags::AUTHENTICATED);
-        ctx.session.flags.remove(SessionFlags::LET_IN);
         return Ok(());
     }
-    ctx.state.stats.auth_denied += 1;
+    ctx.state.log_refusal(ctx.session, Reason::Auth, command, name);
     Err(WRONG_PASSWORD)
-}
-
-/// Compares digests without stopping at the first difference.
-fn same_password(given: &[u8], wanted: &[u8]) -> bool {
-    let (given, wanted) = (Sha256::digest(given), Sha256::digest(wanted));
-    let difference = given.iter().zip(wanted.iter()).fold(0, |sum, (left, right)| sum | (left ^ right));
-    std::hint::black_box(difference) == 0
 }
 
 /// What HELLO was asked for beside a protocol.
@@ -157,9 +152,9 @@ fn parse_hello(args: Args<'_>) -> Result<Greeting<'_>, CommandError> {
 fn hello(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let greeting = parse_hello(args)?;
     if let Some((user, password)) = greeting.credentials {
-        authenticate(ctx, user, password)?;
+        authenticate(ctx, args.get(0), user, password)?;
     }
-    if !ctx.session.flags.contains(SessionFlags::AUTHENTICATED) && ctx.state.password_required() {
+    if !ctx.state.lets_in(ctx.session) {
         return Err(HELLO_NO_AUTH);
     }
     if let Some(name) = greeting.name {
@@ -190,7 +185,6 @@ fn hello(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use super::same_password;
     use crate::config::Config;
     use crate::engine::Engine;
 
@@ -199,13 +193,6 @@ mod tests {
     }
 
     const WRONG: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";
-
-    #[test]
-    fn only_equal_passwords_are_the_same() {
-        assert!(same_password(b"secret", b"secret"));
-        assert!(!same_password(b"secret", b"secre"));
-        assert!(!same_password(b"", b"secret"));
-    }
 
     #[test]
     fn unknown_commands_and_arity_come_before_authentication() {

@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use crate::acl::{UserId, Users};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
@@ -424,7 +425,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
          qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} \
-         user=default redir={} resp={} lib-name={} lib-ver={} io-thread=0",
+         user={} redir={} resp={} lib-name={} lib-ver={} io-thread=0",
         session.id,
         net.addr,
         net.laddr,
@@ -445,6 +446,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         memory_of(session),
         if net.omem > 0 { "rw" } else { "r" },
         session.last_command.map_or("NULL", |command| command.full_name),
+        String::from_utf8_lossy(&session.user_name),
         redirect_of(session),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.lib_name),
@@ -486,15 +488,17 @@ struct KillFilter<'a> {
     id: Option<u64>,
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
+    user: Option<UserId>,
     kind: ClientKind,
     max_age_s: i64,
     skip_me: bool,
 }
 
 impl<'a> KillFilter<'a> {
-    fn parse(args: Args<'a>) -> Result<KillFilter<'a>, CommandError> {
+    fn parse(args: Args<'a>, users: &Users) -> Result<KillFilter<'a>, CommandError> {
+        let kind = ClientKind::Normal;
         let mut filter =
-            KillFilter { id: None, addr: None, laddr: None, kind: ClientKind::Normal, max_age_s: 0, skip_me: true };
+            KillFilter { id: None, addr: None, laddr: None, user: None, kind, max_age_s: 0, skip_me: true };
         if args.len() == 3 {
             return Ok(KillFilter { addr: Some(args.get(2)), skip_me: false, ..filter });
         }
@@ -502,12 +506,12 @@ impl<'a> KillFilter<'a> {
             if at + 1 >= args.len() {
                 return Err(SYNTAX);
             }
-            filter.add(args.get(at), args.get(at + 1))?;
+            filter.add(args.get(at), args.get(at + 1), users)?;
         }
         Ok(filter)
     }
 
-    fn add(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), CommandError> {
+    fn add(&mut self, name: &[u8], value: &'a [u8], users: &Users) -> Result<(), CommandError> {
         let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
         if is("id") {
             let id = parse_i64(value).filter(|&id| id > 0);
@@ -524,9 +528,8 @@ impl<'a> KillFilter<'a> {
         } else if is("laddr") {
             self.laddr = Some(value);
         } else if is("user") {
-            if value != b"default" {
-                return Err(CommandError::quoting("No such user '", value, usize::MAX, "'"));
-            }
+            let unknown = || CommandError::quoting("No such user '", value, usize::MAX, "'");
+            self.user = Some(users.find(value).ok_or_else(unknown)?);
         } else if is("skipme") {
             self.skip_me = match value {
                 yes if yes.eq_ignore_ascii_case(b"yes") => true,
@@ -546,12 +549,13 @@ impl<'a> KillFilter<'a> {
             && self.id.is_none_or(|id| id == session.id)
             && self.addr.is_none_or(|addr| addr == session.net.addr.as_bytes())
             && self.laddr.is_none_or(|laddr| laddr == session.net.laddr.as_bytes())
+            && self.user.is_none_or(|user| user == session.user)
             && (self.max_age_s == 0 || now_s - session.created_s >= self.max_age_s)
     }
 }
 
 fn kill(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let filter = KillFilter::parse(args)?;
+    let filter = KillFilter::parse(args, &ctx.state.users)?;
     let now_s = ctx.state.now_s;
     let mut killed = 0;
     for session in ctx.state.sessions.iter_mut().filter(|session| filter.matches(session, now_s)) {

@@ -151,8 +151,7 @@ fn reset(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     session.protocol = Protocol::Resp2;
     let modes = SessionFlags::REPLY_OFF | SessionFlags::REPLY_SKIP | SessionFlags::REPLY_SKIP_NEXT;
     session.flags.remove(modes | SessionFlags::NO_EVICT | SessionFlags::NO_TOUCH);
-    session.flags.remove(SessionFlags::LET_IN);
-    session.flags.set(SessionFlags::AUTHENTICATED, !ctx.state.password_required());
+    ctx.state.log_out(session);
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.status("RESET");
     Ok(())

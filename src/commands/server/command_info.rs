@@ -326,8 +326,7 @@ impl<'a> Filter<'a> {
         if is("module") {
             Ok(Filter::Module)
         } else if is("aclcat") {
-            let wanted = String::from_utf8_lossy(args.get(4)).to_ascii_uppercase();
-            Ok(Filter::Category(Categories::from_name(&wanted)))
+            Ok(Filter::Category(Categories::by_name(args.get(4))))
         } else if is("pattern") {
             Ok(Filter::Pattern(args.get(4)))
         } else {

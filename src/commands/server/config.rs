@@ -126,7 +126,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let asked = Circumstances { local_client: ctx.session.is_local(), loading: false };
     let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
     if steps.contains(&Apply::Requirepass) {
-        ctx.state.follow_password(Some(ctx.session));
+        ctx.state.follow_requirepass();
     }
     ctx.state.refresh_access();
     ctx.state.config_before = Some(before);

@@ -242,7 +242,9 @@ fn stats(source: &Source<'_>, text: &mut InfoText) {
         .field("eventloop_duration_cmd_sum", state.ticks.to_us(stats.command_ticks))
         .field("instantaneous_eventloop_cycles_per_sec", stats.meters.loop_cycles.per_second())
         .field("instantaneous_eventloop_duration_usec", loop_turn_us(state))
-        .field("acl_access_denied_auth", stats.auth_denied);
+        .field("acl_access_denied_auth", stats.auth_denied)
+        .field("acl_access_denied_cmd", stats.command_denied)
+        .field("acl_access_denied_key", stats.key_denied);
 }
 
 /// Average length of a loop turn of late, in microseconds.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod acl;
 mod command_info;
 mod config;
 mod debug;
@@ -17,7 +18,7 @@ use crate::resp::args::Args;
 
 /// The commands of this group.
 pub static COMMANDS: &[&Command] =
-    &[&LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &debug::DEBUG, &info::INFO];
+    &[&acl::ACL, &LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &debug::DEBUG, &info::INFO];
 
 /// `LASTSAVE`.
 static LASTSAVE: Command = Command {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-mod file;
+pub(crate) mod file;
 mod log;
 mod users;
 
@@ -26,13 +26,8 @@ const ADMIN_CATEGORIES: Categories = Categories::ADMIN.union(Categories::SLOW).u
 const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 
 /// What the subcommands that only an administrator may run have in common.
-const ADMINISTRATIVE: Command = Command {
-    since: "6.0.0",
-    group: "server",
-    flags: ADMIN,
-    categories: ADMIN_CATEGORIES,
-    ..Command::BLANK
-};
+const ADMINISTRATIVE: Command =
+    Command { since: "6.0.0", group: "server", flags: ADMIN, categories: ADMIN_CATEGORIES, ..Command::BLANK };
 
 /// What the others have in common.
 const OPEN: Command = Command { flags: EVERYBODY, categories: Categories::SLOW, ..ADMINISTRATIVE };
@@ -188,7 +183,10 @@ static ACL_SETUSER: Command = Command {
     complexity: "O(N)",
     arity: -3,
     tips: ON_ALL_NODES,
-    history: &[("6.2.0", "Patterns of channels."), ("7.0.0", "Selectors, and patterns of keys for reading or writing.")],
+    history: &[
+        ("6.2.0", "Patterns of channels."),
+        ("7.0.0", "Selectors, and patterns of keys for reading or writing."),
+    ],
     args: &[ArgSpec::new("username", ArgKind::String), ArgSpec::new("rule", ArgKind::String).optional().multiple()],
     handler: Some(users::setuser),
     ..ADMINISTRATIVE

@@ -2,17 +2,19 @@
 
 #![forbid(unsafe_code)]
 
-use crate::acl::{Denial, Selector, User, UserId, merge_selectors};
+use crate::acl::{Denial, Patterns, Selector, User, UserId, merge_selectors};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::prepared::Verdict;
 use crate::command::session::Session;
+use crate::command::state::State;
+use crate::config::AclPubsubDefault;
 use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
 /// `ACL WHOAMI`
 pub(super) fn whoami(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
-    ctx.reply.bulk(ctx.state.users.get(ctx.session.user).name());
+    ctx.reply.bulk(&ctx.session.user_name);
     Ok(())
 }
 
@@ -79,7 +81,7 @@ pub(super) fn setuser(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comma
     let rules = merge_selectors(&words).map_err(|word| {
         CommandError::quoting("Unmatched parenthesis in acl selector starting at '", word, usize::MAX, "'.")
     })?;
-    let channels = ctx.state.config.acl_pubsub_default.patterns();
+    let channels = default_channels(ctx.state);
     let known = ctx.state.users.find(name).map(|id| ctx.state.users.get(id).clone());
     let mut user = known.unwrap_or_else(|| User::new(name, channels));
     for rule in &rules {
@@ -87,13 +89,21 @@ pub(super) fn setuser(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comma
             CommandError::quoting("Error in ACL SETUSER modifier '", rule, usize::MAX, &format!("': {error}"))
         })?;
     }
-    let unrestricted = user.is_unrestricted();
     let id = ctx.state.users.put(user);
+    let user = ctx.state.users.get(id);
     for session in ctx.state.sessions.iter_mut().chain([&mut *ctx.session]).filter(|session| session.user == id) {
-        session.set_user(id, unrestricted);
+        session.set_user(id, user);
     }
     ctx.reply.ok();
     Ok(())
+}
+
+/// What a new user may do with channels.
+pub(super) fn default_channels(state: &State) -> Patterns {
+    match state.config.acl_pubsub_default {
+        AclPubsubDefault::AllChannels => Patterns::All,
+        AclPubsubDefault::ResetChannels => Patterns::None,
+    }
 }
 
 /// `ACL DELUSER name [name ...]`
@@ -114,9 +124,10 @@ pub(super) fn deluser(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comma
 
 /// Closes the clients that `is_over` names: the caller behind its reply, the others at once. Their user may be gone.
 pub(super) fn close_clients_of(ctx: &mut Context<'_>, is_over: impl Fn(&Session) -> bool) {
+    let user = ctx.state.users.get(UserId::DEFAULT);
     for session in ctx.state.sessions.iter_mut().chain([&mut *ctx.session]) {
         if is_over(session) {
-            session.log_out();
+            session.set_user(UserId::DEFAULT, user);
             ctx.state.effects.kill.push(session.slot);
         }
     }

@@ -1,0 +1,77 @@
+//! The file of users: at start, `ACL LOAD`, `ACL SAVE`.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+
+use crate::acl::{User, Users};
+use crate::command::context::Context;
+use crate::command::error::CommandError;
+use crate::command::state::State;
+use crate::commands::server::acl::users::{close_clients_of, default_channels};
+use crate::resp::args::Args;
+use crate::sys::replace_file::replace_file;
+
+const NO_FILE: CommandError = CommandError::fixed(
+    "This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER \
+     command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users \
+     in the Redis configuration.",
+);
+const NOT_SAVED: CommandError = CommandError::fixed(
+    "There was an error trying to save the ACLs. Please check the server logs for more information",
+);
+
+/// Reads the users of `aclfile`. The error says what is wrong with the file.
+fn read(state: &State) -> Result<Users, String> {
+    let path = state.config.aclfile.to_string();
+    let text = fs::read(&path).map_err(|error| {
+        let code = error.raw_os_error().map_or_else(|| error.to_string(), |code| crate::sys::Errno(code).to_string());
+        format!("Error loading ACLs, opening file '{path}': {code}")
+    })?;
+    Users::load(&text, &path, default_channels(state), &state.registry).map_err(|error| error.to_string())
+}
+
+/// At start: the users of `aclfile`, where there is one.
+pub(crate) fn load_at_start(state: &mut State) -> Result<(), String> {
+    if !state.config.aclfile.is_empty() {
+        state.users = read(state)?;
+    }
+    Ok(())
+}
+
+/// `ACL LOAD`. Clients whose user is gone or other than before are closed.
+pub(super) fn load(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    if ctx.state.config.aclfile.is_empty() {
+        return Err(NO_FILE);
+    }
+    let loaded = read(ctx.state).map_err(CommandError::filled)?;
+    let before = std::mem::replace(&mut ctx.state.users, loaded);
+    let after = ctx.state.users.clone();
+    let is_same = |user: &User| after.find(user.name()).is_some_and(|id| after.get(id) == user);
+    close_clients_of(ctx, |session| !is_same(before.get(session.user)));
+    // Numbers belong to one set of users.
+    for session in ctx.state.sessions.iter_mut().chain([&mut *ctx.session]) {
+        let id = after.find(&session.user_name).unwrap_or(session.user);
+        session.set_user(id, after.get(id));
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `ACL SAVE`
+pub(super) fn save(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    if ctx.state.config.aclfile.is_empty() {
+        return Err(NO_FILE);
+    }
+    let mut text = Vec::new();
+    for line in ctx.state.users.lines() {
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+    }
+    if let Err(error) = replace_file(ctx.state.config.aclfile.as_path(), &text) {
+        ctx.state.effects.warnings.push(format!("Saving the ACL file: {error}"));
+        return Err(NOT_SAVED);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
