@@ -175,6 +175,7 @@ impl Engine {
             self.state.config = *before;
             self.state.follow_password(None);
             self.state.refresh_access();
+            self.state.refresh_thresholds();
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::io::IoStats;
+use crate::observe::histogram::Histogram;
 
 /// Samples behind each instantaneous figure.
 const METER_SAMPLES: usize = 16;
@@ -168,6 +169,8 @@ pub struct Stats {
     pub peak_memory_bytes: u64,
     /// Rows by command number.
     pub commands: Vec<CommandStats>,
+    /// Durations by command number, of those that were executed while `latency-tracking` was on.
+    pub histograms: Vec<Option<Box<Histogram>>>,
     /// Errors by code.
     pub errors: ErrorStats,
     /// Instantaneous figures.
@@ -179,7 +182,11 @@ pub struct Stats {
 impl Stats {
     /// Counters at zero with rows for `commands` commands.
     pub fn new(commands: usize) -> Stats {
-        Stats { commands: vec![CommandStats::default(); commands], ..Stats::default() }
+        Stats {
+            commands: vec![CommandStats::default(); commands],
+            histograms: vec![None; commands],
+            ..Stats::default()
+        }
     }
 
     /// CONFIG RESETSTAT: everything but `dirty`, which belongs to the data set, and the peak of memory, which belongs
@@ -191,6 +198,15 @@ impl Stats {
             io: self.io,
             ..Stats::new(self.commands.len())
         };
+    }
+
+    /// Counts the duration of one execution of the command with this number.
+    #[inline]
+    pub fn record_duration(&mut self, command: usize, ns: u64) {
+        match &mut self.histograms[command] {
+            Some(histogram) => histogram.record(ns),
+            none => none.insert(Histogram::boxed()).record(ns),
+        }
     }
 
     /// Takes one sample of each instantaneous figure; called every [`METER_PERIOD_MS`].

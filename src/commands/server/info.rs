@@ -61,6 +61,7 @@ const SECTIONS: &[Section] = &[
     ("Modules", true, |_, _| {}),
     ("Commandstats", false, commandstats),
     ("Errorstats", true, errorstats),
+    ("Latencystats", false, latencystats),
     ("Cluster", true, cluster),
     ("Keyspace", true, keyspace),
     ("Io", true, io),
@@ -300,6 +301,23 @@ fn commandstats(source: &Source<'_>, text: &mut InfoText) {
 fn errorstats(source: &Source<'_>, text: &mut InfoText) {
     for (code, count) in source.state.stats.errors.iter() {
         text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+/// Percentiles in microseconds, of commands that were executed.
+fn latencystats(source: &Source<'_>, text: &mut InfoText) {
+    let state = source.state;
+    for (id, entry) in state.registry.all() {
+        let Some(histogram) = &state.stats.histograms[id.index()] else { continue };
+        let mut figures = String::new();
+        for percentile in &state.config.latency_tracking_info_percentiles.0 {
+            let comma = if figures.is_empty() { "" } else { "," };
+            let name = format!("{percentile:.6}");
+            let name = name.trim_end_matches('0').trim_end_matches('.');
+            let us = histogram.percentile(*percentile) as f64 / 1000.0;
+            figures.push_str(&format!("{comma}p{name}={us:.3}"));
+        }
+        text.field(&format!("latency_percentiles_usec_{}", entry.command.full_name), figures);
     }
 }
 
