@@ -179,6 +179,12 @@ impl State {
         self.set_time(unix_us);
     }
 
+    /// The turn that began with [`State::wake`] is over.
+    #[inline]
+    pub(crate) fn end_turn(&mut self) {
+        self.stats.end_turn(self.ticks.now().saturating_sub(self.wake_tick));
+    }
+
     /// Durations are measured with `ticks` from now on.
     pub(crate) fn use_ticks(&mut self, ticks: Ticks) {
         self.ticks = ticks;

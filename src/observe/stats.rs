@@ -114,8 +114,8 @@ pub struct Meters {
     pub net_output: Meter,
     /// Turns of the event loop.
     pub loop_cycles: Meter,
-    /// Microseconds of loop turns.
-    pub loop_us: Meter,
+    /// Ticks of loop turns.
+    pub loop_ticks: Meter,
 }
 
 /// All counters.
@@ -143,8 +143,16 @@ pub struct Stats {
     pub output_buffer_limit_disconnections: u64,
     /// Turns of the event loop.
     pub loop_cycles: u64,
-    /// Microseconds of the turns, sleeping excluded.
-    pub loop_us: u64,
+    /// Ticks of the turns, sleeping excluded.
+    pub loop_ticks: u64,
+    /// Ticks of the longest turn.
+    pub loop_ticks_max: u64,
+    /// Most commands of one turn.
+    pub loop_commands_max: u64,
+    /// What `commands_processed` was when the turn before ended.
+    pub loop_commands_before: u64,
+    /// Ticks spent in the cron.
+    pub cron_ticks: u64,
     /// Reads of keys that exist.
     pub keyspace_hits: u64,
     /// Reads of keys that do not.
@@ -209,13 +217,24 @@ impl Stats {
         }
     }
 
+    /// A turn of the event loop is over that took `ticks`.
+    #[inline]
+    pub fn end_turn(&mut self, ticks: u64) {
+        self.loop_cycles += 1;
+        self.loop_ticks += ticks;
+        self.loop_ticks_max = self.loop_ticks_max.max(ticks);
+        let commands = self.commands_processed.saturating_sub(self.loop_commands_before);
+        self.loop_commands_before = self.commands_processed;
+        self.loop_commands_max = self.loop_commands_max.max(commands);
+    }
+
     /// Takes one sample of each instantaneous figure; called every [`METER_PERIOD_MS`].
     pub fn sample_meters(&mut self, now_ms: i64) {
         self.meters.commands.sample(self.commands_processed as i64, now_ms);
         self.meters.net_input.sample(self.net_input_bytes as i64, now_ms);
         self.meters.net_output.sample(self.net_output_bytes as i64, now_ms);
         self.meters.loop_cycles.sample(self.loop_cycles as i64, now_ms);
-        self.meters.loop_us.sample(self.loop_us as i64, now_ms);
+        self.meters.loop_ticks.sample(self.loop_ticks as i64, now_ms);
     }
 
     /// Counts an error reply that starts with `code`. Returns true when counting by code was given up with it.
@@ -240,6 +259,17 @@ mod tests {
         assert_eq!(meter.per_second(), 500);
         meter.sample(16 * 50, 2_700);
         assert_eq!(meter.per_second(), 500 * 15 / 16);
+    }
+
+    #[test]
+    fn turns_are_summed_and_the_longest_kept() {
+        let mut stats = Stats::new(0);
+        for (commands, ticks) in [(3, 10), (8, 40), (9, 20)] {
+            stats.commands_processed = commands;
+            stats.end_turn(ticks);
+        }
+        assert_eq!((stats.loop_cycles, stats.loop_ticks, stats.loop_ticks_max), (3, 70, 40));
+        assert_eq!(stats.loop_commands_max, 5);
     }
 
     #[test]
