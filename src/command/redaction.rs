@@ -1,8 +1,9 @@
-//! Which arguments are secret: MONITOR and logs show `(redacted)` in their place.
+//! Which arguments are secret: MONITOR and the slow log show `(redacted)` in their place.
 
 #![forbid(unsafe_code)]
 
 use crate::command::spec::Command;
+use crate::config::is_sensitive;
 use crate::resp::args::Args;
 
 /// What stands in the place of a secret.
@@ -14,6 +15,7 @@ pub fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
         "auth" => index > 0,
         "acl|setuser" => index > 2,
         "hello" => hello_secret(args).is_some_and(|first| index == first || index == first + 1),
+        "config|set" => index >= 3 && index % 2 == 1 && is_sensitive(args.get(index - 1)),
         _ => false,
     }
 }
@@ -51,6 +53,7 @@ mod tests {
             ("HELLO 3 AUTH a", &[]),
             ("ACL SETUSER bob on >x", &[3, 4]),
             ("GET AUTH", &[]),
+            ("CONFIG SET requirepass x port 1 MASTERAUTH y", &[3, 7]),
         ] {
             let words: Vec<&str> = line.split(' ').collect();
             let owned = OwnedArgs::from_slices(&words);

@@ -11,14 +11,18 @@ use crate::blocking::{BlockedClients, Pause};
 use crate::command::debug_switches::DebugSwitches;
 use crate::command::effects::Effects;
 use crate::command::facts::ProcessFacts;
+use crate::command::redaction::{REDACTED, is_secret};
 use crate::command::registry::Registry;
 use crate::command::session::{Session, SessionFlags, Slot};
 use crate::command::sessions::Sessions;
-use crate::command::spec::Command;
+use crate::command::spec::{Command, Flags};
 use crate::command::ticks::Ticks;
 use crate::config::{Config, MaxmemoryPolicy};
 use crate::keyspace::{ExpireBudget, FrequencyRules, Garbage, KeyState, Keyspace, WatchTable};
+use crate::observe::latency::LatencyMonitor;
+use crate::observe::slow_log::{SlowEntry, SlowLog, shortened};
 use crate::observe::stats::Stats;
+use crate::resp::args::Args;
 use crate::tracking::Tracking;
 
 /// Share of the time between two runs of the cron that active expiry may take, in percent, at effort 1.
@@ -42,6 +46,10 @@ pub struct State {
     pub config: Config,
     /// Counters.
     pub stats: Stats,
+    /// Slow commands.
+    pub slow_log: SlowLog,
+    /// Latency spikes.
+    pub latency: LatencyMonitor,
     /// Time of the current command.
     pub clock: Clock,
     /// Durations of commands.
@@ -91,6 +99,12 @@ pub struct State {
     wake_tick: u64,
     wake_us: i64,
     ticks_per_ms: u64,
+    /// Ticks from which on an execution is slow: for the slow log, or for the monitor of latency.
+    pub(crate) slow_ticks: u64,
+    slow_log_ticks: u64,
+    latency_ticks: u64,
+    /// Durations are counted by command (`latency-tracking`).
+    pub(crate) records_durations: bool,
     /// Error replies that were accounted for, of the reply in use.
     pub(crate) errors_accounted: u64,
     /// When the meters took their last sample.
@@ -109,9 +123,11 @@ impl State {
         if !config.requirepass.is_empty() {
             users.set_default_password(&config.requirepass, &registry);
         }
-        State {
+        let mut state = State {
             keyspace: Keyspace::new(config.databases as usize, rng.next_u64()),
             stats: Stats::new(registry.len()),
+            slow_log: SlowLog::default(),
+            latency: LatencyMonitor::default(),
             clock: Clock::fixed(0),
             ticks: Ticks::stopped(),
             rng,
@@ -139,12 +155,18 @@ impl State {
             wake_tick: 0,
             wake_us: 0,
             ticks_per_ms: u64::MAX,
+            slow_ticks: u64::MAX,
+            slow_log_ticks: u64::MAX,
+            latency_ticks: u64::MAX,
+            records_durations: false,
             errors_accounted: 0,
             metered_ms: 0,
             expire_behind: false,
             expire_fast_us: 0,
             attack_warned_s: None,
-        }
+        };
+        state.refresh_thresholds();
+        state
     }
 
     /// Moves the clock.
@@ -168,10 +190,17 @@ impl State {
         self.set_time(unix_us);
     }
 
+    /// The turn that began with [`State::wake`] is over.
+    #[inline]
+    pub(crate) fn end_turn(&mut self) {
+        self.stats.end_turn(self.ticks.now().saturating_sub(self.wake_tick));
+    }
+
     /// Durations are measured with `ticks` from now on.
     pub(crate) fn use_ticks(&mut self, ticks: Ticks) {
         self.ticks = ticks;
         self.ticks_per_ms = ticks.from_us(1000);
+        self.refresh_thresholds();
         self.wake(self.clock.unix_us());
     }
 
@@ -198,6 +227,45 @@ impl State {
         let rules =
             FrequencyRules { log_factor: self.config.lfu_log_factor, decay_minutes: self.config.lfu_decay_time };
         self.keyspace.set_access(self.now_s, counts.then_some(rules));
+    }
+
+    /// Translates what is slow into ticks. Called when the configuration or the ticks change.
+    pub(crate) fn refresh_thresholds(&mut self) {
+        self.slow_log_ticks = match u64::try_from(self.config.slowlog_log_slower_than) {
+            Ok(0) => 0,
+            Ok(us) => self.ticks.from_us(us),
+            Err(_) => u64::MAX,
+        };
+        self.latency_ticks = match self.config.latency_monitor_threshold {
+            0 => u64::MAX,
+            ms => self.ticks.from_us(ms.saturating_mul(1000)),
+        };
+        self.slow_ticks = self.slow_log_ticks.min(self.latency_ticks);
+        self.records_durations = self.config.latency_tracking;
+    }
+
+    /// An execution took `elapsed` ticks, at least [`State::slow_ticks`].
+    #[cold]
+    pub(crate) fn note_slow(&mut self, session: &Session, command: &Command, args: Args<'_>, elapsed: u64) {
+        let duration_us = self.ticks.to_us(elapsed);
+        let at_s = self.now_s;
+        if elapsed >= self.latency_ticks {
+            let event = if command.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
+            self.latency.add(event, at_s, duration_us / 1000);
+        }
+        if elapsed >= self.slow_log_ticks && !command.flags.contains(Flags::SKIP_SLOWLOG) {
+            let shown =
+                (0..args.len()).map(|index| if is_secret(command, args, index) { REDACTED } else { args.get(index) });
+            let entry = SlowEntry {
+                id: 0,
+                at_s,
+                duration_us,
+                args: shortened(shown),
+                addr: session.net.addr.clone(),
+                name: session.name.clone().unwrap_or_default(),
+            };
+            self.slow_log.push(entry, self.config.slowlog_max_len);
+        }
     }
 
     /// Whether a client has to authenticate first.
@@ -409,7 +477,11 @@ impl State {
         self.stats.expired_time_cap_reached += u64::from(report.stopped);
         let stale = if report.sampled == 0 { 0.0 } else { report.expired as f64 * 100.0 / report.sampled as f64 };
         self.stats.expired_stale_percent = stale * 0.05 + self.stats.expired_stale_percent * 0.95;
-        self.stats.expire_cycle_us += ticks.to_us(ticks.now().wrapping_sub(start));
+        let elapsed = ticks.now().wrapping_sub(start);
+        self.stats.expire_cycle_us += ticks.to_us(elapsed);
+        if elapsed >= self.latency_ticks {
+            self.latency.add("expire-cycle", self.now_s, ticks.to_us(elapsed) / 1000);
+        }
         if self.observes_keys {
             self.touch_expired(None);
         }

@@ -314,9 +314,9 @@ params! {
     io_threads: u32 = "io-threads", "", int(1, 128), "1", IMMUTABLE | DEBUG, Nothing, Later;
     jemalloc_bg_thread: bool = "jemalloc-bg-thread", "", BOOL, "yes", MUTABLE, JemallocBgThread, Later;
     key_load_delay: i32 = "key-load-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;
-    latency_monitor_threshold: u64 = "latency-monitor-threshold", "", int(0, I64_MAX), "0", MUTABLE, Nothing, Later;
-    latency_tracking: bool = "latency-tracking", "", BOOL, "yes", MUTABLE, Nothing, Later;
-    latency_tracking_info_percentiles: Percentiles = "latency-tracking-info-percentiles", "", OWN, "50 99 99.9", MULTI, Nothing, Later;
+    latency_monitor_threshold: u64 = "latency-monitor-threshold", "", int(0, I64_MAX), "0", MUTABLE, Nothing, Works;
+    latency_tracking: bool = "latency-tracking", "", BOOL, "yes", MUTABLE, Nothing, Works;
+    latency_tracking_info_percentiles: Percentiles = "latency-tracking-info-percentiles", "", OWN, "50 99 99.9", MULTI, Nothing, Works;
     lazyfree_lazy_eviction: bool = "lazyfree-lazy-eviction", "", BOOL, "no", DEBUG, Nothing, Later;
     lazyfree_lazy_expire: bool = "lazyfree-lazy-expire", "", BOOL, "no", DEBUG, Nothing, Later;
     lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", "", BOOL, "no", DEBUG, Nothing, Later;
@@ -390,8 +390,8 @@ params! {
     shutdown_on_sigint: ShutdownFlags = "shutdown-on-sigint", "", choice(ShutdownFlags::NAMES), "default", MULTI, Nothing, Later;
     shutdown_on_sigterm: ShutdownFlags = "shutdown-on-sigterm", "", choice(ShutdownFlags::NAMES), "default", MULTI, Nothing, Later;
     shutdown_timeout: u32 = "shutdown-timeout", "", int(0, I32_MAX), "10", MUTABLE, Nothing, Later;
-    slowlog_log_slower_than: i64 = "slowlog-log-slower-than", "", int(-1, I64_MAX), "10000", MUTABLE, Nothing, Later;
-    slowlog_max_len: u64 = "slowlog-max-len", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Later;
+    slowlog_log_slower_than: i64 = "slowlog-log-slower-than", "", int(-1, I64_MAX), "10000", MUTABLE, Nothing, Works;
+    slowlog_max_len: u64 = "slowlog-max-len", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Works;
     socket_mark_id: u32 = "socket-mark-id", "", int(0, U32_MAX), "0", IMMUTABLE, Nothing, Works;
     stop_writes_on_bgsave_error: bool = "stop-writes-on-bgsave-error", "", BOOL, "yes", MUTABLE, Nothing, Later;
     stream_node_max_bytes: usize = "stream-node-max-bytes", "", memory(0, I64_MAX), "4096", MUTABLE, Nothing, Later;

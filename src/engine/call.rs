@@ -36,6 +36,13 @@ pub(super) fn call(state: &mut State, session: &mut Session, prepared: &Prepared
     row.ticks += elapsed;
     state.stats.commands_processed += 1;
     state.stats.command_ticks += elapsed;
+    if state.records_durations {
+        let ns = state.ticks.to_ns(elapsed);
+        state.stats.record_duration(prepared.id.index(), ns);
+    }
+    if elapsed >= state.slow_ticks {
+        state.note_slow(session, command, args, elapsed);
+    }
     if reply.errors_written() != state.errors_accounted {
         account_failure(state, prepared, reply);
     }

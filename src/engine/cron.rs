@@ -60,6 +60,7 @@ impl Engine {
         if !self.state.garbage.is_empty() {
             free_garbage(&mut self.state, GARBAGE_PER_TURN);
         }
+        self.state.end_turn();
     }
 }
 

@@ -184,6 +184,7 @@ impl Engine {
                 self.state.follow_requirepass();
             }
             self.state.refresh_access();
+            self.state.refresh_thresholds();
         }
     }
 }

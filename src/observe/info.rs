@@ -4,6 +4,17 @@
 
 use std::fmt::{Display, Write};
 
+/// When a section is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Always, but for an INFO that names others.
+    Default,
+    /// With `all` and `everything`, or when named.
+    All,
+    /// Only when named.
+    Named,
+}
+
 /// Which sections INFO was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
@@ -24,6 +35,7 @@ impl Selection {
             match word.to_ascii_lowercase().as_slice() {
                 b"default" => selection.default = true,
                 b"all" | b"everything" => selection.all = true,
+                b"module_list" => selection.names.push((*b"modules").into()),
                 name => selection.names.push(name.into()),
             }
         }
@@ -31,9 +43,14 @@ impl Selection {
         selection
     }
 
-    /// Whether the section called `name` (in small letters) is wanted; `by_default`: it belongs to a plain INFO.
-    pub fn wants(&self, name: &str, by_default: bool) -> bool {
-        self.all || (self.default && by_default) || self.names.iter().any(|wanted| **wanted == *name.as_bytes())
+    /// Whether the section called `name` (in any letters) is wanted.
+    pub fn wants(&self, name: &str, presence: Presence) -> bool {
+        let in_bulk = match presence {
+            Presence::Default => self.all || self.default,
+            Presence::All => self.all,
+            Presence::Named => false,
+        };
+        in_bulk || self.names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()))
     }
 }
 
@@ -58,7 +75,9 @@ impl InfoText {
 
     /// Bytes twice: as a number, and for people under `<name>_human`.
     pub fn bytes(&mut self, name: &str, bytes: u64) -> &mut InfoText {
-        self.field(name, bytes).field(&format!("{name}_human"), human_bytes(bytes))
+        self.field(name, bytes);
+        write!(self.text, "{name}_human:{}\r\n", human_bytes(bytes)).expect("a string takes everything");
+        self
     }
 
     /// The whole text.
@@ -89,11 +108,14 @@ mod tests {
     #[test]
     fn sections_are_chosen_by_name_or_in_bulk() {
         let parse = |words: &[&str]| Selection::parse(words.iter().map(|word| word.as_bytes()));
-        assert!(parse(&[]).wants("server", true));
-        assert!(!parse(&[]).wants("commandstats", false));
-        assert!(parse(&["ALL"]).wants("commandstats", false));
-        assert!(parse(&["default", "CommandStats"]).wants("commandstats", false));
-        assert!(!parse(&["nosuch"]).wants("server", true));
+        assert!(parse(&[]).wants("server", Presence::Default));
+        assert!(!parse(&[]).wants("commandstats", Presence::All));
+        assert!(parse(&["ALL"]).wants("commandstats", Presence::All));
+        assert!(parse(&["default", "CommandStats"]).wants("commandstats", Presence::All));
+        assert!(!parse(&["everything"]).wants("debug", Presence::Named));
+        assert!(parse(&["everything", "DEBUG"]).wants("Debug", Presence::Named));
+        assert!(parse(&["module_list"]).wants("Modules", Presence::Default));
+        assert!(!parse(&["nosuch"]).wants("server", Presence::Default));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::io::IoStats;
+use crate::observe::histogram::Histogram;
 
 /// Samples behind each instantaneous figure.
 const METER_SAMPLES: usize = 16;
@@ -113,8 +114,8 @@ pub struct Meters {
     pub net_output: Meter,
     /// Turns of the event loop.
     pub loop_cycles: Meter,
-    /// Microseconds of loop turns.
-    pub loop_us: Meter,
+    /// Ticks of loop turns.
+    pub loop_ticks: Meter,
 }
 
 /// All counters.
@@ -142,8 +143,16 @@ pub struct Stats {
     pub output_buffer_limit_disconnections: u64,
     /// Turns of the event loop.
     pub loop_cycles: u64,
-    /// Microseconds of the turns, sleeping excluded.
-    pub loop_us: u64,
+    /// Ticks of the turns, sleeping excluded.
+    pub loop_ticks: u64,
+    /// Ticks of the longest turn.
+    pub loop_ticks_max: u64,
+    /// Most commands of one turn.
+    pub loop_commands_max: u64,
+    /// What `commands_processed` was when the turn before ended.
+    pub loop_commands_before: u64,
+    /// Ticks spent in the cron.
+    pub cron_ticks: u64,
     /// Reads of keys that exist.
     pub keyspace_hits: u64,
     /// Reads of keys that do not.
@@ -172,6 +181,8 @@ pub struct Stats {
     pub peak_memory_bytes: u64,
     /// Rows by command number.
     pub commands: Vec<CommandStats>,
+    /// Durations by command number, of those that were executed while `latency-tracking` was on.
+    pub histograms: Vec<Option<Box<Histogram>>>,
     /// Errors by code.
     pub errors: ErrorStats,
     /// Instantaneous figures.
@@ -183,7 +194,11 @@ pub struct Stats {
 impl Stats {
     /// Counters at zero with rows for `commands` commands.
     pub fn new(commands: usize) -> Stats {
-        Stats { commands: vec![CommandStats::default(); commands], ..Stats::default() }
+        Stats {
+            commands: vec![CommandStats::default(); commands],
+            histograms: vec![None; commands],
+            ..Stats::default()
+        }
     }
 
     /// CONFIG RESETSTAT: everything but `dirty`, which belongs to the data set, and the peak of memory, which belongs
@@ -197,13 +212,33 @@ impl Stats {
         };
     }
 
+    /// Counts the duration of one execution of the command with this number.
+    #[inline]
+    pub fn record_duration(&mut self, command: usize, ns: u64) {
+        match &mut self.histograms[command] {
+            Some(histogram) => histogram.record(ns),
+            none => none.insert(Histogram::boxed()).record(ns),
+        }
+    }
+
+    /// A turn of the event loop is over that took `ticks`.
+    #[inline]
+    pub fn end_turn(&mut self, ticks: u64) {
+        self.loop_cycles += 1;
+        self.loop_ticks += ticks;
+        self.loop_ticks_max = self.loop_ticks_max.max(ticks);
+        let commands = self.commands_processed.saturating_sub(self.loop_commands_before);
+        self.loop_commands_before = self.commands_processed;
+        self.loop_commands_max = self.loop_commands_max.max(commands);
+    }
+
     /// Takes one sample of each instantaneous figure; called every [`METER_PERIOD_MS`].
     pub fn sample_meters(&mut self, now_ms: i64) {
         self.meters.commands.sample(self.commands_processed as i64, now_ms);
         self.meters.net_input.sample(self.net_input_bytes as i64, now_ms);
         self.meters.net_output.sample(self.net_output_bytes as i64, now_ms);
         self.meters.loop_cycles.sample(self.loop_cycles as i64, now_ms);
-        self.meters.loop_us.sample(self.loop_us as i64, now_ms);
+        self.meters.loop_ticks.sample(self.loop_ticks as i64, now_ms);
     }
 
     /// Counts an error reply that starts with `code`. Returns true when counting by code was given up with it.
@@ -228,6 +263,17 @@ mod tests {
         assert_eq!(meter.per_second(), 500);
         meter.sample(16 * 50, 2_700);
         assert_eq!(meter.per_second(), 500 * 15 / 16);
+    }
+
+    #[test]
+    fn turns_are_summed_and_the_longest_kept() {
+        let mut stats = Stats::new(0);
+        for (commands, ticks) in [(3, 10), (8, 40), (9, 20)] {
+            stats.commands_processed = commands;
+            stats.end_turn(ticks);
+        }
+        assert_eq!((stats.loop_cycles, stats.loop_ticks, stats.loop_ticks_max), (3, 70, 40));
+        assert_eq!(stats.loop_commands_max, 5);
     }
 
     #[test]

@@ -16,12 +16,15 @@ impl<I: Io> Server<I> {
         if self.engine.state.debug.cron_paused {
             return;
         }
+        let start = self.engine.state.ticks.now();
         self.engine.cron();
         self.clients_cron();
         for listener in std::mem::take(&mut self.accepts_to_retry) {
             self.io.accept_again(listener);
         }
         self.publish_io_facts();
+        let state = &mut self.engine.state;
+        state.stats.cron_ticks += state.ticks.now().saturating_sub(start);
     }
 
     /// Visits a part of the clients, so that each is looked at about once a second.

@@ -129,6 +129,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.state.follow_requirepass();
     }
     ctx.state.refresh_access();
+    ctx.state.refresh_thresholds();
     ctx.state.config_before = Some(before);
     ctx.state.effects.config_changed.extend(steps);
     ctx.reply.ok();

@@ -1,4 +1,4 @@
-//! Commands about the server: LASTSAVE, TIME and SHUTDOWN; COMMAND, CONFIG and INFO in files of their own. Main thread.
+//! Commands about the server: LASTSAVE, TIME and SHUTDOWN; COMMAND, CONFIG, INFO, LATENCY and SLOWLOG in files of their own. Main thread.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,8 @@ mod debug;
 mod digest;
 mod docs;
 mod info;
+mod latency;
+mod slowlog;
 
 use crate::command::context::Context;
 use crate::command::effects::ShutdownRequest;
@@ -17,8 +19,18 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] =
-    &[&acl::ACL, &LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &debug::DEBUG, &info::INFO];
+pub static COMMANDS: &[&Command] = &[
+    &acl::ACL,
+    &LASTSAVE,
+    &TIME,
+    &SHUTDOWN,
+    &command_info::COMMAND,
+    &config::CONFIG,
+    &debug::DEBUG,
+    &info::INFO,
+    &latency::LATENCY,
+    &slowlog::SLOWLOG,
+];
 
 /// `LASTSAVE`.
 static LASTSAVE: Command = Command {
