@@ -6,6 +6,7 @@ mod command_info;
 mod config;
 mod docs;
 mod info;
+mod ring_section;
 
 use crate::command::context::Context;
 use crate::command::effects::ShutdownRequest;
