@@ -10,7 +10,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Client, Server, Value, allow_descriptors, eventually, kill};
+use harness::{Client, Server, Value, allow_descriptors, eventually, is_torc, kill, skip};
 use rustix::process::Signal;
 
 /// How many connections a burst has, as far as this host allows.
@@ -150,4 +150,49 @@ fn a_pipeline_does_not_keep_others_waiting() {
         assert!(slowest < Duration::from_secs(1), "a PING took {slowest:?} beside a pipeline of {count}");
     });
     assert_eq!(other.run("GET n").text(), count.to_string());
+}
+
+/// One number of `INFO ring`.
+fn ring(server: &Server, field: &str) -> f64 {
+    server.info("ring", field).parse().unwrap()
+}
+
+#[test]
+fn what_the_network_costs_is_counted() {
+    if !is_torc() {
+        return skip("another server has no such section");
+    }
+    let server = Server::start();
+    let backend = server.info("server", "multiplexing_api");
+    assert_eq!(server.info("ring", "ring_backend"), backend);
+    assert!(!server.info("ring", "ring_backend_reason").is_empty());
+    let mut clients = connected(&server, 50);
+    assert_eq!(clients[0].run(&format!("SET big {}", "x".repeat(100_000))).to_string(), "+OK");
+    assert_eq!(clients[0].run("CONFIG RESETSTAT").to_string(), "+OK");
+    for round in 0..20 {
+        while_stopped(&server, || clients.iter_mut().for_each(|client| client.send(b"PING\r\n")));
+        clients.iter_mut().for_each(|client| client.expect(b"+PONG\r\n"));
+        assert!(ring(&server, "ring_soft_sends") >= f64::from(round * 50));
+    }
+    // 1,000 commands, each sent on its own.
+    let syscalls = ring(&server, "ring_syscalls_per_command");
+    match &*backend {
+        "io_uring" => assert!(syscalls < 0.5, "{syscalls}"),
+        _ => assert!((2.0..2.5).contains(&syscalls), "{syscalls}"),
+    }
+    assert!(ring(&server, "ring_completions") >= 1000.0);
+    let histogram = server.info("ring", "ring_completions_per_enter");
+    assert!(
+        histogram.split(',').any(|class| class.starts_with("16-31=") || class.starts_with("32-63=")),
+        "{histogram}"
+    );
+    assert_eq!(ring(&server, "ring_sent_bytes_by_reference"), 0.0);
+    clients[0].run("GET big");
+    assert_eq!(ring(&server, "ring_sent_bytes_by_reference"), 100_000.0);
+    assert!(ring(&server, "ring_recv_buffers_total") > 0.0);
+    assert_eq!(clients[0].run("CONFIG RESETSTAT").to_string(), "+OK");
+    assert!(ring(&server, "ring_completions") < 20.0);
+    assert_eq!(ring(&server, "ring_sent_bytes_by_reference"), 0.0);
+    let text = clients[0].run("INFO").text();
+    assert!(text.contains("\r\n# Ring\r\nring_backend:"), "{text}");
 }

@@ -6,6 +6,19 @@
 /// The version of Redis whose behaviour this server has: what HELLO and INFO report, because clients decide by it.
 pub const REDIS_VERSION: &str = "8.0.6";
 
+/// What the network is built on.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkFacts {
+    /// `io_uring` or `epoll`.
+    pub back_end: &'static str,
+    /// Why it is this one.
+    pub reason: String,
+    /// Features of the kernel that are used, with commas.
+    pub features_used: String,
+    /// Those that would be used but are not there.
+    pub features_missing: String,
+}
+
 /// Facts that do not change while commands run.
 #[derive(Clone, Debug)]
 pub struct ProcessFacts {
@@ -27,6 +40,8 @@ pub struct ProcessFacts {
     pub monotonic_clock: String,
     /// I/O back end.
     pub multiplexing_api: &'static str,
+    /// More of the back end.
+    pub network: NetworkFacts,
     /// Compiler.
     pub compiler: String,
     /// Memory allocator.
@@ -55,6 +70,7 @@ impl ProcessFacts {
             os: "Linux".into(),
             monotonic_clock: "none".into(),
             multiplexing_api: "none",
+            network: NetworkFacts { back_end: "none", ..NetworkFacts::default() },
             compiler: String::new(),
             allocator: "libc",
             startup_memory_bytes: 0,

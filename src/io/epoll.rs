@@ -686,6 +686,7 @@ impl Io for EpollIo {
             self.deliver_over(completions);
         }
         self.stats.collected(completions.len() - before);
+        self.stats.buffers_used(self.used / READ_MAX);
         Ok(())
     }
 
@@ -703,7 +704,6 @@ impl Io for EpollIo {
     }
 
     fn recycle(&mut self) {
-        self.stats.recv_buffers_used_max = self.stats.recv_buffers_used_max.max(self.used.div_ceil(READ_MAX) as u64);
         self.used = 0;
     }
 

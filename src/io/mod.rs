@@ -220,7 +220,9 @@ pub struct IoStats {
     pub slab_registrations: u64,
     /// Receive buffers; not a counter.
     pub recv_buffers: u64,
-    /// Most of them that were in use at a time; not a counter.
+    /// Those that are full and not handed back yet; not a counter.
+    pub recv_buffers_used: u64,
+    /// Most of them that were so at a time; not a counter.
     pub recv_buffers_used_max: u64,
 }
 
@@ -231,6 +233,35 @@ impl IoStats {
         self.completions += count as u64;
         let class = (usize::BITS - count.leading_zeros()) as usize;
         self.collected[class.min(COLLECTED_CLASSES - 1)] += 1;
+    }
+
+    /// Notes how many receive buffers are full.
+    #[inline]
+    fn buffers_used(&mut self, count: usize) {
+        self.recv_buffers_used = count as u64;
+        self.recv_buffers_used_max = self.recv_buffers_used_max.max(count as u64);
+    }
+
+    /// What was counted since the counters stood as `before` says; what is no counter is as it is now.
+    pub fn since(&self, before: &IoStats) -> IoStats {
+        IoStats {
+            syscalls: self.syscalls - before.syscalls,
+            enters: self.enters - before.enters,
+            submissions: self.submissions - before.submissions,
+            completions: self.completions - before.completions,
+            collected: std::array::from_fn(|class| self.collected[class] - before.collected[class]),
+            overflows: self.overflows - before.overflows,
+            starved: self.starved - before.starved,
+            rearms_accept: self.rearms_accept - before.rearms_accept,
+            rearms_recv: self.rearms_recv - before.rearms_recv,
+            sends_soft: self.sends_soft - before.sends_soft,
+            sends_short: self.sends_short - before.sends_short,
+            sends_owned: self.sends_owned - before.sends_owned,
+            slab_registrations: self.slab_registrations - before.slab_registrations,
+            recv_buffers: self.recv_buffers,
+            recv_buffers_used: self.recv_buffers_used,
+            recv_buffers_used_max: self.recv_buffers_used_max,
+        }
     }
 }
 
@@ -278,4 +309,8 @@ pub trait Io {
     fn stats(&self) -> &IoStats;
     /// Name and features of the back end, for INFO and the log.
     fn describe(&self) -> String;
+    /// Features of the kernel that it uses where they are there, and whether they are.
+    fn features(&self) -> Vec<(&'static str, bool)> {
+        Vec::new()
+    }
 }

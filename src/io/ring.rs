@@ -672,6 +672,7 @@ impl Io for RingIo {
             self.ring.sync_completions();
             if !self.ring.overflowed() {
                 self.stats.collected(collected);
+                self.stats.buffers_used(self.exhausted.len());
                 return Ok(());
             }
             self.flush_overflow()?;
@@ -699,7 +700,6 @@ impl Io for RingIo {
         if self.exhausted.is_empty() {
             return;
         }
-        self.stats.recv_buffers_used_max = self.stats.recv_buffers_used_max.max(self.exhausted.len() as u64);
         for index in 0..self.exhausted.len() {
             // SAFETY: a completion put it on this list, once, and it leaves the list below.
             unsafe { self.buffers.provide(self.exhausted[index]) };
@@ -748,6 +748,10 @@ impl Io for RingIo {
 
     fn describe(&self) -> String {
         format!("io_uring ({})", self.ring.features())
+    }
+
+    fn features(&self) -> Vec<(&'static str, bool)> {
+        self.ring.features().all().into()
     }
 }
 

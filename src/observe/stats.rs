@@ -187,8 +187,12 @@ pub struct Stats {
     pub errors: ErrorStats,
     /// Instantaneous figures.
     pub meters: Meters,
+    /// Bytes of values written to clients from where the keyspace keeps them.
+    pub net_output_bytes_by_reference: u64,
     /// What the Io side counts, as the server last copied it; it is never reset.
     pub io: IoStats,
+    /// What it had counted at the last reset.
+    pub io_before_reset: IoStats,
 }
 
 impl Stats {
@@ -208,6 +212,7 @@ impl Stats {
             dirty: self.dirty,
             peak_memory_bytes: self.peak_memory_bytes,
             io: self.io,
+            io_before_reset: self.io,
             ..Stats::new(self.commands.len())
         };
     }

@@ -142,6 +142,9 @@ impl<I: Io> Server<I> {
         self.engine.run_timers();
         self.carry_out_effects();
         self.admit();
+        if !self.ready.is_empty() {
+            self.publish_io_facts();
+        }
         while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
             self.execute();

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::command::facts::ProcessFacts;
+use crate::command::facts::{NetworkFacts, ProcessFacts};
 use crate::command::ticks::Ticks;
 use crate::config::{Config, IoBackend};
 use crate::engine::Engine;
@@ -41,25 +41,27 @@ pub struct Start {
 
 /// Serves until told to end. An error says why the server could not start, or what broke.
 pub fn run(start: Start) -> anyhow::Result<()> {
+    let asked = |name| format!("io-backend is {name}");
     match start.config.io_backend {
-        IoBackend::Ring => serve(RingIo::new()?, "io_uring", start),
-        IoBackend::Epoll => serve(EpollIo::new().context("epoll")?, "epoll", start),
+        IoBackend::Ring => serve(RingIo::new()?, "io_uring", asked("ring"), start),
+        IoBackend::Epoll => serve(EpollIo::new().context("epoll")?, "epoll", asked("epoll"), start),
         IoBackend::Auto => match RingIo::new() {
-            Ok(io) => serve(io, "io_uring", start),
+            Ok(io) => serve(io, "io_uring", "io_uring is available".to_owned(), start),
             Err(refused) => {
                 log::warning(format_args!(
                     "WARNING io_uring cannot be used, so the network runs on epoll, which costs more processor time: \
                      {refused}. To start only with io_uring set 'io-backend ring'; to have no warning, 'io-backend epoll'."
                 ));
-                serve(EpollIo::new().context("epoll")?, "epoll", start)
+                serve(EpollIo::new().context("epoll")?, "epoll", refused.to_string(), start)
             }
         },
     }
 }
 
 /// Serves over one back end; compiled once for each, so nothing is looked up while serving.
-fn serve<I: Io>(io: I, multiplexing_api: &'static str, start: Start) -> anyhow::Result<()> {
-    let facts = ProcessFacts { multiplexing_api, ..process_facts(&start, io.now_us()) };
+fn serve<I: Io>(io: I, back_end: &'static str, reason: String, start: Start) -> anyhow::Result<()> {
+    let mut facts = process_facts(&start, io.now_us());
+    facts.multiplexing_api = back_end;
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
     engine.load_users().map_err(|error| anyhow::anyhow!("Aborting Redis startup because of ACL errors: {error}"))?;
     let ticks = time::tick_source();
@@ -69,15 +71,26 @@ fn serve<I: Io>(io: I, multiplexing_api: &'static str, start: Start) -> anyhow::
     // Only now all features are known: the reply slab is registered.
     let fields = [("torc_version", env!("CARGO_PKG_VERSION").to_owned()), ("io_backend", server.io.describe())];
     server.engine.state.facts.extra_server_fields = fields.into();
+    server.engine.state.facts.network = network_facts(&server.io, back_end, reason);
     let mut signals = Signals::watch().context("signalfd")?;
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());
     server.open_listeners()?;
     server.engine.state.facts.startup_memory_bytes = memory::allocator_stats().map_or(0, |stats| stats.allocated);
     notify::ready("Ready to accept connections");
-    while server.step().with_context(|| format!("the network on {multiplexing_api}"))? {}
+    while server.step().with_context(|| format!("the network on {back_end}"))? {}
     server.finish();
     Ok(())
+}
+
+/// What INFO tells of the back end.
+fn network_facts<I: Io>(io: &I, back_end: &'static str, reason: String) -> NetworkFacts {
+    let (used, missing): (Vec<_>, Vec<_>) = io.features().into_iter().partition(|(_, present)| *present);
+    let text = |features: Vec<(&'static str, bool)>| {
+        let names: Vec<&str> = features.iter().map(|(name, _)| *name).collect();
+        names.join(",")
+    };
+    NetworkFacts { back_end, reason, features_used: text(used), features_missing: text(missing) }
 }
 
 /// What INFO tells of the process.

@@ -19,6 +19,7 @@ impl<I: Io> Server<I> {
         self.shared.clear();
         self.sends.clear();
         let mut late = Vec::new();
+        let mut by_reference = 0;
         for index in 0..self.touched.len() {
             let slot = self.touched[index];
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
@@ -29,6 +30,7 @@ impl<I: Io> Server<I> {
                     self.segments.push(Segment::Slab(start..reference.at));
                     self.segments.push(Segment::Shared(self.shared.len()));
                     self.shared.push(reference.bytes.clone());
+                    by_reference += reference.bytes.len();
                     start = reference.at;
                 }
                 if start < range.end {
@@ -45,6 +47,7 @@ impl<I: Io> Server<I> {
                 None => self.sends.push(SoftSend { conn: client.conn, segments: first..self.segments.len() }),
             }
         }
+        self.engine.state.stats.net_output_bytes_by_reference += by_reference as u64;
         for conn in late {
             self.check_output(conn);
         }

@@ -31,18 +31,24 @@ pub struct Features {
     pub registered_slab: bool,
 }
 
-impl fmt::Display for Features {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
+impl Features {
+    /// All of them by name, and whether each is there.
+    pub fn all(&self) -> [(&'static str, bool); 6] {
+        [
             ("defer_taskrun", self.defer_taskrun),
             ("no_sqarray", self.no_sqarray),
             ("registered_ring", self.registered_ring),
             ("incremental_buffers", self.incremental_buffers),
             ("vectored_fixed", self.vectored_fixed),
             ("registered_slab", self.registered_slab),
-        ];
+        ]
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut first = true;
-        for (name, _) in all.iter().filter(|(_, present)| *present) {
+        for (name, _) in self.all().iter().filter(|(_, present)| *present) {
             if !first {
                 out.write_str(",")?;
             }

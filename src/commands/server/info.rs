@@ -10,6 +10,7 @@ use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::command::state::State;
 use crate::commands::connection::client_memory;
+use crate::commands::server::ring_section;
 use crate::observe::info::{InfoText, Presence, Selection};
 use crate::resp::args::Args;
 use crate::sys::memory::{self, Who};
@@ -64,7 +65,7 @@ const SECTIONS: &[Section] = &[
     ("Latencystats", Presence::All, latencystats),
     ("Cluster", Presence::Default, cluster),
     ("Keyspace", Presence::Default, keyspace),
-    ("Io", Presence::Default, io),
+    ("Ring", Presence::Default, |source, text| ring_section::write(source.state, text)),
     ("Debug", Presence::Named, debug),
 ];
 
@@ -439,18 +440,6 @@ fn keyspace(source: &Source<'_>, text: &mut InfoText) {
     }
 }
 
-/// The Io side, which Redis does not have.
-fn io(source: &Source<'_>, text: &mut InfoText) {
-    let io = source.state.stats.io;
-    text.field("io_enters", io.enters)
-        .field("io_submissions", io.submissions)
-        .field("io_completions", io.completions)
-        .field("io_overflows", io.overflows)
-        .field("io_buffers_starved", io.starved)
-        .field("io_rearms", io.rearms_accept + io.rearms_recv)
-        .field("io_short_sends", io.sends_short);
-}
-
 #[cfg(test)]
 mod tests {
     use crate::engine::Engine;
@@ -481,7 +470,7 @@ mod tests {
             "Errorstats",
             "Cluster",
             "Keyspace",
-            "Io",
+            "Ring",
         ];
         assert_eq!(titles(&plain), defaults);
         assert_eq!(titles(&info(&mut engine, &["default"])), defaults);

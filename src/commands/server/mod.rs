@@ -10,6 +10,7 @@ mod digest;
 mod docs;
 mod info;
 mod latency;
+mod ring_section;
 mod slowlog;
 
 use crate::command::context::Context;
