@@ -8,6 +8,9 @@ mod debug;
 mod digest;
 mod docs;
 mod info;
+mod lolwut;
+mod memory;
+mod memory_use;
 
 use crate::command::context::Context;
 use crate::command::effects::ShutdownRequest;
@@ -16,8 +19,17 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
 
 /// The commands of this group.
-pub static COMMANDS: &[&Command] =
-    &[&LASTSAVE, &TIME, &SHUTDOWN, &command_info::COMMAND, &config::CONFIG, &debug::DEBUG, &info::INFO];
+pub static COMMANDS: &[&Command] = &[
+    &LASTSAVE,
+    &TIME,
+    &SHUTDOWN,
+    &command_info::COMMAND,
+    &config::CONFIG,
+    &debug::DEBUG,
+    &info::INFO,
+    &lolwut::LOLWUT,
+    &memory::MEMORY,
+];
 
 /// `LASTSAVE`.
 static LASTSAVE: Command = Command {
