@@ -25,7 +25,7 @@ const SERVED: &str =
     watch unwatch config|get config|set info command|count command|info command|docs command|list command|getkeys time
     shutdown client|caching client|getredir client|no-evict client|no-touch client|pause client|reply client|tracking
     client|trackinginfo client|unblock client|unpause wait waitaof monitor
-    debug copy move swapdb lastsave dump restore object|encoding object|freq object|idletime object|refcount";
+    debug lolwut memory|usage memory|stats copy move swapdb lastsave dump restore object|encoding object|freq object|idletime object|refcount";
 
 /// The facts by full name.
 fn facts() -> BTreeMap<String, Fact> {

@@ -317,6 +317,16 @@ impl Database {
         self.table.bytes() + self.expires.bytes()
     }
 
+    /// The same for each: the table of keys, and the table of those that expire.
+    pub fn tables_bytes(&self) -> [usize; 2] {
+        [self.table.bytes(), self.expires.bytes()]
+    }
+
+    /// How many of the two tables are growing or shrinking.
+    pub fn moving_tables(&self) -> usize {
+        usize::from(self.table.is_moving()) + usize::from(self.expires.is_moving())
+    }
+
     /// The lengths of the buckets of both tables: `bucket_lens` of the table of keys and of the table of those that expire.
     pub fn bucket_lens(&self) -> [Vec<usize>; 2] {
         [self.table.bucket_lens(), self.expires.bucket_lens()]

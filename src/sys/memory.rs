@@ -105,6 +105,39 @@ pub fn allocator_stats() -> Option<AllocatorStats> {
     None
 }
 
+/// Has the allocator give back pages that hold nothing. Threads that come later are as before.
+#[cfg(feature = "jemalloc")]
+pub fn purge() {
+    use tikv_jemalloc_ctl::{arenas, raw};
+    for arena in 0..arenas::narenas::read().unwrap_or(0) {
+        let name = format!("arena.{arena}.dirty_decay_ms\0");
+        // SAFETY: the name ends with NUL, and the value behind it is an ssize_t.
+        let Ok(before) = (unsafe { raw::read::<isize>(name.as_bytes()) }) else { continue };
+        for decay_ms in [0, before] {
+            // SAFETY: the same.
+            _ = unsafe { raw::write::<isize>(name.as_bytes(), decay_ms) };
+        }
+    }
+}
+
+/// The system's allocator is not asked.
+#[cfg(not(feature = "jemalloc"))]
+pub fn purge() {}
+
+/// The allocator's own report.
+#[cfg(feature = "jemalloc")]
+pub fn allocator_report() -> Option<String> {
+    let mut report = Vec::new();
+    tikv_jemalloc_ctl::stats_print::stats_print(&mut report, Default::default()).ok()?;
+    Some(String::from_utf8_lossy(&report).into_owned())
+}
+
+/// The system's allocator has none.
+#[cfg(not(feature = "jemalloc"))]
+pub fn allocator_report() -> Option<String> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,9 @@ mod digest;
 mod docs;
 mod info;
 mod latency;
+mod lolwut;
+mod memory;
+mod memory_use;
 mod ring_section;
 mod slowlog;
 
@@ -31,6 +34,8 @@ pub static COMMANDS: &[&Command] = &[
     &info::INFO,
     &latency::LATENCY,
     &slowlog::SLOWLOG,
+    &lolwut::LOLWUT,
+    &memory::MEMORY,
 ];
 
 /// `LASTSAVE`.
