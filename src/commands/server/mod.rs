@@ -4,6 +4,7 @@
 
 mod command_info;
 mod config;
+mod config_apply;
 mod docs;
 mod info;
 
