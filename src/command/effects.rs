@@ -5,7 +5,7 @@
 
 use crate::command::outbox::Outbox;
 use crate::command::session::Slot;
-use crate::config::Apply;
+use crate::transport::plain::Listener;
 
 /// SHUTDOWN's arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Effects {
     pub kill: Vec<Slot>,
     /// The process is to end.
     pub shutdown: Option<ShutdownRequest>,
-    /// What CONFIG SET changed and the process has to follow.
-    pub config_changed: Vec<Apply>,
+    /// TCP listeners that CONFIG SET opened and that replace those there are.
+    pub listeners: Option<Vec<Listener>>,
     /// Lines for the log, at its warning level.
     pub warnings: Vec<String>,
     /// What other clients are sent, and the caller behind its reply.
@@ -38,11 +38,11 @@ impl Effects {
     #[inline]
     pub fn any(&self) -> bool {
         let queued = self.kill.len()
-            | self.config_changed.len()
             | self.warnings.len()
             | self.outbox.len()
             | self.unblocked.len()
-            | usize::from(self.shutdown.is_some());
+            | usize::from(self.shutdown.is_some())
+            | usize::from(self.listeners.is_some());
         queued != 0
     }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 use crate::acl::{AclLog, UserId, Users};
 use crate::base::clock::Clock;
@@ -88,8 +89,8 @@ pub struct State {
     pub(crate) next_deadline_us: i64,
     /// Emptied databases that are freed in slices.
     pub garbage: VecDeque<Garbage>,
-    /// The configuration before the last CONFIG SET, for taking it back.
-    pub(crate) config_before: Option<Box<Config>>,
+    /// The sockets on which the server accepts TCP connections, once more: CONFIG SET has to stop them.
+    pub(crate) tcp_listeners: Vec<OwnedFd>,
     /// The clock's second: what sessions are stamped with.
     pub(crate) now_s: i64,
     /// Tick reading at which the previous command of this batch ended.
@@ -148,7 +149,7 @@ impl State {
             next_deadline_us: i64::MAX,
             garbage: VecDeque::new(),
             config,
-            config_before: None,
+            tcp_listeners: Vec::new(),
             now_s: 0,
             last_tick: 0,
             next_ms_tick: u64::MAX,

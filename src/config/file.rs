@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::table::Flags;
 use super::value::Reason;
-use super::{Config, REDIS_VERSION, find};
+use super::{Config, REDIS_VERSION, find, user_line};
 use crate::base::quoting;
 use crate::sys::{self, Errno};
 
@@ -77,6 +77,10 @@ impl Config {
         if self.cluster_enabled && self.replicaof.0.is_some() {
             return Err(FileError::Whole { reason: "replicaof directive not allowed in cluster mode".to_owned() });
         }
+        if let Some((number, line, password)) = self.user_line.take() {
+            let bad = |reason: Reason| FileError::Line { number, line, reason: reason.into_owned() };
+            user_line::check(&password, &self.requirepass).map_err(bad)?;
+        }
         Ok(())
     }
 
@@ -115,15 +119,18 @@ impl Config {
             }
             .map(|()| Line::Done);
         }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match (name.to_ascii_lowercase().as_slice(), &args[..]) {
             (b"include", [pattern]) => Ok(Line::Include(pattern.to_vec())),
             (b"rename-command", [from, to]) => {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 self.rename_command.push((text(from), text(to)));
                 self.rename_lines.push((number, text(line)));
                 Ok(Line::Done)
             }
-            (b"user", [_, ..]) => Err("'user' lines are not supported by this version of Torc".into()),
+            (b"user", [_, ..]) => {
+                self.user_line = Some((number, text(line), user_line::read(&args)?));
+                Ok(Line::Done)
+            }
             (b"loadmodule", [_, ..]) => Err("Torc has no modules: remove the 'loadmodule' line".into()),
             (b"sentinel", _) => Err("Torc has no Sentinel mode".into()),
             (retired, [_]) if RETIRED.contains(&retired) => Ok(Line::Done),
@@ -132,7 +139,7 @@ impl Config {
     }
 }
 
-fn trim(line: &[u8]) -> &[u8] {
+pub(super) fn trim(line: &[u8]) -> &[u8] {
     let blank = |byte: &u8| b" \t\r\n".contains(byte);
     let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
     let end = line.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
@@ -191,8 +198,12 @@ mod tests {
         }
         bad_line("loadmodule a.so", 1, "loadmodule a.so", "Torc has no modules: remove the 'loadmodule' line");
         bad_line("sentinel monitor", 1, "sentinel monitor", "Torc has no Sentinel mode");
-        let users = "'user' lines are not supported by this version of Torc";
+        let users = "Torc has no ACL users: only a 'user default' line that allows everything, with the password of \
+                     requirepass, is supported";
         bad_line("user bob on", 1, "user bob on", users);
+        let line = "user default on nopass ~* &* +@all";
+        load(line).expect("it says what no password says");
+        bad_line(&format!("port 1\n{line}\nrequirepass x"), 2, line, users);
     }
 
     #[test]

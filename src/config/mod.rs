@@ -7,9 +7,11 @@ pub mod arguments;
 pub mod choice;
 pub mod file;
 mod listen;
+pub mod rewrite;
 pub mod special;
 pub mod table;
 pub mod title;
+pub mod user_line;
 pub mod value;
 
 #[cfg(test)]

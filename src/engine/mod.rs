@@ -175,16 +175,4 @@ impl Engine {
         crate::commands::connection::describe_client(self.session(slot), self.state.now_s, &mut line);
         String::from_utf8_lossy(&line).trim_end().to_string()
     }
-
-    /// The process could not follow what CONFIG SET changed: every parameter gets back the value it had before.
-    pub fn undo_config_change(&mut self) {
-        if let Some(before) = self.state.config_before.take() {
-            let password = std::mem::replace(&mut self.state.config, *before).requirepass;
-            if self.state.config.requirepass != password {
-                self.state.follow_requirepass();
-            }
-            self.state.refresh_access();
-            self.state.refresh_thresholds();
-        }
-    }
 }

@@ -219,10 +219,9 @@ impl<I: Io> Server<I> {
                             Args::new(base, spans, &self.batch.blobs)
                         }
                     };
-                    let mark = self.reply.mark();
                     self.engine.execute(Slot(item.slot), prepared, args, &mut self.reply);
                     if self.engine.state.effects.any() {
-                        start = self.apply_effects(item.slot, start, mark);
+                        start = self.apply_effects(item.slot, start);
                     }
                 }
                 Work::Fail(error) => self.protocol_error(item.slot, *error),

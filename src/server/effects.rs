@@ -5,21 +5,17 @@
 use crate::command::effects::ShutdownRequest;
 use crate::command::outbox::Outbox;
 use crate::command::session::{SessionFlags, Slot};
-use crate::config::Apply;
 use crate::io::Io;
 use crate::observe::log;
 use crate::resp::reply::Mark;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
-use crate::sys::rlimit::{self, FilesOutcome};
 use crate::transport::plain::ListenerKind;
 
 impl<I: Io> Server<I> {
-    /// Called after a command that left effects. `reply` is where its reply begins: where the process cannot follow a
-    /// changed configuration the change is taken back and the reply replaced by the error. What the caller wrote from
-    /// `start` on is noted here, since what others are sent comes behind it in the slab; returns where its next reply
-    /// begins.
+    /// Called after a command that left effects. What the caller wrote from `start` on is noted here, since what others are
+    /// sent comes behind it in the slab; returns where its next reply begins.
     #[cold]
-    pub(super) fn apply_effects(&mut self, caller: u32, start: Mark, reply: Mark) -> Mark {
+    pub(super) fn apply_effects(&mut self, caller: u32, start: Mark) -> Mark {
         let mut effects = self.engine.state.effects.take();
         effects.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
         for slot in effects.kill {
@@ -30,13 +26,10 @@ impl<I: Io> Server<I> {
                 self.close_now(conn);
             }
         }
-        for change in effects.config_changed {
-            if let Err(text) = self.follow(change) {
-                self.engine.undo_config_change();
-                self.reply.truncate(reply);
-                self.reply.error(text);
-                break;
-            }
+        if let Some(opened) = effects.listeners {
+            let state = &mut self.engine.state;
+            let opened = self.listeners.replace_tcp(&mut self.io, opened, &state.config, &mut state.tcp_listeners);
+            self.publish_listeners(ListenerKind::Tcp, &opened);
         }
         if let Some(request) = effects.shutdown {
             self.begin_shutdown(request);
@@ -60,7 +53,7 @@ impl<I: Io> Server<I> {
     pub(super) fn carry_out_effects(&mut self) {
         if self.engine.state.effects.any() {
             let here = self.reply.mark();
-            self.apply_effects(u32::MAX, here, here);
+            self.apply_effects(u32::MAX, here);
         }
     }
 
@@ -93,46 +86,6 @@ impl<I: Io> Server<I> {
         client.blocked = false;
         if client.has_work() {
             Self::enqueue(&mut self.ready, client);
-        }
-    }
-
-    /// Makes the process as the configuration says now.
-    fn follow(&mut self, change: Apply) -> Result<(), String> {
-        let config = &self.engine.state.config;
-        let failed = |name: &str, reason: &str| {
-            Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
-        };
-        match change {
-            Apply::Bind | Apply::Port => {
-                let before = self.engine.state.config_before.as_deref().unwrap_or(config);
-                let reopened = self.listeners.reopen_tcp(&mut self.io, config, before);
-                match (reopened, change) {
-                    (Ok(opened), _) => {
-                        self.publish_listeners(ListenerKind::Tcp, &opened);
-                        Ok(())
-                    }
-                    (Err(()), Apply::Bind) => failed("bind", "Failed to bind to specified addresses."),
-                    (Err(()), _) => failed("port", "Unable to listen on this port. Check server logs."),
-                }
-            }
-            Apply::MaxClients => match rlimit::ensure_open_files(config.maxclients) {
-                FilesOutcome::Reduced { maxclients, .. } => failed(
-                    "maxclients",
-                    &format!(
-                        "The operating system is not able to handle the specified number of clients, try with {maxclients}"
-                    ),
-                ),
-                FilesOutcome::TooFew(_) => failed(
-                    "maxclients",
-                    "The operating system is not able to handle the specified number of clients, try with 1",
-                ),
-                FilesOutcome::Enough | FilesOutcome::Raised(_) => Ok(()),
-            },
-            Apply::LogLevel => {
-                log::set_level(config.loglevel);
-                Ok(())
-            }
-            _ => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::config::Config;
 use crate::io::{Io, ListenerId};
@@ -17,38 +17,33 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Opens everything that the configuration names. Returns kind and address of each.
-    pub fn open<I: Io>(&mut self, io: &mut I, config: &Config) -> Result<Vec<(ListenerKind, String)>, ListenError> {
-        let opened = plain::open_listeners(&config.listen_settings())?;
-        opened.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
-        Ok(self.take_over(io, opened.listeners, config))
-    }
-
-    /// Closes the TCP listeners and opens those of a changed configuration; where that fails, those of `before` again.
-    /// Returns kind and address of each new one.
-    pub(super) fn reopen_tcp<I: Io>(
+    /// Opens everything that the configuration names; TCP sockets are put into `copies` too. Returns kind and address of each.
+    pub fn open<I: Io>(
         &mut self,
         io: &mut I,
         config: &Config,
-        before: &Config,
-    ) -> Result<Vec<(ListenerKind, String)>, ()> {
+        copies: &mut Vec<OwnedFd>,
+    ) -> Result<Vec<(ListenerKind, String)>, ListenError> {
+        let opened = plain::open_listeners(&config.listen_settings())?;
+        opened.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
+        Ok(self.take_over(io, opened.listeners, config, copies))
+    }
+
+    /// Accepts on `opened` instead of the TCP sockets there are. Returns kind and address of each.
+    pub(super) fn replace_tcp<I: Io>(
+        &mut self,
+        io: &mut I,
+        opened: Vec<Listener>,
+        config: &Config,
+        copies: &mut Vec<OwnedFd>,
+    ) -> Vec<(ListenerKind, String)> {
         for (index, kind) in self.kinds.iter_mut().enumerate() {
             if *kind == Some(ListenerKind::Tcp) {
                 *kind = None;
                 io.unlisten(ListenerId(index as u32));
             }
         }
-        for (attempt, settings) in [config.listen_settings(), before.listen_settings()].into_iter().enumerate() {
-            let mut warnings = Vec::new();
-            let opened = plain::open_tcp(&settings, &mut warnings);
-            warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
-            if let Ok(listeners) = opened {
-                let opened = self.take_over(io, listeners, config);
-                return if attempt == 0 { Ok(opened) } else { Err(()) };
-            }
-        }
-        log::warning(format_args!("The previous TCP listeners could not be opened again"));
-        Err(())
+        self.take_over(io, opened, config, copies)
     }
 
     /// What comes in on a listener; none once it was closed.
@@ -71,6 +66,7 @@ impl Listeners {
         io: &mut I,
         listeners: Vec<Listener>,
         config: &Config,
+        copies: &mut Vec<OwnedFd>,
     ) -> Vec<(ListenerKind, String)> {
         let mut texts = Vec::new();
         for listener in listeners {
@@ -78,6 +74,11 @@ impl Listeners {
                 && let Err(error) = socket::set_keepalive(listener.fd.as_raw_fd(), config.tcp_keepalive)
             {
                 log::warning(format_args!("Keepalive could not be set: {error}"));
+            }
+            match listener.fd.try_clone() {
+                Ok(copy) if listener.kind == ListenerKind::Tcp => copies.push(copy),
+                Ok(_) => {}
+                Err(error) => log::warning(format_args!("CONFIG SET port and bind will fail: {error}")),
             }
             texts.push((listener.kind, listener.address));
             self.add(io.listen(listener.fd), listener.kind);

@@ -116,8 +116,8 @@ impl<I: Io> Server<I> {
     fn open_listeners(&mut self) -> anyhow::Result<()> {
         log::notice(format_args!("I/O back end: {}", self.io.describe()));
         log::notice(format_args!("Server initialized"));
-        let config = &self.engine.state.config;
-        let opened = self.listeners.open(&mut self.io, config).map_err(|error| {
+        let state = &mut self.engine.state;
+        let opened = self.listeners.open(&mut self.io, &state.config, &mut state.tcp_listeners).map_err(|error| {
             error.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
             anyhow::anyhow!("{error}")
         })?;

@@ -86,6 +86,12 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Frees the address of a listening socket at once, also while somebody else still holds the socket.
+pub fn stop_listening(socket: &OwnedFd) {
+    // SAFETY: plain system call on a descriptor that is open. It fails only where the socket listens no more.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
 /// Keepalive probes after `interval_s` idle seconds, a third of that between probes, three probes. On a listener it is
 /// inherited by the sockets it accepts. 0 switches keepalive off.
 pub fn set_keepalive(fd: RawFd, interval_s: u32) -> io::Result<()> {

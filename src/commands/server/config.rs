@@ -3,10 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
+
+use super::config_apply;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::config::{Apply, Circumstances};
+use crate::observe::log;
 use crate::resp::args::Args;
 
 /// `CONFIG`.
@@ -19,7 +23,7 @@ pub(super) static CONFIG: Command = Command {
     complexity: "depends",
     arity: -2,
     categories: Categories::SLOW,
-    subcommands: &[&CONFIG_GET, &CONFIG_HELP, &CONFIG_RESETSTAT, &CONFIG_SET],
+    subcommands: &[&CONFIG_GET, &CONFIG_HELP, &CONFIG_RESETSTAT, &CONFIG_REWRITE, &CONFIG_SET],
     ..Command::BLANK
 };
 
@@ -71,6 +75,22 @@ static CONFIG_RESETSTAT: Command = Command {
     ..Command::BLANK
 };
 
+/// `CONFIG REWRITE`.
+static CONFIG_REWRITE: Command = Command {
+    name: "rewrite",
+    full_name: "config|rewrite",
+    summary: "Writes the present parameters into the configuration file.",
+    since: "2.8.0",
+    group: "server",
+    complexity: "O(1)",
+    arity: 2,
+    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
+    categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS),
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    handler: Some(rewrite),
+    ..Command::BLANK
+};
+
 /// `CONFIG SET`.
 static CONFIG_SET: Command = Command {
     name: "set",
@@ -96,6 +116,8 @@ const HELP: &[&str] = &[
     "    Answer the parameters whose names match a glob-style pattern, with their values.",
     "RESETSTAT",
     "    Set the statistics of INFO back to zero.",
+    "REWRITE",
+    "    Write the parameters into the configuration file, keeping its comments and its order.",
     "SET <parameter> <value> [<parameter> <value> [...]]",
     "    Change parameters: all of them, or none if one is refused.",
 ];
@@ -122,18 +144,38 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(SYNTAX);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-    let before = Box::new(ctx.state.config.clone());
+    let before = ctx.state.config.clone();
     let asked = Circumstances { local_client: ctx.session.is_local(), loading: false };
     let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
+    config_apply::follow(ctx.state, before, &steps).map_err(CommandError::filled)?;
     if steps.contains(&Apply::Requirepass) {
         ctx.state.follow_requirepass();
     }
     ctx.state.refresh_access();
     ctx.state.refresh_thresholds();
-    ctx.state.config_before = Some(before);
-    ctx.state.effects.config_changed.extend(steps);
     ctx.reply.ok();
     Ok(())
+}
+
+fn rewrite(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    let path = &ctx.state.facts.config_file;
+    if path.is_empty() {
+        return Err(CommandError::fixed("The server is running without a config file"));
+    }
+    match ctx.state.config.rewrite_file(Path::new(path)) {
+        Ok(()) => {
+            log::notice(format_args!("CONFIG REWRITE executed with success."));
+            ctx.reply.ok();
+            Ok(())
+        }
+        Err(error) => {
+            if error.not_created {
+                log::warning(format_args!("Could not create tmp config file ({error})"));
+            }
+            log::warning(format_args!("CONFIG REWRITE failed: {error}"));
+            Err(CommandError::filled(format!("Rewriting config file: {error}")))
+        }
+    }
 }
 
 fn resetstat(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
@@ -144,8 +186,12 @@ fn resetstat(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError>
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Apply;
+    use std::os::fd::AsRawFd;
+
+    use crate::config::Config;
     use crate::engine::Engine;
+    use crate::sys::socket::{self, TcpOptions};
+    use crate::transport::plain;
 
     #[test]
     fn parameters_are_read_and_changed() {
@@ -154,9 +200,52 @@ mod tests {
         assert_eq!(engine.run(&["CONFIG", "GET", "nosuch", "nor-*-this"]), "(empty array)");
         assert_eq!(engine.run(&["CONFIG", "SET", "maxclients", "77", "timeout", "5"]), "OK");
         assert_eq!(engine.state.config.maxclients, 77);
-        assert!(engine.state.effects.config_changed.contains(&Apply::MaxClients));
-        engine.undo_config_change();
-        assert_eq!(engine.state.config.maxclients, 10_000);
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_followed_answers_in_its_own_place() {
+        let mut engine = Engine::for_console();
+        let taken = plain::open_tcp(&any_free_port(), &mut Vec::new()).expect("a free port");
+        let port = taken[0].address.rsplit(':').next().expect("a port").to_owned();
+        for line in [&["MULTI"][..], &["SET", "k", "v"], &["CONFIG", "SET", "bind", "127.0.0.1"], &["GET", "k"]] {
+            engine.run(line);
+        }
+        let before = engine.state.config.clone();
+        assert_eq!(engine.run(&["CONFIG", "SET", "port", &port, "timeout", "7"]), "QUEUED");
+        assert_eq!(engine.run(&["PING"]), "QUEUED");
+        engine.state.config.port = 0;
+        let replies = engine.run(&["EXEC"]);
+        let lines = replies.lines().collect::<Vec<_>>();
+        assert_eq!(lines[..3], ["1) OK", "2) OK", "3) \"v\""], "{replies}");
+        assert!(lines[3].contains("related to argument 'port') - Unable to listen on this port."), "{replies}");
+        assert_eq!(lines[4], "5) PONG");
+        assert_eq!((engine.state.config.port, engine.state.config.timeout), (0, before.timeout));
+    }
+
+    fn any_free_port() -> plain::ListenSettings {
+        let mut config = Config::default();
+        config.load_text(b"bind 127.0.0.1\nport 1").expect("good lines");
+        let options = TcpOptions { backlog: 1, mark: 0 };
+        let socket = socket::listen_tcp("127.0.0.1:0".parse().expect("an address"), options).expect("a socket");
+        config.port = socket::local_address(socket.as_raw_fd()).expect("bound").port();
+        config.listen_settings()
+    }
+
+    #[test]
+    fn rewriting_needs_a_file() {
+        let mut engine = Engine::for_console();
+        let without = "(error) ERR The server is running without a config file";
+        assert_eq!(engine.run(&["CONFIG", "REWRITE"]), without);
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let path = folder.path().join("a.conf");
+        engine.state.facts.config_file = path.display().to_string();
+        assert_eq!(engine.run(&["CONFIG", "SET", "timeout", "9"]), "OK");
+        assert_eq!(engine.run(&["CONFIG", "REWRITE"]), "OK");
+        let text = std::fs::read_to_string(&path).expect("there");
+        assert!(text.lines().any(|line| line == "timeout 9"), "{text}");
+        engine.state.facts.config_file = folder.path().join("no/a.conf").display().to_string();
+        let failed = "(error) ERR Rewriting config file: No such file or directory";
+        assert_eq!(engine.run(&["CONFIG", "REWRITE"]), failed);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub(crate) mod acl;
 mod command_info;
 mod config;
+mod config_apply;
 mod debug;
 mod digest;
 mod docs;

@@ -1,0 +1,69 @@
+//! What the process has to do so that a changed parameter takes effect, done while CONFIG SET runs: it may fail, and then
+//! the command's own reply says so, also inside a transaction. Sockets opened here are left for the server to accept on.
+//! Main thread.
+
+#![forbid(unsafe_code)]
+
+use crate::command::state::State;
+use crate::config::{Apply, Config};
+use crate::observe::log;
+use crate::sys::rlimit::{self, FilesOutcome};
+use crate::sys::socket;
+use crate::transport::plain;
+
+/// Carries the steps out. Where one fails, the parameters are as `before` again, and the steps before it have been undone.
+/// The error is the reply.
+pub(super) fn follow(state: &mut State, before: Config, steps: &[Apply]) -> Result<(), String> {
+    for (index, step) in steps.iter().enumerate() {
+        if let Err((name, reason)) = follow_one(state, *step) {
+            state.config = before;
+            // What could be done before can be done again; where it cannot, the log has the reason.
+            for done in &steps[..=index] {
+                let _ = follow_one(state, *done);
+            }
+            return Err(format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}"));
+        }
+    }
+    Ok(())
+}
+
+/// The parameter to name and the reason where it fails.
+fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, String)> {
+    match step {
+        Apply::Bind if !listen_again(state) => Err(("bind", "Failed to bind to specified addresses.".to_owned())),
+        Apply::Port if !listen_again(state) => {
+            Err(("port", "Unable to listen on this port. Check server logs.".to_owned()))
+        }
+        Apply::MaxClients => {
+            let most = match rlimit::ensure_open_files(state.config.maxclients) {
+                FilesOutcome::Enough | FilesOutcome::Raised(_) => return Ok(()),
+                FilesOutcome::Reduced { maxclients, .. } => maxclients,
+                FilesOutcome::TooFew(_) => 1,
+            };
+            let reason =
+                format!("The operating system is not able to handle the specified number of clients, try with {most}");
+            Err(("maxclients", reason))
+        }
+        Apply::LogLevel => {
+            log::set_level(state.config.loglevel);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens the TCP listeners of the present parameters in place of those there are. An address can be free only once our own
+/// socket has left it, so those stop listening first.
+fn listen_again(state: &mut State) -> bool {
+    for socket in state.tcp_listeners.drain(..) {
+        socket::stop_listening(&socket);
+    }
+    // Those of a change before this one, in the same command or transaction, close with this.
+    state.effects.listeners = None;
+    let mut warnings = Vec::new();
+    let opened = plain::open_tcp(&state.config.listen_settings(), &mut warnings);
+    warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
+    let Ok(opened) = opened else { return false };
+    state.effects.listeners = Some(opened);
+    true
+}
