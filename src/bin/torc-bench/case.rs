@@ -4,46 +4,87 @@
 
 use std::str::FromStr;
 
-/// The cases that run when none is named.
-const HEADLINE: [&str; 10] = [
-    "get-c1-p1",
-    "get-c50-p1",
-    "set-c50-p1",
-    "get-c500-p1",
-    "get-c5000-p1",
-    "get-c50-p16",
-    "set-c50-p16",
-    "get-c50-p64",
-    "memory-1000000",
-    "idle-10000",
-];
-/// The commands that a load case may name: those whose replies are checked.
-const COMMANDS: [&str; 5] = ["get", "set", "ping", "incr", "mixed"];
+use serde::{Deserialize, Serialize};
+
+use crate::suite;
+
 const CONNECTIONS_MAX: usize = 60_000;
 const PIPELINE_MAX: usize = 10_000;
+const THREADS_MAX: usize = 1024;
 const KEYS_MAX: u64 = 100_000_000;
+const ELEMENTS_MAX: u64 = 1_000_000;
+const VALUE_LEN_MAX: usize = 512 << 20;
+const RATE_MAX: u64 = 1_000_000_000;
+/// What a name that says nothing of it means.
+pub(crate) const VALUE_LEN: usize = 64;
+
+/// How the load reaches the server.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    #[default]
+    Tcp,
+    Unix,
+}
+
+/// A type of value, for cases of memory.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    String,
+    List,
+    Hash,
+    Set,
+    Zset,
+    Stream,
+}
+
+const KINDS: [(Kind, &str); 6] = [
+    (Kind::String, "string"),
+    (Kind::List, "list"),
+    (Kind::Hash, "hash"),
+    (Kind::Set, "set"),
+    (Kind::Zset, "zset"),
+    (Kind::Stream, "stream"),
+];
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// A load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoadCase {
+    /// A test by name, or `mixed`: nine GET, one SET.
+    pub(crate) test: String,
+    pub(crate) clients: usize,
+    pub(crate) pipeline: usize,
+    pub(crate) value_bytes: usize,
+    pub(crate) transport: Transport,
+    pub(crate) threads: usize,
+    /// Requests per second that are due; none: each when the one before was answered.
+    pub(crate) rate: Option<u64>,
+}
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// Load on a populated server: CPU time per request.
-    Load { command: String, connections: usize, pipeline: usize },
-    /// A fresh server filled with so many keys: resident memory.
-    Memory { keys: u64 },
+    /// Load on a server with keys: CPU time per request.
+    Load(LoadCase),
+    /// A fresh server filled with so many keys, of `elements` each: resident memory.
+    Memory { kind: Kind, keys: u64, elements: u64, value_bytes: usize },
     /// A fresh server with so many connections that ask nothing: resident memory of each.
     Idle { connections: usize },
 }
 
 impl Case {
-    /// The project's headline cases.
-    pub(crate) fn headline() -> Vec<Case> {
-        HEADLINE.iter().map(|name| name.parse().expect("the list above is tested")).collect()
-    }
-
     /// How many connections it opens.
     pub(crate) fn connections(&self) -> usize {
         match self {
-            Case::Load { connections, .. } | Case::Idle { connections } => *connections,
+            Case::Load(load) => load.clients,
+            Case::Idle { connections } => *connections,
             Case::Memory { .. } => 1,
         }
     }
@@ -51,13 +92,68 @@ impl Case {
     /// For people.
     pub(crate) fn label(&self) -> String {
         match self {
-            Case::Load { command, connections, pipeline: 1 } => format!("{} c={connections}", command.to_uppercase()),
-            Case::Load { command, connections, pipeline } => {
-                format!("{} c={connections} P={pipeline}", command.to_uppercase())
+            Case::Load(load) => load.label(),
+            Case::Memory { kind: Kind::String, keys, value_bytes: VALUE_LEN, .. } => {
+                format!("memory, {} keys", short(*keys))
             }
-            Case::Memory { keys } => format!("memory, {} keys", short(*keys)),
+            Case::Memory { kind: Kind::String, keys, value_bytes, .. } => {
+                format!("memory, {} keys of {}", short(*keys), bytes(*value_bytes))
+            }
+            Case::Memory { kind, keys, elements, value_bytes } => {
+                let (name, keys, elements) = (kind.name(), short(*keys), short(*elements));
+                let ending = if *kind == Kind::Hash { "es" } else { "s" };
+                format!("memory, {keys} {name}{ending} of {elements} x {}", bytes(*value_bytes))
+            }
             Case::Idle { connections } => format!("memory, {} idle", short(*connections as u64)),
         }
+    }
+
+    fn is_possible(&self) -> bool {
+        match self {
+            Case::Load(load) => load.is_possible(),
+            Case::Memory { keys, elements, value_bytes, .. } => {
+                (1..=KEYS_MAX).contains(keys)
+                    && (1..=ELEMENTS_MAX).contains(elements)
+                    && (1..=VALUE_LEN_MAX).contains(value_bytes)
+            }
+            Case::Idle { connections } => (1..=CONNECTIONS_MAX).contains(connections),
+        }
+    }
+}
+
+impl LoadCase {
+    fn label(&self) -> String {
+        let mut label = format!("{} c={}", self.test.to_uppercase(), self.clients);
+        if self.pipeline != 1 {
+            label.push_str(&format!(" P={}", self.pipeline));
+        }
+        if self.value_bytes != VALUE_LEN {
+            label.push_str(&format!(" {}", bytes(self.value_bytes)));
+        }
+        if self.transport == Transport::Unix {
+            label.push_str(" unix");
+        }
+        if self.threads != 1 {
+            label.push_str(&format!(" t={}", self.threads));
+        }
+        if let Some(rate) = self.rate {
+            label.push_str(&format!(" {}/s", short(rate)));
+        }
+        label
+    }
+
+    fn is_possible(&self) -> bool {
+        (self.test == "mixed" || suite::find(&self.test).is_some())
+            && (1..=CONNECTIONS_MAX).contains(&self.clients)
+            && (1..=PIPELINE_MAX).contains(&self.pipeline)
+            && (1..=VALUE_LEN_MAX).contains(&self.value_bytes)
+            && (1..=THREADS_MAX.min(self.clients)).contains(&self.threads)
+            && self.rate.is_none_or(|rate| (1..=RATE_MAX).contains(&rate))
+    }
+
+    /// Bytes that requests or replies may hold at one time.
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        self.clients.saturating_mul(self.pipeline).saturating_mul(self.value_bytes)
     }
 }
 
@@ -69,11 +165,34 @@ fn short(number: u64) -> String {
     }
 }
 
+fn bytes(len: usize) -> String {
+    match len {
+        _ if len >= 1 << 20 && len.is_multiple_of(1 << 20) => format!("{} MiB", len >> 20),
+        _ if len >= 1 << 10 && len.is_multiple_of(1 << 10) => format!("{} KiB", len >> 10),
+        _ => format!("{len} B"),
+    }
+}
+
 impl std::fmt::Display for Case {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Case::Load { command, connections, pipeline } => write!(out, "{command}-c{connections}-p{pipeline}"),
-            Case::Memory { keys } => write!(out, "memory-{keys}"),
+            Case::Load(load) => {
+                write!(out, "{}-c{}-p{}", load.test, load.clients, load.pipeline)?;
+                if load.value_bytes != VALUE_LEN {
+                    write!(out, "-d{}", load.value_bytes)?;
+                }
+                if load.transport == Transport::Unix {
+                    out.write_str("-unix")?;
+                }
+                if load.threads != 1 {
+                    write!(out, "-t{}", load.threads)?;
+                }
+                load.rate.map_or(Ok(()), |rate| write!(out, "-r{rate}"))
+            }
+            Case::Memory { kind: Kind::String, keys, value_bytes: VALUE_LEN, .. } => write!(out, "memory-{keys}"),
+            Case::Memory { kind, keys, elements, value_bytes } => {
+                write!(out, "memory-{}-{keys}-e{elements}-d{value_bytes}", kind.name())
+            }
             Case::Idle { connections } => write!(out, "idle-{connections}"),
         }
     }
@@ -83,36 +202,59 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Case, String> {
-        let case = match name.split('-').collect::<Vec<_>>()[..] {
-            ["memory", keys] => keys.parse().ok().map(|keys| Case::Memory { keys }),
+        let parts: Vec<&str> = name.split('-').collect();
+        let case = match parts[..] {
+            ["memory", keys] => keys.parse().ok().map(|keys| Case::Memory {
+                kind: Kind::String,
+                keys,
+                elements: 1,
+                value_bytes: VALUE_LEN,
+            }),
+            ["memory", kind, keys, elements, value_bytes] => memory(kind, keys, elements, value_bytes),
             ["idle", connections] => connections.parse().ok().map(|connections| Case::Idle { connections }),
-            [command, connections, pipeline] if COMMANDS.contains(&command) => {
-                let connections = connections.strip_prefix('c').and_then(|number| number.parse().ok());
-                let pipeline = pipeline.strip_prefix('p').and_then(|number| number.parse().ok());
-                connections.zip(pipeline).map(|(connections, pipeline)| Case::Load {
-                    command: command.to_owned(),
-                    connections,
-                    pipeline,
-                })
-            }
-            _ => None,
+            [test, ref rest @ ..] => load(test, rest).map(Case::Load),
+            [] => None,
         };
-        case.filter(Case::is_possible).ok_or_else(|| {
-            format!("not a case like get-c50-p16, memory-1000000 or idle-10000; commands: {}", COMMANDS.join(", "))
-        })
+        case.filter(Case::is_possible)
+            .ok_or_else(|| format!("{name:?} is not a case like get-c50-p16, memory-1000000 or idle-10000"))
     }
 }
 
-impl Case {
-    fn is_possible(&self) -> bool {
-        match self {
-            Case::Load { connections, pipeline, .. } => {
-                (1..=CONNECTIONS_MAX).contains(connections) && (1..=PIPELINE_MAX).contains(pipeline)
-            }
-            Case::Memory { keys } => (1..=KEYS_MAX).contains(keys),
-            Case::Idle { connections } => (1..=CONNECTIONS_MAX).contains(connections),
+fn memory(kind: &str, keys: &str, elements: &str, value_bytes: &str) -> Option<Case> {
+    Some(Case::Memory {
+        kind: KINDS.iter().find(|(_, name)| *name == kind)?.0,
+        keys: keys.parse().ok()?,
+        elements: elements.strip_prefix('e')?.parse().ok()?,
+        value_bytes: value_bytes.strip_prefix('d')?.parse().ok()?,
+    })
+}
+
+fn load(test: &str, rest: &[&str]) -> Option<LoadCase> {
+    let mut case = LoadCase {
+        test: test.to_owned(),
+        clients: 0,
+        pipeline: 0,
+        value_bytes: VALUE_LEN,
+        transport: Transport::Tcp,
+        threads: 1,
+        rate: None,
+    };
+    for part in rest {
+        if *part == "unix" {
+            case.transport = Transport::Unix;
+            continue;
+        }
+        let (letter, number) = part.split_at_checked(1)?;
+        match letter {
+            "c" => case.clients = number.parse().ok()?,
+            "p" => case.pipeline = number.parse().ok()?,
+            "d" => case.value_bytes = number.parse().ok()?,
+            "t" => case.threads = number.parse().ok()?,
+            "r" => case.rate = Some(number.parse().ok()?),
+            _ => return None,
         }
     }
+    Some(case)
 }
 
 #[cfg(test)]
@@ -121,18 +263,40 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        let headline = Case::headline();
-        for (case, name) in headline.iter().zip(HEADLINE) {
-            assert_eq!(case.to_string(), name);
+        for (name, label) in [
+            ("get-c50-p1", "GET c=50"),
+            ("get-c50-p16", "GET c=50 P=16"),
+            ("mixed-c1-p1-d1024-unix-t1", "MIXED c=1 1 KiB unix"),
+            ("lrange_100-c50-p1-d8-unix-r50000", "LRANGE_100 c=50 8 B unix 50 k/s"),
+            ("set-c8-p1-t4", "SET c=8 t=4"),
+            ("memory-1000000", "memory, 1 M keys"),
+            ("memory-hash-1000-e10-d16", "memory, 1 k hashes of 10 x 16 B"),
+            ("memory-string-1000-e1-d1048576", "memory, 1 k keys of 1 MiB"),
+            ("idle-10000", "memory, 10 k idle"),
+        ] {
+            let case: Case = name.parse().unwrap();
+            assert_eq!(case.label(), label);
+            assert_eq!(case.to_string().parse(), Ok(case));
         }
-        assert_eq!(headline[5].label(), "GET c=50 P=16");
-        assert_eq!(headline[8].label(), "memory, 1 M keys");
     }
 
     #[test]
     fn other_names_are_refused() {
-        for name in ["", "get", "get-c0-p1", "get-c1-p0", "del-c1-p1", "memory-0", "idle-x", "get-50-16", "get-c1-p1-x"]
-        {
+        for name in [
+            "",
+            "get",
+            "get-c0-p1",
+            "get-c1-p0",
+            "zap-c1-p1",
+            "memory-0",
+            "memory-heap-1-e1-d1",
+            "idle-x",
+            "get-50-16",
+            "get-c1-p1-x",
+            "get-c2-p1-t3",
+            "get-c1-p1-r0",
+            "get-c1-p1-é",
+        ] {
             assert!(name.parse::<Case>().is_err(), "{name}");
         }
     }

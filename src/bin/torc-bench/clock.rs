@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock.
 #[inline]
@@ -11,8 +11,8 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Seconds since 1970, UTC.
-#[expect(clippy::disallowed_methods, reason = "result files are dated; the wall clock is read here only")]
-pub(crate) fn unix_time_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// Since 1970, UTC.
+#[expect(clippy::disallowed_methods, reason = "results are dated; the wall clock is read here only")]
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use io_uring::types::{BufRingEntry, Fd, Timespec};
+use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use crate::clock;
@@ -116,9 +116,25 @@ impl Ring {
         self.links.push(Link { stream, fd, output, unsent: 0..0, soft_turn: 0, hard: false, receiving: false });
     }
 
-    /// The output bytes of `slot`, to be changed in place. Its last send must be over: a reply to it has been seen.
+    /// Ends the connection in `slot` in both directions. A `Closed` event follows, and then `reuse` may.
+    pub(crate) fn retire(&mut self, slot: usize) {
+        // A connection that the peer has already reset answers ENOTCONN: it is as closed as can be.
+        let _ = self.links[slot].stream.shutdown(Shutdown::Both);
+    }
+
+    /// Puts another connection where one was closed. Its output stays as it is.
+    pub(crate) fn reuse(&mut self, slot: usize, stream: Stream) {
+        let link = &mut self.links[slot];
+        assert!(!link.receiving && !link.hard, "the kernel still works on the connection before");
+        link.fd = stream.as_raw_fd();
+        link.stream = stream;
+        link.unsent = 0..0;
+        self.rearm.push(slot as u32);
+    }
+
+    /// The output bytes of `slot`, to be changed. Its last send must be over: a reply to it has been seen.
     #[inline]
-    pub(crate) fn output(&mut self, slot: usize) -> &mut [u8] {
+    pub(crate) fn output(&mut self, slot: usize) -> &mut Vec<u8> {
         let link = &mut self.links[slot];
         assert!(link.soft_turn != self.turn && !link.hard, "the kernel may still be reading this output");
         &mut link.output
@@ -144,16 +160,7 @@ impl Ring {
     /// Ends the turn: gives the received buffers back, sends what was queued and waits for at least one completion, or
     /// for the tick. The events of the turn before are gone.
     pub(crate) fn wait(&mut self) -> io::Result<()> {
-        self.events.clear();
-        self.pool.recycle();
-        for slot in std::mem::take(&mut self.rearm) {
-            self.arm_receive(slot)?;
-        }
-        if !self.tick_armed {
-            self.tick_armed = true;
-            let entry = opcode::Timeout::new(&raw const *self.tick).build().user_data(user_data(OP_TICK, 0));
-            self.push(&entry)?;
-        }
+        self.prepare_wait()?;
         loop {
             match self.ring.submit_and_wait(1) {
                 Ok(_) => {}
@@ -167,6 +174,40 @@ impl Ring {
         }
         // Every entry was taken and issued inside the enter, so no soft send reads its output any more.
         self.turn += 1;
+        Ok(())
+    }
+
+    /// The same, but waits no longer than `at_most`.
+    pub(crate) fn wait_at_most(&mut self, at_most: Duration) -> io::Result<()> {
+        self.prepare_wait()?;
+        let timeout = Timespec::from(at_most);
+        let args = SubmitArgs::new().timespec(&timeout);
+        loop {
+            match self.ring.submitter().submit_with_args(1, &args) {
+                Ok(_) => {}
+                Err(error) if retriable(&error) || error.raw_os_error() == Some(libc::ETIME) => {}
+                Err(error) => return Err(error),
+            }
+            self.drain()?;
+            if self.ring.submission().is_empty() {
+                break;
+            }
+        }
+        self.turn += 1;
+        Ok(())
+    }
+
+    fn prepare_wait(&mut self) -> io::Result<()> {
+        self.events.clear();
+        self.pool.recycle();
+        for slot in std::mem::take(&mut self.rearm) {
+            self.arm_receive(slot)?;
+        }
+        if !self.tick_armed {
+            self.tick_armed = true;
+            let entry = opcode::Timeout::new(&raw const *self.tick).build().user_data(user_data(OP_TICK, 0));
+            self.push(&entry)?;
+        }
         Ok(())
     }
 
@@ -444,6 +485,13 @@ pub(crate) mod process {
         Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 
+    /// How many ticks a second the kernel counts processes' time in.
+    pub(crate) fn ticks_per_second() -> u64 {
+        // SAFETY: passes a number only.
+        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(100)
+    }
+
     /// Raises the soft limit of open descriptors to at least `wanted`, and the hard one where the user may. Children inherit
     /// it.
     pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<()> {
@@ -459,16 +507,25 @@ pub(crate) mod process {
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
     }
 
-    /// Makes the child of `command` run on `core` only, and get SIGTERM when the calling thread ends, however it ends.
-    pub(crate) fn tie_child(command: &mut Command, core: usize) {
+    /// Makes the calling thread wake up from timed waits as exactly as the kernel can.
+    pub(crate) fn exact_timers() -> io::Result<()> {
+        const SLACK_NS: libc::c_ulong = 1;
+        // SAFETY: sets one attribute of the calling thread.
+        check(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, SLACK_NS) })
+    }
+
+    /// Makes the child of `command` run on `cores` only, and get SIGTERM when the calling thread ends, however it ends.
+    pub(crate) fn tie_child(command: &mut Command, cores: Vec<usize>) {
         let prepare = move || -> io::Result<()> {
-            if core >= libc::CPU_SETSIZE as usize {
-                return Err(io::Error::from_raw_os_error(libc::EINVAL));
-            }
             // SAFETY: all zeroes is the empty set.
             let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-            // SAFETY: `core` was checked against the size of the set.
-            unsafe { libc::CPU_SET(core, &mut set) };
+            for &core in &cores {
+                if core >= libc::CPU_SETSIZE as usize {
+                    return Err(io::Error::from_raw_os_error(libc::EINVAL));
+                }
+                // SAFETY: `core` was checked against the size of the set.
+                unsafe { libc::CPU_SET(core, &mut set) };
+            }
             // SAFETY: the set outlives the call; pid 0 is the calling process.
             check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })?;
             // SAFETY: sets one attribute of the calling process.
@@ -497,7 +554,7 @@ pub(crate) mod process {
         fn a_tied_child_runs_on_its_core() {
             let mut command = Command::new("grep");
             command.args(["Cpus_allowed_list", "/proc/self/status"]);
-            tie_child(&mut command, 0);
+            tie_child(&mut command, vec![0]);
             let output = command.output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap().split_whitespace().last(), Some("0"));
         }
@@ -515,7 +572,7 @@ pub(crate) mod process {
         #[test]
         fn a_core_beyond_the_set_is_refused() {
             let mut command = Command::new("true");
-            tie_child(&mut command, 1 << 20);
+            tie_child(&mut command, vec![1 << 20]);
             assert!(command.status().is_err());
         }
     }

@@ -3,18 +3,19 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::case::Transport;
 use crate::clock;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::ring::process;
 
 /// How long a server may take to answer PING, and to end.
@@ -27,13 +28,15 @@ const SETTLE_SHARE: u32 = 50;
 const SETTLE_WAIT: Duration = Duration::from_secs(5);
 /// How much of a failed server's output a message shows.
 const LOG_SHOWN_MAX: usize = 2000;
+/// The name of a server's Unix socket, in its folder.
+const SOCKET: &str = "socket";
 /// More clients than any case has.
 const CLIENTS_MAX: &str = "65000";
 
 /// Numbers the scratch folders of this process.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// A server as named on the command line.
+/// A server as a scenario names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerSpec {
     /// For tables and plots.
@@ -42,20 +45,12 @@ pub(crate) struct ServerSpec {
     pub(crate) binary: PathBuf,
     /// Arguments beside those that every server gets.
     pub(crate) args: Vec<String>,
-}
-
-impl FromStr for ServerSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ServerSpec, String> {
-        let (name, command) = text.split_once('=').ok_or("must be NAME=BINARY, arguments after it")?;
-        let mut words = command.split_whitespace();
-        let binary = words.next().ok_or("names no binary")?;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
-            return Err("the name may have letters, digits, '-', '_' and '.'".to_owned());
-        }
-        Ok(ServerSpec { name: name.to_owned(), binary: binary.into(), args: words.map(str::to_owned).collect() })
-    }
+    /// Variables beside those that this process has.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// The cores that it may run on.
+    pub(crate) cores: Vec<usize>,
+    /// Whether the comparison goes on without it when it cannot be started.
+    pub(crate) optional: bool,
 }
 
 impl ServerSpec {
@@ -78,21 +73,11 @@ impl ServerSpec {
     }
 }
 
-/// Where and how servers run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Placement {
-    /// Their core.
-    pub(crate) core: usize,
-    /// Whether they are asked over a Unix socket.
-    pub(crate) unix: bool,
-}
-
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct RunningServer {
     child: Child,
-    /// Where it listens.
-    pub(crate) endpoint: Endpoint,
+    port: u16,
     folder: PathBuf,
 }
 
@@ -101,6 +86,9 @@ pub(crate) struct RunningServer {
 pub(crate) struct Usage {
     /// Time on a core, in nanoseconds, user and system together.
     pub(crate) cpu_ns: u64,
+    /// The same apart, in the kernel's ticks.
+    pub(crate) user_ticks: u64,
+    pub(crate) system_ticks: u64,
     /// Time ready to run while something else had the core.
     pub(crate) wait_ns: u64,
     /// Times that a thread gave up its core.
@@ -111,33 +99,43 @@ pub(crate) struct Usage {
 
 impl RunningServer {
     /// Starts a server without persistence in an empty folder, and waits until it answers PING.
-    pub(crate) fn start(spec: &ServerSpec, placement: Placement) -> anyhow::Result<RunningServer> {
+    pub(crate) fn start(spec: &ServerSpec) -> anyhow::Result<RunningServer> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("torc-bench-{}-{number}", std::process::id()));
         fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
         let port = free_port()?;
-        let socket = folder.join("socket");
         let log = File::create(folder.join("log"))?;
         let mut command = Command::new(spec.executable()?);
         command
             .current_dir(&folder)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--maxclients", CLIENTS_MAX]);
-        if placement.unix {
-            command.arg("--unixsocket").arg(&socket);
-        }
-        command.args(&spec.args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        process::tie_child(&mut command, placement.core);
+            .args(["--maxclients", CLIENTS_MAX, "--unixsocket", SOCKET])
+            .args(&spec.args)
+            .envs(&spec.environment)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        process::tie_child(&mut command, spec.cores.clone());
         let child = command.spawn().with_context(|| format!("starting {}", spec.binary.display()))?;
-        let endpoint = if placement.unix {
-            Endpoint::Unix(socket)
-        } else {
-            Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        };
         // From here on the server ends with this value.
-        let mut server = RunningServer { child, endpoint, folder };
+        let mut server = RunningServer { child, port, folder };
         server.wait_until_ready().with_context(|| format!("{}; it printed:\n{}", spec.name, server.log_end()))?;
         Ok(server)
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self, transport: Transport) -> Endpoint {
+        match transport {
+            Transport::Tcp => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).into(),
+            Transport::Unix => Address::Unix(self.folder.join(SOCKET)).into(),
+        }
+    }
+
+    /// What INFO says of the server's ring; nothing of a server that has none.
+    pub(crate) fn ring_counters(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let text = self.endpoint(Transport::Tcp).connect()?.ask_text(&["INFO", "ring"])?;
+        let pairs = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))).collect())
     }
 
     /// The process.
@@ -174,6 +172,8 @@ impl RunningServer {
             usage.voluntary_switches += status_number(&status, "voluntary_ctxt_switches:")?;
             usage.involuntary_switches += status_number(&status, "nonvoluntary_ctxt_switches:")?;
         }
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        (usage.user_ticks, usage.system_ticks) = ticks(&stat)?;
         Ok(usage)
     }
 
@@ -205,7 +205,7 @@ impl RunningServer {
                 bail!("the server ended at once, {status}");
             }
             // Until the server listens, connecting fails; until it is ready, the answer is an error.
-            if let Ok(answer) = self.endpoint.connect().and_then(|mut stream| stream.ask(&["PING"]))
+            if let Ok(answer) = self.endpoint(Transport::Tcp).connect().and_then(|mut stream| stream.ask(&["PING"]))
                 && answer == "+PONG"
             {
                 return Ok(());
@@ -251,6 +251,14 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
+/// Ticks in user and in system mode, out of a process's stat file. Its second field is a name in brackets, which may hold
+/// anything.
+fn ticks(stat: &str) -> anyhow::Result<(u64, u64)> {
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut fields = rest.split_whitespace().skip(11).map_while(|field| field.parse().ok());
+    fields.next().zip(fields.next()).with_context(|| format!("no times in a process's stat: {stat:?}"))
+}
+
 /// The number behind `name` in a /proc status file.
 fn status_number(status: &str, name: &str) -> anyhow::Result<u64> {
     status
@@ -276,13 +284,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_a_name_a_binary_and_arguments() {
-        let spec: ServerSpec = "redis-8=/usr/bin/redis-server --io-threads 2".parse().unwrap();
-        assert_eq!((spec.name.as_str(), spec.args.len()), ("redis-8", 2));
-        assert_eq!(spec.binary, Path::new("/usr/bin/redis-server"));
-        for text in ["redis-server", "=redis-server", "a=", "a b=c", "a/b=c"] {
-            assert!(text.parse::<ServerSpec>().is_err(), "{text}");
-        }
+    fn times_are_found_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14";
+        assert_eq!(ticks(stat).unwrap(), (11, 12));
+        assert!(ticks("7 (a)").is_err());
     }
 
     #[test]
@@ -296,8 +301,15 @@ mod tests {
 
     #[test]
     fn a_server_that_ends_at_once_is_reported() {
-        let spec: ServerSpec = "false=false".parse().unwrap();
-        let error = RunningServer::start(&spec, Placement { core: 0, unix: false }).unwrap_err();
+        let spec = ServerSpec {
+            name: "false".to_owned(),
+            binary: "false".into(),
+            args: Vec::new(),
+            environment: BTreeMap::new(),
+            cores: vec![0],
+            optional: false,
+        };
+        let error = RunningServer::start(&spec).unwrap_err();
         assert!(format!("{error:#}").contains("ended at once"), "{error:#}");
     }
 }
