@@ -72,7 +72,7 @@ impl Config {
     pub fn get(&self, patterns: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
         let mut found: Vec<(String, Vec<u8>)> = Vec::new();
         let mut add = |name: String, param: &Param| {
-            if !found.iter().any(|(known, _)| *known == name) {
+            if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 found.push((name, param.text(self)));
             }
         };
@@ -135,7 +135,8 @@ impl Config {
             if param.flags.contains(Flags::DENY_LOADING) && asked.loading {
                 return Err(ConfigError::Loading);
             }
-            if params.iter().any(|known| known.name == param.name) {
+            // A parameter and its alias are two names, as in Redis.
+            if pairs[..params.len()].iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
                 return Err(refused(name, "duplicate parameter"));
             }
             params.push(param);

@@ -114,6 +114,7 @@ fn check(
 fn refuse(state: &mut State, session: &mut Session, prepared: &Prepared, error: &CommandError, reply: &mut Reply) {
     session.spoil_transaction();
     let known = prepared.command.filter(|_| prepared.verdict != Verdict::UnknownSubcommand);
+    session.last_command = known;
     if known.is_some() {
         state.stats.commands[prepared.id.index()].rejected += 1;
     }
