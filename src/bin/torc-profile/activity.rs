@@ -1,5 +1,7 @@
 //! What a server did in an interval, counted from events: its system calls, their time, and its ring's work.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 
 /// The call that submits to a ring and waits for completions.

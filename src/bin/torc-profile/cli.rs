@@ -1,5 +1,7 @@
 //! The command line of torc-profile.
 
+#![forbid(unsafe_code)]
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};

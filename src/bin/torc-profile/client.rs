@@ -2,6 +2,8 @@
 //!
 //! Blocking, one request at a time, with a limit on how long it waits and how much it reads.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -4,6 +4,8 @@
 //! Drawn here rather than by the inferno crate: that one stands under the CDDL, as would the script in each picture,
 //! and its colours are made for a light page only.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

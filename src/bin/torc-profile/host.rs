@@ -1,5 +1,7 @@
 //! What this host permits: which ways there are to see system calls, and whether stacks can be sampled.
 
+#![forbid(unsafe_code)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Ctrl-C and SIGTERM: what waits asks here, gives up and lets everything clean up behind it.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

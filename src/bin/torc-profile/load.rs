@@ -1,5 +1,7 @@
 //! The load: torc-bench, which lies beside this tool, run as a process of its own.
 
+#![forbid(unsafe_code)]
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

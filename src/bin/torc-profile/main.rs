@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(specs(&both).unwrap(), [TargetSpec::Pid(7), TargetSpec::Pid(8)]);
         assert!(loads(&both, &specs(&both).unwrap()).unwrap().is_empty());
         let mixed = args("torc-profile --pid 7 --vs redis-server");
-        assert_eq!(loads(&mixed, &specs(&mixed).unwrap()).unwrap()[0].text, DEFAULT_LOAD);
+        assert_eq!(loads(&mixed, &specs(&mixed).unwrap()).unwrap()[0].text, "get -c 50 -r 100000 -d 64");
         assert!(specs(&args("torc-profile")).is_err());
         assert!(specs(&args("torc-profile --pid 7 --name a --name b")).is_err());
     }

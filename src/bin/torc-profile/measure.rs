@@ -1,6 +1,8 @@
 //! One round on one server: an undisturbed interval, one in which its system calls are watched, one in which its stacks
 //! are sampled. Each has its own count of requests, so that none distorts another's figures.
 
+#![forbid(unsafe_code)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -196,18 +198,24 @@ impl Measurer<'_> {
     }
 
     fn perf(&self, target: &mut Target) -> anyhow::Result<(Counted, Interval)> {
-        let mut stat = Stat::attach(target.pid, self.scratch, self.interrupt)?;
+        let duration = self.duration.min(TIMES_PASS_MAX);
+        let times = perf::times(target.pid, duration, self.scratch, self.interrupt).context("timing system calls")?;
+        let names = times.iter().map(|(name, _)| name);
+        let mut stat = Stat::attach(target.pid, names, self.scratch, self.interrupt)?;
         stat.begin(self.interrupt)?;
         let interval = self.interval(target, || ())?;
         let mut counted = stat.end(self.interrupt)?;
-        let duration = self.duration.min(TIMES_PASS_MAX);
-        perf::add_times(&mut counted, target.pid, duration, self.scratch, self.interrupt)
-            .context("timing system calls")?;
+        for (name, time) in times {
+            if let Some(tally) = counted.syscalls.get_mut(&name) {
+                // These are other calls than those counted: only their mean time carries over.
+                (tally.timed, tally.wall_ns) = (time.timed, time.wall_ns);
+            }
+        }
         Ok((counted, interval))
     }
 
     fn strace(&self, target: &mut Target) -> anyhow::Result<(Counted, Interval)> {
-        let strace = Strace::attach(target.pid, self.duration, self.scratch, self.interrupt)?;
+        let strace = Strace::attach(target.pid, self.scratch, self.interrupt)?;
         let interval = self.interval(target, || ())?;
         Ok((strace.end()?, interval))
     }

@@ -1,5 +1,8 @@
 //! perf, the kernel's own profiler: stacks sampled by its clock, and tracepoints where tracefs may be read only.
 
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -15,33 +18,9 @@ use crate::interrupt::Interrupt;
 use crate::stacks::{self, Frame};
 use crate::target::{last_lines, stop};
 
-/// Calls that a server of this kind makes. Each costs a while to attach to, so the rest is counted as one.
-const CALLS: &[&str] = &[
-    "accept4",
-    "close",
-    "connect",
-    "epoll_ctl",
-    "epoll_pwait",
-    "epoll_wait",
-    "fdatasync",
-    "fsync",
-    "futex",
-    "getpid",
-    "io_uring_enter",
-    "madvise",
-    "mmap",
-    "munmap",
-    "openat",
-    "poll",
-    "read",
-    "readv",
-    "recvfrom",
-    "recvmsg",
-    "sendmsg",
-    "sendto",
-    "write",
-    "writev",
-];
+/// Calls that are counted by name. Each takes the kernel a while to attach to and to leave, so the rest is counted as
+/// one.
+const NAMED_CALLS_MAX: usize = 12;
 const ALL_CALLS: &str = "raw_syscalls:sys_enter";
 const SUBMISSIONS: &str = "io_uring:io_uring_submit_req";
 const COMPLETIONS: &str = "io_uring:io_uring_complete";
@@ -145,7 +124,13 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    pub(crate) fn attach(pid: i32, scratch: &Path, interrupt: &Interrupt) -> anyhow::Result<Stat> {
+    /// Attaches to a process, to count `calls` by name and the ring's work; the first ones, if there are many.
+    pub(crate) fn attach<'a>(
+        pid: i32,
+        calls: impl Iterator<Item = &'a String>,
+        scratch: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Stat> {
         let output = scratch.join("perf-stat");
         let messages = scratch.join("perf-messages");
         let (control, answers) = (fifo(&scratch.join("control"))?, fifo(&scratch.join("answers"))?);
@@ -159,7 +144,7 @@ impl Stat {
         for event in [ALL_CALLS, SUBMISSIONS, COMPLETIONS] {
             command.args(["-e", event]);
         }
-        for call in CALLS {
+        for call in calls.take(NAMED_CALLS_MAX) {
             command.args(["-e", &format!("syscalls:sys_enter_{call}")]);
         }
         let errors = File::create(&messages)?;
@@ -248,28 +233,29 @@ fn parse_stat(printed: &str) -> anyhow::Result<Counted> {
     Ok(counted)
 }
 
-/// Adds to the counts the time that calls take, as `perf trace` sums it up.
-pub(crate) fn add_times(
-    counted: &mut Counted,
+/// The calls that a process makes and the time that they take, the most frequent first, as `perf trace` sums it up.
+pub(crate) fn times(
     pid: i32,
     duration: Duration,
     scratch: &Path,
     interrupt: &Interrupt,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<(String, Tally)>> {
     let output = scratch.join("perf-trace");
     let name = output.to_str().context("a path that is no text")?;
     let (pid, seconds) = (pid.to_string(), duration.as_secs_f64().to_string());
     let args = ["trace", "-s", "-o", name, "-p", &pid, "--", "sleep", &seconds];
     run(&args, &scratch.join("perf-messages"), interrupt)?;
     let printed = fs::read(&output).context("reading what perf trace printed")?;
+    let mut times = BTreeMap::<String, Tally>::new();
+    // Each thread has a table of its own.
     for (call, timed, wall_ns) in parse_trace(&String::from_utf8_lossy(&printed)) {
-        if let Some(tally) = counted.syscalls.get_mut(&call) {
-            // Its calls are others than those counted: only the mean carries over.
-            tally.timed += timed;
-            tally.wall_ns += wall_ns;
-        }
+        let tally = times.entry(call).or_default();
+        tally.timed += timed;
+        tally.wall_ns += wall_ns;
     }
-    Ok(())
+    let mut times = times.into_iter().collect::<Vec<_>>();
+    times.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.timed));
+    Ok(times)
 }
 
 /// Reads the rows of the summary: name, calls, errors, total in ms, and more.

@@ -1,5 +1,7 @@
 //! What /proc says of the server's process: its threads, their CPU time and switches, and where it listens.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Sub;

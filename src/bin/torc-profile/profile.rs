@@ -1,5 +1,7 @@
 //! What one request costs: the figures of one round, their medians, and the document that holds them all.
 
+#![forbid(unsafe_code)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! README's table of what a request costs: made from the newest committed result, and checked to be that.
 
+#![forbid(unsafe_code)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};

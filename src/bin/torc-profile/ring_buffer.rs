@@ -3,6 +3,8 @@
 //! The layouts are those that the kernel publishes in `events/header_page`, `events/header_event` and each event's
 //! `format`.
 
+#![forbid(unsafe_code)]
+
 use anyhow::{Context, ensure};
 
 /// The page header: a time stamp, then the bytes used with two flags at their top.

@@ -1,5 +1,7 @@
 //! Sampled stacks: read from what `perf script` prints, told apart by what the CPU was doing, folded for a flame graph.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

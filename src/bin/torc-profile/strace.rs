@@ -1,5 +1,7 @@
 //! The fallback where the kernel's tracepoints are not allowed: strace stops the server at every call and prints it.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,9 +18,6 @@ use crate::target::{last_lines, stop};
 /// It attaches within this time, or not at all.
 const ATTACH_WAIT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// It leaves by itself this long after it should have been told to, were this tool killed meanwhile.
-const OVERTIME_S: u64 = 10;
-
 /// strace, attached to a server. It leaves when this is dropped.
 pub(crate) struct Strace {
     child: Child,
@@ -26,31 +25,14 @@ pub(crate) struct Strace {
 }
 
 impl Strace {
-    /// Attaches to all threads of a process, for not much longer than `duration`.
-    pub(crate) fn attach(
-        pid: i32,
-        duration: Duration,
-        scratch: &Path,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<Strace> {
+    /// Attaches to all threads of a process.
+    pub(crate) fn attach(pid: i32, scratch: &Path, interrupt: &Interrupt) -> anyhow::Result<Strace> {
         let output = scratch.join("strace");
         let messages = scratch.join("strace-messages");
-        let limit = (duration + ATTACH_WAIT).as_secs() + OVERTIME_S;
         let file = File::create(&messages).with_context(|| format!("creating {}", messages.display()))?;
-        // In the foreground of nothing: a Ctrl-C comes to this tool, which then has it leave.
-        let child = Command::new("timeout")
-            .args([
-                "--foreground",
-                "--signal=INT",
-                &limit.to_string(),
-                "strace",
-                "-f",
-                "-T",
-                "-e",
-                "raw=all",
-                "-e",
-                "signal=none",
-            ])
+        let mut command = leaving_with_its_parent("strace");
+        let child = command
+            .args(["-f", "-T", "-e", "raw=all", "-e", "signal=none"])
             .arg("-o")
             .arg(&output)
             .args(["-p", &pid.to_string()])
@@ -85,6 +67,17 @@ impl Drop for Strace {
             stop(&mut self.child, Signal::INT);
         }
     }
+}
+
+/// A program that is told to end when this tool is killed, where there is setpriv to see to that.
+fn leaving_with_its_parent(program: &str) -> Command {
+    let probe = Command::new("setpriv").args(["--pdeathsig", "INT", "true"]).stderr(Stdio::null()).status();
+    if probe.is_ok_and(|status| status.success()) {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "INT", program]);
+        return command;
+    }
+    Command::new(program)
 }
 
 /// Reads lines like `812 read(0x8, 0x55, 0x4000) = 0x24 <0.000014>`; calls of several threads are printed in two

@@ -1,5 +1,7 @@
 //! The figures as text: a table for each load, servers side by side, ratios to the first.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 

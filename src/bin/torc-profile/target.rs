@@ -2,6 +2,8 @@
 //!
 //! Nothing is ever sent to a process that was not started here.
 
+#![forbid(unsafe_code)]
+
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! Every system call, switch and ring operation of the server becomes an event in a buffer of its core, and is read
 //! from there while the interval lasts. Other users of the kernel's tracing are not disturbed.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
