@@ -202,6 +202,15 @@ fn getting_in_needs_what_the_server_wants() {
 }
 
 #[test]
+fn the_constant_server_keeps_up_with_many_and_long_pipelines() {
+    let server = ConstantServer::start("--reply +OK");
+    for args in ["-c 50 -P 16 -n 20000", "-c 2 -P 6000 -n 30000", "-c 3 -P 2 -d 100000 -n 60"] {
+        let document = json(&printed(&server.bench(&format!("{args} -t set --json"))));
+        assert_eq!(document["tests"][0]["requests"].to_string(), args.rsplit(' ').next().unwrap(), "{args}");
+    }
+}
+
+#[test]
 fn a_known_delay_is_found_in_every_percentile() {
     const DELAY_MS: f64 = 20.0;
     let server = ConstantServer::start("--reply +PONG --delay-ms 20");

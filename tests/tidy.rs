@@ -124,7 +124,8 @@ fn rust_files() -> Vec<Source> {
 
 fn text_files() -> Vec<Source> {
     let mut files = Vec::new();
-    let endings = [".rs", ".md", ".toml", ".sh", ".json", ".tsv", ".conf", ".svg", ".service", "/run", "/bench"];
+    let endings =
+        [".rs", ".md", ".toml", ".sh", ".json", ".tsv", ".conf", ".svg", ".service", "/run", "/bench", "/profile"];
     walk(root(), &mut files, &|path| endings.iter().any(|ending| path.ends_with(ending)));
     files
 }

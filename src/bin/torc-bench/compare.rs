@@ -251,6 +251,7 @@ impl<'a> Comparison<'a> {
             resident_bytes: server.resident_bytes()?,
             latency_ns: Latency::of(&outcome.latency),
             overdue: outcome.overdue,
+            misses: outcome.misses,
             ring: ring.collect(),
         })
     }

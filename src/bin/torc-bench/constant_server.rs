@@ -58,8 +58,6 @@ struct Client {
     requests: RequestCounter,
     /// Replies that are still to be sent.
     owed: u64,
-    /// Replies in the send under way.
-    sending: u64,
     closed: bool,
 }
 
@@ -70,6 +68,8 @@ fn serve(args: &ConstantServerArgs, arrivals: &Receiver<std::net::TcpStream>) ->
     let mut clients: Vec<Client> = Vec::new();
     let mut answered = 0u64;
     let mut until_stall = args.stall_every;
+    // Clients that are owed replies.
+    let mut owing: Vec<usize> = Vec::new();
     loop {
         loop {
             match arrivals.try_recv() {
@@ -84,18 +84,16 @@ fn serve(args: &ConstantServerArgs, arrivals: &Receiver<std::net::TcpStream>) ->
         }
         ring.wait_at_most(ACCEPT_WAIT)?;
         let mut arrived = 0;
-        let mut dirty = Vec::new();
         for event in ring.events() {
             match event {
                 Event::Data { slot, bytes } => {
                     let client = &mut clients[slot];
                     let count = client.requests.count(bytes)?;
-                    // Its next request shows that the client has the replies before.
+                    if client.owed == 0 && count > 0 {
+                        owing.push(slot);
+                    }
                     client.owed += count;
                     arrived += count;
-                    if count > 0 {
-                        dirty.push(slot);
-                    }
                 }
                 Event::Closed { slot, .. } => clients[slot].closed = true,
             }
@@ -114,22 +112,25 @@ fn serve(args: &ConstantServerArgs, arrivals: &Receiver<std::net::TcpStream>) ->
         if args.die_after.is_some_and(|count| answered >= count) {
             return Ok(());
         }
-        dirty.retain(|slot| !clients[*slot].closed);
-        for slot in dirty {
-            answer(&mut ring, &mut clients, slot, reply.len())?;
+        for slot in std::mem::take(&mut owing) {
+            answer(&mut ring, &mut clients[slot], slot, reply.len())?;
+            if clients[slot].owed > 0 {
+                owing.push(slot);
+            }
         }
     }
 }
 
-/// Sends what a client is owed. A pipeline longer than the prepared replies takes several sends.
-fn answer(ring: &mut Ring, clients: &mut [Client], slot: usize, reply_len: usize) -> anyhow::Result<()> {
-    let client = &mut clients[slot];
-    client.sending = client.owed.min(REPLIES_MAX as u64);
-    if client.sending < client.owed {
-        bail!("a pipeline of more than {REPLIES_MAX} requests");
+/// Sends what a client is owed, as far as that goes in one send. While an earlier send is under way it waits.
+fn answer(ring: &mut Ring, client: &mut Client, slot: usize, reply_len: usize) -> anyhow::Result<()> {
+    if client.closed {
+        client.owed = 0;
     }
-    client.owed = 0;
-    ring.send(slot, 0..client.sending as usize * reply_len)?;
+    if client.owed > 0 && ring.may_send(slot) {
+        let count = client.owed.min(REPLIES_MAX as u64);
+        client.owed -= count;
+        ring.send(slot, 0..count as usize * reply_len)?;
+    }
     Ok(())
 }
 

@@ -231,7 +231,10 @@ fn draw_panel(area: &Area<'_>, panel: &Panel, (left, top): (i32, i32)) -> DrawRe
     let xs: Vec<f64> = panel.curves.iter().flat_map(|curve| &curve.points).map(|point| point.0).collect();
     let ys: Vec<f64> = panel.curves.iter().flat_map(|curve| &curve.points).map(|point| point.1).collect();
     // Points and their marks stand clear of the edges.
-    let x_scale = Scale::around(&xs, true, x_from + EDGE, x_to - EDGE);
+    let mut x_scale = Scale::around(&xs, true, x_from + EDGE, x_to - EDGE);
+    if let (Some(first), Some(last)) = (panel.marks.first(), panel.marks.last()) {
+        (x_scale.from, x_scale.to) = (*first, *last);
+    }
     let y_scale = Scale::around(&ys, panel.logarithmic_y, y_from, y_to);
     text(area, &panel.title, (left + 16, top + 18), 14, TEXT.0, Align::Left)?;
     text(area, panel.y_label, (left + 16, top + 36), 11, MUTED.0, Align::Left)?;

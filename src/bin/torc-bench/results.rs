@@ -213,6 +213,9 @@ pub(crate) enum Measured {
         /// Requests that were due and never sent.
         #[serde(default)]
         overdue: u64,
+        /// Replies that held nothing: of collections that ran empty, most often.
+        #[serde(default)]
+        misses: u64,
         /// What the server's INFO ring counted meanwhile, if it has one.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         ring: BTreeMap<String, u64>,
@@ -546,6 +549,7 @@ pub(crate) mod tests {
             resident_bytes: 0,
             latency_ns: Latency { mean: 1, p50: 10_000, p90: 1, p99: cost * 1000, p99_9: 1, p99_99: 1, max: 1 },
             overdue: 0,
+            misses: 0,
             ring: BTreeMap::new(),
         };
         let memory = |bytes: u64| Measured::Memory { keys: 10, resident_before_bytes: 0, resident_after_bytes: bytes };

@@ -140,6 +140,12 @@ impl Ring {
         &mut link.output
     }
 
+    /// Whether the last send of `slot` is over.
+    pub(crate) fn may_send(&self, slot: usize) -> bool {
+        let link = &self.links[slot];
+        link.soft_turn != self.turn && !link.hard
+    }
+
     /// Queues `range` of the output of `slot`; the next `wait` sends it.
     #[inline]
     pub(crate) fn send(&mut self, slot: usize, range: Range<usize>) -> io::Result<()> {
