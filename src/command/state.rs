@@ -373,7 +373,7 @@ impl State {
         let hash = self.keyspace.hash(key);
         let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());
         let clients = self.watch.touched(db, key, found != KeyState::Absent);
-        self.mark_dirty(Some(caller), &clients);
+        self.mark_dirty(Some(caller), &clients, false);
     }
 
     /// Database `db`, or every one, is about to be emptied.
@@ -385,7 +385,7 @@ impl State {
             let keyspace = &self.keyspace;
             let before = |key: &[u8]| keyspace.db(db).state_of(key, keyspace.hash(key), now_ms);
             let clients = self.watch.touched_all(db, before, |_| KeyState::Absent);
-            self.mark_dirty(Some(caller), &clients);
+            self.mark_dirty(Some(caller), &clients, true);
         }
     }
 
@@ -397,7 +397,7 @@ impl State {
             let keyspace = &self.keyspace;
             let state_in = |db: usize, key: &[u8]| keyspace.db(db).state_of(key, keyspace.hash(key), now_ms);
             let clients = self.watch.touched_all(db, |key| state_in(db, key), |key| state_in(other, key));
-            self.mark_dirty(Some(caller), &clients);
+            self.mark_dirty(Some(caller), &clients, true);
         }
     }
 
@@ -413,22 +413,29 @@ impl State {
                     self.tracking.changed(&key, 0);
                 }
                 let clients = self.watch.touched(db, &key, false);
-                self.mark_dirty(caller.as_deref_mut(), &clients);
+                self.mark_dirty(caller.as_deref_mut(), &clients, false);
             }
         }
     }
 
-    fn mark_dirty(&mut self, mut caller: Option<&mut Session>, clients: &[u64]) {
+    /// These clients' transactions fail. Whatever else happens to what they watch, they need not watch it any longer;
+    /// but as in Redis, who watched a key that went with its whole database is shown to watch it still.
+    fn mark_dirty(&mut self, mut caller: Option<&mut Session>, clients: &[u64], with_database: bool) {
         for &client in clients {
-            match &mut caller {
-                Some(caller) if watcher_of(caller.slot) == client => caller.flags.insert(SessionFlags::DIRTY_CAS),
-                _ => {
-                    let slot = Slot(u32::try_from(client).expect("watchers are numbered by slot"));
-                    if let Some(session) = self.sessions.get_mut(slot) {
-                        session.flags.insert(SessionFlags::DIRTY_CAS);
-                    }
+            let session = match &mut caller {
+                Some(caller) if watcher_of(caller.slot) == client => Some(&mut **caller),
+                _ => self.sessions.get_mut(Slot(u32::try_from(client).expect("watchers are numbered by slot"))),
+            };
+            if let Some(session) = session {
+                session.flags.insert(SessionFlags::DIRTY_CAS);
+                if !with_database {
+                    session.watched = 0;
+                    self.watch.unwatch_all(client);
                 }
             }
+        }
+        if !clients.is_empty() {
+            self.plan_observers();
         }
     }
 }

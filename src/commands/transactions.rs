@@ -312,6 +312,7 @@ mod tests {
         assert_eq!(exec(&mut engine), "(nil)", "one's own change counts too");
         engine.run_in(mine, &["WATCH", "k"]);
         engine.run_in(mine, &["SET", "k", "v"]);
+        assert_eq!(engine.session(mine).watched, 0, "it fails already");
         engine.run_in(mine, &["UNWATCH"]);
         assert_eq!(exec(&mut engine), "(empty array)");
         engine.run_in(mine, &["WATCH", "k"]);

@@ -108,7 +108,7 @@ const OPT_SWITCHED: CommandError = CommandError::fixed(
 
 fn caching(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let flags = ctx.session.flags;
-    if !flags.intersects(SessionFlags::TRACKING_OPTIN | SessionFlags::TRACKING_OPTOUT) {
+    if !flags.contains(SessionFlags::TRACKING) {
         return Err(NOT_TRACKING);
     }
     match args.get(2) {

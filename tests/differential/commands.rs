@@ -1,0 +1,174 @@
+//! What is sent: a line for every form of every command (the notation is in `grammar.rs`), and what changed since 7.0.
+
+/// The commands of this server. Weights keep strings and keys in front: the rest would only ever meet empty databases.
+pub(crate) const TABLE: &str = "
+    # Strings.
+    40 SET <key> <value> [ <lasting-expiry> / KEEPTTL / keepttl ] [ NX / XX / nx ] [ GET / get ]
+    4 SET <key> <value> { NX|XX|GET|KEEPTTL|get|EX|nosuch }
+    15 GET <key>
+    6 GETSET <key> <value>
+    6 GETDEL <key>
+    6 GETEX <key> [ <expiry> / PERSIST / PERSIST <expiry> / <expiry> PERSIST ]
+    6 SETNX <key> <value>
+    4 SETEX <key> <seconds> <value>
+    4 PSETEX <key> <milliseconds> <value>
+    8 MSET { <key> <value> }
+    3 MSETNX { <key> <value> }
+    8 MGET { <key> }
+    14 INCR|DECR <key>
+    14 INCRBY|DECRBY <key> <number>
+    12 INCRBYFLOAT <key> <float>
+    8 APPEND <key> <value>
+    6 STRLEN <key>
+    10 GETRANGE|SUBSTR <key> <number> <number>
+    6 SETRANGE <key> <offset> <value>
+    5 LCS <key> <key> [ LEN / IDX / IDX WITHMATCHLEN / IDX MINMATCHLEN <number> WITHMATCHLEN / LEN IDX / MINMATCHLEN ]
+
+    # Keys.
+    8 DEL|UNLINK { <key> }
+    8 EXISTS|TOUCH { <key> }
+    5 TYPE <key>
+    5 TTL <key> => near 3
+    5 PTTL <key> => near 3000
+    5 EXPIRETIME <key> => near 3
+    5 PEXPIRETIME <key> => near 3000
+    5 PERSIST <key>
+    8 EXPIRE <key> <seconds> [ <flag> ] [ <flag> ]
+    4 PEXPIRE <key> <milliseconds> [ <flag> ]
+    4 EXPIREAT <key> <second> [ <flag> ]
+    4 PEXPIREAT <key> <millisecond> [ <flag> ]
+    8 RENAME|RENAMENX <key> <key>
+    8 COPY <key> <key> [ DB <db> ] [ REPLACE / replace / nosuch ]
+    5 MOVE <key> <db>
+    2 SWAPDB <db> <db>
+    6 OBJECT ENCODING <key>
+    3 OBJECT REFCOUNT <key> => kind
+    3 OBJECT IDLETIME <key> => kind
+    2 OBJECT FREQ <key>
+    1 OBJECT HELP => kind
+    1 OBJECT nosuch [ <key> ]
+    5 KEYS <pattern> => any-order
+    5 !SCAN <cursor> COUNT 1000000 [ MATCH <pattern> ] [ TYPE string|STRING|hash|list|nosuch ] => whole-scan
+    1 !SCAN x|-1|1.5|99999999999999999999
+    1 !SCAN 0 ( COUNT 0 / COUNT x / COUNT / nosuch / MATCH / TYPE )
+    4 DBSIZE
+    2 RANDOMKEY => kind
+    4 DUMP <key> => kind
+    6 RESTORE <key> ( 0 / <milliseconds> / <millisecond> ABSTTL / -1 ) <dump> [ REPLACE ] [ IDLETIME 10 / FREQ 7 / IDLETIME -1 / FREQ 256 / nosuch ]
+    1 !WAIT 0 ( 0 / 10 / x / -1 )
+    1 !WAITAOF 0|1|x 0 1
+
+    # Transactions.
+    6 MULTI
+    6 EXEC
+    1 DISCARD
+    3 WATCH { <key> }
+    1 UNWATCH
+
+    # Connections.
+    2 PING [ hello / <value> ]
+    2 ECHO <value>
+    3 SELECT <db>
+    2 RESET
+    1 QUIT
+    1 AUTH ( x / default x / nobody x / a b c )
+    2 !HELLO [ 2 / 3 / 3 SETNAME <name> / 2 AUTH default x / 3 AUTH x ] => kind
+    1 HELLO ( 1 / 4 / x / 3 nosuch / 3 AUTH / 2 SETNAME / 99999999999999999999 )
+    1 CLIENT ID => kind
+    1 CLIENT GETNAME
+    2 !CLIENT SETNAME <name>
+    2 !CLIENT SETINFO ( lib-name|LIB-VER|nosuch x|1.2|jedis / lib-name|lib-ver <name> )
+    2 CLIENT INFO => client
+    1 CLIENT LIST => kind
+    1 CLIENT LIST ID <client-id> => kind
+    1 CLIENT LIST ( TYPE nosuch / ID x / nosuch / ID / TYPE )
+    1 CLIENT LIST TYPE normal|replica|pubsub|master => kind
+    1 CLIENT KILL ( x / 1.2.3.4:5 / ID x / ID 0 / ADDR / TYPE nosuch / SKIPME maybe / USER nosuch / MAXAGE x / nosuch yes / ID 99999999 LADDR x )
+    1 CLIENT KILL ID <client-id> [ SKIPME yes|no ] [ USER default / TYPE normal / TYPE pubsub ]
+    1 CLIENT NO-EVICT ( on / off / x )
+    1 CLIENT NO-TOUCH ( on / off / x )
+    1 CLIENT GETREDIR
+    1 CLIENT UNBLOCK ( <client-id> [ TIMEOUT|ERROR|x ] / 99999999 / x )
+    1 CLIENT UNPAUSE
+    1 !CLIENT PAUSE ( 0 / x / -1 / 1 nosuch )
+    2 CLIENT TRACKING on [ NOLOOP ]
+    1 CLIENT TRACKING on OPTIN|OPTOUT
+    1 CLIENT TRACKING off
+    # BCAST only where it is refused: which broadcasts go out together depends on how much is read at a time.
+    1 CLIENT TRACKING ( x / on PREFIX k / on OPTIN OPTOUT / on BCAST OPTIN / on REDIRECT x / on REDIRECT 99999999 / on nosuch / off BCAST )
+    1 CLIENT CACHING yes|no|x
+    1 CLIENT TRACKINGINFO
+    1 CLIENT HELP => kind
+    1 CLIENT nosuch
+    1 CLIENT
+
+    # The server.
+    1 FLUSHDB [ SYNC / ASYNC / nosuch ]
+    1 FLUSHALL [ sync / async / nosuch ]
+    1 TIME => kind
+    1 TIME x
+    1 LASTSAVE => near 30
+    1 LOLWUT [ VERSION 99 / VERSION 1 / VERSION x / VERSION ] => kind
+    2 MEMORY USAGE <key> [ SAMPLES 0 / SAMPLES -1 / SAMPLES x / nosuch ] => kind
+    1 MEMORY ( nosuch / USAGE / PURGE )
+    1 MEMORY STATS|DOCTOR|HELP => kind
+    1 INFO [ server / everything / nosuch / clients memory ] => kind
+    1 INFO keyspace => counts
+    1 INFO errorstats => counts
+    3 CONFIG GET { <parameter> } => any-order
+    4 CONFIG SET <setting> [ <setting> ]
+    2 CONFIG SET <setting> { <setting> }
+    1 CONFIG SET ( x / nosuch 1 / maxmemory-samples 5 maxmemory-samples 6 / hz )
+    1 CONFIG RESETSTAT
+    1 CONFIG HELP => kind
+    1 CONFIG nosuch
+    1 CONFIG
+    1 COMMAND COUNT => kind
+    2 COMMAND INFO { <command> } => command-info
+    1 COMMAND DOCS <command> => kind
+    1 COMMAND LIST => kind
+    1 COMMAND LIST FILTERBY ( PATTERN set / PATTERN k* / ACLCAT nosuch / MODULE nosuch ) => any-order
+    1 COMMAND LIST ( nosuch / FILTERBY / FILTERBY nosuch x / FILTERBY MODULE )
+    2 COMMAND GETKEYS|GETKEYSANDFLAGS ( GET a / SET a b GET / MSET a b c d / MSET / LCS a b / COPY a b / OBJECT ENCODING a / PING / NOSUCH / CONFIG GET x )
+    1 COMMAND GETKEYS|GETKEYSANDFLAGS
+    1 COMMAND HELP => kind
+    1 COMMAND nosuch
+    1 SLOWLOG ( LEN / RESET / GET / GET -1 / GET 0 / GET -2 / GET x / nosuch / LEN x )
+    1 SLOWLOG HELP => kind
+    1 LATENCY ( LATEST / HISTORY command / HISTORY nosuch / RESET / RESET command / RESET a b / nosuch / GRAPH command / HISTORY / HISTOGRAM nosuch )
+    1 LATENCY DOCTOR|HELP|HISTOGRAM => kind
+    1 DEBUG PROTOCOL string|integer|double|null|array|set|map|verbatim|true|false|bignum|nosuch
+    1 DEBUG STRINGMATCH-LEN 100 <pattern> => kind
+    1 DEBUG SET-ACTIVE-EXPIRE ( 0 / 1 )
+    1 !DEBUG SLEEP 0
+    1 DEBUG OBJECT <key> => kind
+    2 DEBUG DIGEST
+    2 DEBUG DIGEST-VALUE { <key> }
+    1 DEBUG nosuch
+    1 !DEBUG POPULATE 3 k1
+    1 !DEBUG POPULATE x
+
+    # What is no command.
+    1 NOSUCH [ a b / <value> ]
+    1 nosuch|GET|SET|MULTIX
+";
+
+/// Where Redis 7.0, Debian's, answers otherwise than 8.0, whose behaviour is ours: the start of a line, and why.
+pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
+    ("client setinfo", "came with 7.2"),
+    ("client no-touch", "came with 7.2"),
+    ("client info", "has more fields"),
+    ("client list id", "has more fields"),
+    ("client kill", "knows MAXAGE and several ids"),
+    ("waitaof", "came with 7.2"),
+    ("client tracking on", "told a client of its own flush behind the reply"),
+    ("command getkeys", "wanted one argument more"),
+    ("command info", "has other flags"),
+    ("config get", "has other parameters"),
+    ("config set", "has other parameters and bounds"),
+    ("restore", "refuses what newer versions dumped"),
+    ("info errorstats", "counted other errors"),
+    ("info keyspace", "did not count what expires within hashes"),
+    ("scan x", "took other texts for a cursor"),
+    ("debug", "has other subcommands"),
+];
