@@ -24,6 +24,7 @@ use crate::observe::latency::LatencyMonitor;
 use crate::observe::slow_log::{SlowEntry, SlowLog, shortened};
 use crate::observe::stats::Stats;
 use crate::resp::args::Args;
+use crate::sys::memory::MemorySample;
 use crate::tracking::Tracking;
 
 /// Share of the time between two runs of the cron that active expiry may take, in percent, at effort 1.
@@ -71,6 +72,8 @@ pub struct State {
     pub users: Users,
     /// What was refused of late.
     pub acl_log: AclLog,
+    /// What the cron found out of memory last.
+    pub(crate) memory_sample: Option<MemorySample>,
     /// Watched keys.
     pub watch: WatchTable,
     /// Who is blocked.
@@ -139,6 +142,7 @@ impl State {
             debug: DebugSwitches::default(),
             users,
             acl_log: AclLog::default(),
+            memory_sample: None,
             watch: WatchTable::default(),
             blocking: BlockedClients::default(),
             pause: None,

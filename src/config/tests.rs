@@ -142,8 +142,12 @@ fn config_set_refusals() {
     assert_eq!(set(&mut config, &[("maxmemory", "x"), ("databases", "3")]), immutable);
     let twice = failed("maxmemory", "duplicate parameter");
     assert_eq!(set(&mut config, &[("maxmemory", "1"), ("maxmemory", "2"), ("databases", "1")]), twice);
-    let twice = failed("lua-time-limit", "duplicate parameter");
-    assert_eq!(set(&mut config, &[("busy-reply-threshold", "1"), ("lua-time-limit", "2")]), twice);
+    let twice = failed("MAXMEMORY", "duplicate parameter");
+    assert_eq!(set(&mut config, &[("maxmemory", "1"), ("MAXMEMORY", "2"), ("databases", "1")]), twice);
+    let before = config.clone();
+    assert_eq!(set(&mut config, &[("busy-reply-threshold", "1"), ("lua-time-limit", "2")]), Ok(vec![]));
+    assert_eq!(config.busy_reply_threshold, 2, "the later one counts");
+    config = before;
     assert_eq!(set(&mut config, &[("dir", "/tmp")]), failed("dir", "can't set protected config"));
     assert_eq!(set(&mut config, &[("include", "a")]).unwrap_err().split(' ').next(), Some("Unknown"));
     assert_eq!(set(&mut config, &[("save", "1  2")]), failed("save", "Invalid save parameters"));

@@ -6,7 +6,7 @@
 use crate::command::state::State;
 use crate::engine::Engine;
 use crate::observe::stats::METER_PERIOD_MS;
-use crate::sys::memory::allocator_stats;
+use crate::sys::memory::MemorySample;
 
 /// What a run of the cron did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,9 @@ impl Engine {
         if now_ms >= state.metered_ms + METER_PERIOD_MS {
             state.metered_ms = now_ms;
             state.stats.sample_meters(now_ms);
-            let used = allocator_stats().map_or(0, |stats| stats.allocated);
-            state.stats.peak_memory_bytes = state.stats.peak_memory_bytes.max(used);
+            let sample = MemorySample::take();
+            state.stats.peak_memory_bytes = state.stats.peak_memory_bytes.max(sample.used_now());
+            state.memory_sample = Some(sample);
         }
         CronReport {
             expired_keys: state.expired_keys() - expired_before,

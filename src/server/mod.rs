@@ -76,7 +76,7 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, start: Start) -> 
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());
     server.open_listeners()?;
-    server.engine.state.facts.startup_memory_bytes = memory::allocator_stats().map_or(0, |stats| stats.allocated);
+    server.engine.state.facts.startup_memory_bytes = memory::allocated_here().unwrap_or(0);
     notify::ready("Ready to accept connections");
     while server.step().with_context(|| format!("the network on {back_end}"))? {}
     server.finish();

@@ -82,8 +82,44 @@ pub struct AllocatorStats {
     pub metadata: u64,
 }
 
+/// What takes a while to find out, as it was a moment ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemorySample {
+    /// [`resident_bytes`].
+    pub resident: u64,
+    /// [`allocator_stats`].
+    pub allocator: Option<AllocatorStats>,
+}
+
+impl MemorySample {
+    /// As it is now.
+    pub fn take() -> MemorySample {
+        MemorySample { resident: resident_bytes(), allocator: allocator_stats() }
+    }
+
+    /// Bytes in use at this very moment; where the allocator does not tell, what the process takes.
+    pub fn used_now(&self) -> u64 {
+        allocated_here().or(self.allocator.map(|stats| stats.allocated)).unwrap_or(self.resident)
+    }
+}
+
 /// The name and version of the allocator, as INFO shows it.
 pub const ALLOCATOR: &str = if cfg!(feature = "jemalloc") { "jemalloc-5.3.1" } else { "libc" };
+
+/// Bytes that this thread has been handed out and has not given back, exactly and at once: the allocator's own figures are
+/// collected from all its parts, which takes microseconds. What another thread frees is counted there.
+#[cfg(feature = "jemalloc")]
+pub fn allocated_here() -> Option<u64> {
+    use tikv_jemalloc_ctl::thread;
+    let (handed_out, given_back) = (thread::allocatedp::read().ok()?.get(), thread::deallocatedp::read().ok()?.get());
+    Some(handed_out.saturating_sub(given_back))
+}
+
+/// The system's allocator does not count.
+#[cfg(not(feature = "jemalloc"))]
+pub fn allocated_here() -> Option<u64> {
+    None
+}
 
 /// The allocator's figures at this moment.
 #[cfg(feature = "jemalloc")]

@@ -9,7 +9,7 @@ use crate::command::facts::REDIS_VERSION;
 use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::command::state::State;
-use crate::commands::connection::client_memory;
+use crate::commands::server::memory_use::MemoryUse;
 use crate::commands::server::ring_section;
 use crate::observe::info::{InfoText, Presence, Selection};
 use crate::resp::args::Args;
@@ -137,17 +137,10 @@ fn clients(source: &Source<'_>, text: &mut InfoText) {
 
 fn memory(source: &Source<'_>, text: &mut InfoText) {
     let Source { state, .. } = source;
-    let resident = memory::resident_bytes();
-    let allocator = memory::allocator_stats();
-    let used = allocator.map_or(resident, |stats| stats.allocated);
-    let peak = state.stats.peak_memory_bytes.max(used);
+    let figures = MemoryUse::measure(state, source.caller);
+    let MemoryUse { allocator, used, peak, resident, startup, clients, .. } = figures;
+    let (overhead, dataset, grown) = (figures.overhead(), figures.dataset(), figures.grown().max(1));
     let total = memory::total_bytes();
-    let startup = state.facts.startup_memory_bytes;
-    let clients: usize = source.sessions().map(client_memory).sum();
-    let tables: usize = state.keyspace.iter().map(|db| db.table_bytes()).sum();
-    let overhead = startup + (clients + tables) as u64;
-    let dataset = used.saturating_sub(overhead);
-    let grown = used.saturating_sub(startup).max(1);
     text.bytes("used_memory", used)
         .bytes("used_memory_rss", resident)
         .bytes("used_memory_peak", peak)

@@ -5,7 +5,7 @@
 use crate::command::session::Session;
 use crate::command::state::State;
 use crate::commands::connection::client_memory;
-use crate::sys::memory::{self, AllocatorStats};
+use crate::sys::memory::{AllocatorStats, MemorySample};
 
 /// Bytes, by what they are used for.
 pub(super) struct MemoryUse {
@@ -26,10 +26,11 @@ pub(super) struct MemoryUse {
 }
 
 impl MemoryUse {
-    /// Measures now; `caller` is the session that asks.
+    /// Measures now, but for what the cron sampled; `caller` is the session that asks.
     pub(super) fn measure(state: &State, caller: &Session) -> MemoryUse {
-        let (allocator, resident) = (memory::allocator_stats(), memory::resident_bytes());
-        let used = allocator.map_or(resident, |stats| stats.allocated);
+        let sample = state.memory_sample.unwrap_or_else(MemorySample::take);
+        let MemorySample { allocator, resident } = sample;
+        let used = sample.used_now();
         let clients: usize = state.sessions.iter().chain([caller]).map(client_memory).sum();
         let tables: usize = state.keyspace.iter().map(|db| db.table_bytes()).sum();
         MemoryUse {
