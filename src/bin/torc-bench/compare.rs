@@ -234,11 +234,12 @@ impl<'a> Comparison<'a> {
         let (begin, end) = (&watch.begin.usage, &watch.end.usage);
         let server_cpu_ns = end.cpu_ns - begin.cpu_ns;
         let before = &watch.begin.ring;
-        let ring = watch
-            .end
-            .ring
-            .iter()
-            .map(|(name, value)| (name.clone(), value.saturating_sub(before.get(name).copied().unwrap_or(0))));
+        // Only counters grow; what stays the same says nothing of the load.
+        let grown = |(name, value): (&String, &u64)| {
+            let growth = value.saturating_sub(before.get(name).copied().unwrap_or(0));
+            (growth > 0).then(|| (name.clone(), growth))
+        };
+        let ring = watch.end.ring.iter().filter_map(grown).collect();
         Ok(Measured::Load {
             requests: outcome.requests,
             elapsed_ns: outcome.elapsed.as_nanos() as u64,
@@ -252,7 +253,7 @@ impl<'a> Comparison<'a> {
             latency_ns: Latency::of(&outcome.latency),
             overdue: outcome.overdue,
             misses: outcome.misses,
-            ring: ring.collect(),
+            ring,
         })
     }
 

@@ -16,6 +16,9 @@ use crate::{plot_cpu, plot_lines, plot_ratios};
 /// Nothing is loaded, from nowhere; a browser holds the page to it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
+/// Of system calls, where nothing outside of the servers counted them.
+const NOT_COUNTED: &str = "not counted, but for servers that count their own (INFO ring)";
+
 const STYLE: &str = "
 :root { color-scheme: light dark; --text: #1f2328; --muted: #59636e; --line: #d1d9e0; --ground: #ffffff; --band: #f6f8fa;
   --good: #1a7f37; --bad: #cf222e; }
@@ -202,10 +205,7 @@ fn conditions(results: &Results, page: &mut String) -> std::fmt::Result {
         ("machine", machine.as_str()),
         ("run", run.as_str()),
         ("tool", results.tool.as_str()),
-        (
-            "system calls",
-            if results.syscall_method.is_empty() { "not counted" } else { results.syscall_method.as_str() },
-        ),
+        ("system calls", if results.syscall_method.is_empty() { NOT_COUNTED } else { results.syscall_method.as_str() }),
         ("method", results.method.as_str()),
     ] {
         writeln!(page, "<dt>{name}</dt><dd>{}</dd>", escaped(value))?;
