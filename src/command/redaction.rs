@@ -13,7 +13,7 @@ pub const REDACTED: &[u8] = b"(redacted)";
 pub fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
     match command.full_name {
         "auth" => index > 0,
-        "acl|setuser" => index > 2,
+        "acl|setuser" => index > 1,
         "hello" => hello_secret(args).is_some_and(|first| index == first || index == first + 1),
         "config|set" => index >= 3 && index % 2 == 1 && is_sensitive(args.get(index - 1)),
         _ => false,
@@ -51,7 +51,7 @@ mod tests {
             ("HELLO 3 AUTH a b", &[3, 4]),
             ("HELLO 3 SETNAME n auth a b", &[5, 6]),
             ("HELLO 3 AUTH a", &[]),
-            ("ACL SETUSER bob on >x", &[3, 4]),
+            ("ACL SETUSER bob on >x", &[2, 3, 4]),
             ("GET AUTH", &[]),
             ("CONFIG SET requirepass x port 1 MASTERAUTH y", &[3, 7]),
         ] {
