@@ -291,6 +291,39 @@ fn failures_say_what_to_do() {
     assert!(said.contains("no request came"), "{said}");
 }
 
+#[test]
+fn the_table_in_readme_is_that_of_the_newest_result() {
+    let output = tool(&["readme", "--check", "--root", env!("CARGO_MANIFEST_DIR")]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_server_is_started_and_put_under_load() {
+    let port = harness::free_port().to_string();
+    let binary = harness::binary();
+    let load = [
+        "--load",
+        "set -c 4 -P 4",
+        "--load",
+        "get -c 2 -r 100 --load",
+        "--json",
+        "--duration",
+        "0.3",
+        "--level",
+        "proc",
+    ];
+    let mut command = tool(&load);
+    let output = command.arg("--").arg(&binary).args(["--port", &port, "--save", ""]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = serde_json::from_slice::<Json>(&output.stdout).unwrap();
+    for (profile, (name, load)) in [("set", "set -c 4 -P 4"), ("get", "get -c 2 -r 100")].into_iter().enumerate() {
+        let profile = &document["profiles"][profile];
+        assert_eq!(profile["load"], load);
+        assert!(figure(profile, &format!("/median/commands/{name}")) > 0.9, "{profile:#}");
+    }
+    assert!(std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "the server is still there");
+}
+
 /// The server that was started is stopped again, by what can be seen of its port.
 #[test]
 fn a_started_server_is_stopped() {
