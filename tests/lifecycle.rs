@@ -169,6 +169,38 @@ fn unknown_directives_and_missing_files_end_the_start() {
 }
 
 #[test]
+fn a_server_that_would_be_another_one_does_not_start() {
+    if !is_torc() {
+        return;
+    }
+    for (args, reason) in [
+        (&["--replicaof", "127.0.0.1", "1"][..], "Torc cannot be a replica yet: remove the 'replicaof' line"),
+        (&["--cluster-enabled", "yes"], "Torc cannot be part of a cluster yet: remove the 'cluster-enabled' line"),
+        (&["--tls-port", "1"], "Torc has no TLS yet: remove the 'tls-port' line"),
+        (&["--loadmodule", "a.so"], "Torc has no modules: remove the 'loadmodule' line"),
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(text(&output).contains(reason), "{}", text(&output));
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_told_in_the_log() {
+    if !is_torc() {
+        return;
+    }
+    let lost = "Data is kept in memory only";
+    let quiet = Server::start();
+    assert!(!quiet.log().contains(lost) && !quiet.log().contains("has no effect"), "{}", quiet.log());
+    let server = Server::with("--appendonly yes");
+    let wanted = "The parameter 'appendonly' was set, but has no effect";
+    assert!(server.log().contains(lost) && server.log().contains(wanted), "{}", server.log());
+    assert_eq!(quiet.connect().run("CONFIG SET appendonly yes").to_string(), "+OK");
+    assert!(quiet.log().contains(wanted), "{}", quiet.log());
+}
+
+#[test]
 fn a_file_is_read_with_its_includes_and_quotes() {
     let folder = TempDir::new().unwrap();
     let port = free_port();

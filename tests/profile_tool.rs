@@ -13,16 +13,27 @@ mod harness;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{Server, eventually, is_torc, kill, skip};
 use rustix::process::Signal;
 use serde_json::Value as Json;
 
+/// The kernel lets one at a time attach tracepoints, and what is measured is not to be disturbed by other tests here.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Examining the host and attaching may take long on a busy machine.
+const ATTACH_WAIT: Duration = Duration::from_secs(180);
+
 const LEVELS: [&str; 4] = ["tracefs", "perf", "strace", "proc"];
+
+fn alone() -> MutexGuard<'static, ()> {
+    // A test that failed leaves nothing behind that another could mind.
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn tool(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_torc-profile"));
@@ -105,6 +116,7 @@ fn figure(profile: &Json, path: &str) -> f64 {
 
 #[test]
 fn the_host_is_examined() {
+    let _alone = alone();
     let output = tool(&["--check"]).output().unwrap();
     let report = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
@@ -116,6 +128,7 @@ fn the_host_is_examined() {
 
 #[test]
 fn every_level_tells_what_our_requests_take() {
+    let _alone = alone();
     for level in LEVELS.into_iter().filter(|level| permitted(level)) {
         let server = Server::start();
         let load = Load::on(&server, 4);
@@ -145,6 +158,7 @@ fn every_level_tells_what_our_requests_take() {
 /// Redis reads and writes once for each request of a client that waits for its answer, which makes a check of the counts.
 #[test]
 fn every_level_counts_right() {
+    let _alone = alone();
     let Some(redis) = find_redis() else { return };
     for level in LEVELS.into_iter().filter(|level| *level != "proc" && permitted(level)) {
         let server = Server::builder().binary(redis.clone().into()).start();
@@ -178,6 +192,7 @@ fn find_redis() -> Option<String> {
 
 #[test]
 fn cpu_time_is_split_and_drawn() {
+    let _alone = alone();
     if !permitted("perf record") {
         return;
     }
@@ -202,6 +217,7 @@ fn cpu_time_is_split_and_drawn() {
 
 #[test]
 fn two_servers_stand_side_by_side() {
+    let _alone = alone();
     let (one, other) = (Server::start(), Server::start());
     let loads = [Load::on(&one, 2), Load::on(&other, 2)];
     let (pid, vs) = (one.pid().to_string(), other.pid().to_string());
@@ -236,6 +252,7 @@ fn two_servers_stand_side_by_side() {
 
 #[test]
 fn an_interrupt_detaches_from_everything() {
+    let _alone = alone();
     for level in LEVELS.into_iter().filter(|level| permitted(level)) {
         let server = Server::start();
         let load = Load::on(&server, 2);
@@ -245,12 +262,17 @@ fn an_interrupt_detaches_from_everything() {
         let mut running = command.env("TMPDIR", scratch.path()).stderr(Stdio::piped()).spawn().unwrap();
         let instance = format!("/sys/kernel/tracing/instances/torc-profile-watch-{}", running.id());
         let control = scratch.path().join(format!("torc-profile-{}/control", running.id()));
-        eventually("the server is watched", || match level {
+        let is_watched = || match level {
             "tracefs" => Path::new(&instance).exists(),
             "perf" => control.exists(),
             "strace" => !is_untraced(&server),
             _ => true,
-        });
+        };
+        let end = Instant::now() + ATTACH_WAIT;
+        while !is_watched() {
+            assert!(Instant::now() < end && running.try_wait().unwrap().is_none(), "{level}: it does not attach");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         std::thread::sleep(Duration::from_millis(300));
         assert!(running.try_wait().unwrap().is_none(), "{level}: it ended too early");
         kill(Signal::INT, running.id());
@@ -266,6 +288,7 @@ fn an_interrupt_detaches_from_everything() {
 
 #[test]
 fn failures_say_what_to_do() {
+    let _alone = alone();
     assert!(failure(&[]).contains("name a server"));
     assert!(failure(&["--pid", "2147483647"]).contains("there is no process 2147483647"));
     let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
@@ -291,9 +314,44 @@ fn failures_say_what_to_do() {
     assert!(said.contains("no request came"), "{said}");
 }
 
+#[test]
+fn the_table_in_readme_is_that_of_the_newest_result() {
+    let output = tool(&["readme", "--check", "--root", env!("CARGO_MANIFEST_DIR")]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_server_is_started_and_put_under_load() {
+    let _alone = alone();
+    let port = harness::free_port().to_string();
+    let binary = harness::binary();
+    let load = [
+        "--load",
+        "set -c 4 -P 4",
+        "--load",
+        "get -c 2 -r 100 --load",
+        "--json",
+        "--duration",
+        "0.3",
+        "--level",
+        "proc",
+    ];
+    let mut command = tool(&load);
+    let output = command.arg("--").arg(&binary).args(["--port", &port, "--save", ""]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = serde_json::from_slice::<Json>(&output.stdout).unwrap();
+    for (profile, (name, load)) in [("set", "set -c 4 -P 4"), ("get", "get -c 2 -r 100")].into_iter().enumerate() {
+        let profile = &document["profiles"][profile];
+        assert_eq!(profile["load"], load);
+        assert!(figure(profile, &format!("/median/commands/{name}")) > 0.9, "{profile:#}");
+    }
+    assert!(std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "the server is still there");
+}
+
 /// The server that was started is stopped again, by what can be seen of its port.
 #[test]
 fn a_started_server_is_stopped() {
+    let _alone = alone();
     let port = harness::free_port().to_string();
     let binary = harness::binary();
     let mut command = tool(&["--load", "-c 50"]);

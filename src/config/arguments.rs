@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::file::{self, FileError};
 use super::{Config, REDIS_VERSION};
 use crate::base::quoting;
+use crate::observe::log;
 use crate::sys::{Errno, memory};
 
 /// What the command line asks for.
@@ -91,6 +92,7 @@ pub fn parse(args: &[OsString], stdin: &mut dyn Read) -> Result<Request, FileErr
 
     let mut text = run.config_file.as_deref().map_or(Ok(Vec::new()), file::read)?;
     if run.from_stdin {
+        log::notice(format_args!("Reading config from stdin"));
         let path = || PathBuf::from("-");
         stdin.read_to_end(&mut text).map_err(|error| FileError::Open { path: path(), errno: Errno::from(error) })?;
     }

@@ -55,9 +55,14 @@ pub struct Circumstances {
 
 /// The parameter of that name or alias, in any case.
 pub fn find(name: &[u8]) -> Option<&'static Param> {
-    PARAMS.iter().find(|param| {
-        name.eq_ignore_ascii_case(param.name.as_bytes())
-            || (!param.alias.is_empty() && name.eq_ignore_ascii_case(param.alias.as_bytes()))
+    find_spelled(name).map(|(param, _)| param)
+}
+
+/// The same, with the one of its two names that was meant.
+fn find_spelled(name: &[u8]) -> Option<(&'static Param, &'static str)> {
+    PARAMS.iter().find_map(|param| {
+        let names = [param.name, param.alias].into_iter().filter(|known| !known.is_empty());
+        names.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes())).map(|known| (param, known))
     })
 }
 
@@ -99,19 +104,19 @@ impl Config {
     pub fn set_all(&mut self, pairs: &[(&[u8], &[u8])], asked: Circumstances) -> Result<Vec<Apply>, ConfigError> {
         let params = self.check_names(pairs, asked)?;
         let mut before = self.clone();
-        let moves = params.iter().any(|param| param.name == "dir");
+        let moves = params.iter().any(|(param, _)| param.name == "dir");
         if moves {
             before.dir.remember();
         }
         let mut steps: Vec<Apply> = Vec::new();
-        for (param, (name, value)) in params.iter().zip(pairs) {
+        for ((param, spelled), (_, value)) in params.iter().zip(pairs) {
             let old = param.text(self);
             if let Err(reason) = param.set_text(self, value) {
                 *self = before;
                 if moves {
                     self.dir.enter_again();
                 }
-                return Err(refused(name, &reason));
+                return Err(refused(spelled.as_bytes(), &reason));
             }
             let changed = old != param.text(self) || param.flags.contains(Flags::VOLATILE);
             if changed && param.apply != Apply::Nothing && !steps.contains(&param.apply) {
@@ -121,11 +126,21 @@ impl Config {
         Ok(steps)
     }
 
-    /// Names come before values: the first bad one, in the order given, decides.
-    fn check_names(&self, pairs: &[(&[u8], &[u8])], asked: Circumstances) -> Result<Vec<&'static Param>, ConfigError> {
-        let mut params: Vec<&'static Param> = Vec::new();
+    /// Names come before values: the first bad one, in the order given, decides. A name and its alias do not count as
+    /// the same one: both may be set, the later one wins.
+    fn check_names(
+        &self,
+        pairs: &[(&[u8], &[u8])],
+        asked: Circumstances,
+    ) -> Result<Vec<(&'static Param, &'static str)>, ConfigError> {
+        let mut params: Vec<(&'static Param, &'static str)> = Vec::new();
         for (name, _) in pairs {
-            let param = find(name).ok_or_else(|| ConfigError::Unknown(String::from_utf8_lossy(name).into_owned()))?;
+            let unknown = || {
+                // Redis shows names up to a null byte.
+                let shown = name.split(|byte| *byte == 0).next().unwrap_or(name);
+                ConfigError::Unknown(String::from_utf8_lossy(shown).into_owned())
+            };
+            let (param, spelled) = find_spelled(name).ok_or_else(unknown)?;
             if param.flags.contains(Flags::IMMUTABLE) {
                 return Err(refused(name, "can't set immutable config"));
             }
@@ -135,13 +150,28 @@ impl Config {
             if param.flags.contains(Flags::DENY_LOADING) && asked.loading {
                 return Err(ConfigError::Loading);
             }
-            // A parameter and its alias are two names, as in Redis.
-            if pairs[..params.len()].iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            if params.iter().any(|(_, known)| *known == spelled) {
                 return Err(refused(name, "duplicate parameter"));
             }
-            params.push(param);
+            params.push((param, spelled));
         }
         Ok(params)
+    }
+
+    /// Why no server can be started as this asks: it would be another one than its clients take it for.
+    pub fn cannot_be(&self) -> Option<&'static str> {
+        let reasons = [
+            (self.replicaof.0.is_some(), "Torc cannot be a replica yet: remove the 'replicaof' line"),
+            (self.cluster_enabled, "Torc cannot be part of a cluster yet: remove the 'cluster-enabled' line"),
+            (self.tls_port != 0, "Torc has no TLS yet: remove the 'tls-port' line"),
+        ];
+        reasons.into_iter().find(|(asked, _)| *asked).map(|(_, reason)| reason)
+    }
+
+    /// Whether data is to be kept on disk, and is not.
+    pub fn loses_data(&self) -> bool {
+        let asked = [("save", !self.save.points.is_empty()), ("appendonly", self.appendonly)];
+        asked.iter().any(|(name, on)| *on && find(name.as_bytes()).is_some_and(|param| param.effect == Effect::Later))
     }
 
     /// Parameters that were given another value than the default and that have no effect yet. One that is switched off

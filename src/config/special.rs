@@ -112,6 +112,8 @@ pub struct OutputLimits {
 impl Value for OutputLimits {
     fn set(&mut self, _rule: &Rule, args: &[&[u8]]) -> Result<(), Reason> {
         const UNREADABLE: &str = "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
+        // An empty value names no class, so that it changes nothing.
+        let args = if matches!(args, [[]]) { &[] } else { args };
         if !args.len().is_multiple_of(4) {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
@@ -445,6 +447,7 @@ mod tests {
         shows(&mut limits, &["Normal", "1mb", "2mb", "3"], "normal 1048576 2097152 3 slave 0 0 0 pubsub 0 0 0");
         let both = ["replica", "1", "2", "3", "pubsub", "4", "5", "6"];
         shows(&mut limits, &both, "normal 1048576 2097152 3 slave 1 2 3 pubsub 4 5 6");
+        shows(&mut limits, &[""], "normal 1048576 2097152 3 slave 1 2 3 pubsub 4 5 6");
         refuses(&mut limits, &["normal", "1"], "Wrong number of arguments in buffer limit configuration.");
         let class = "Invalid client class specified in buffer limit configuration.";
         refuses(&mut limits, &["master", "1", "2", "3"], class);

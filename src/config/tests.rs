@@ -121,6 +121,7 @@ fn config_get() {
     assert_eq!(names(&config, &["key-load*"]), Vec::<String>::new());
     assert_eq!(names(&config, &["KEY-load-delay"]), ["KEY-load-delay"]);
     assert_eq!(names(&config, &["slave-priority", "replica-priority"]), ["slave-priority", "replica-priority"]);
+    assert_eq!(names(&config, &["TIMEOUT", "timeout", "time*"]), ["TIMEOUT"]);
     assert_eq!(names(&config, &["Maxme?oRY", "maxmemory", "m[a]xmemory"]), ["maxmemory"]);
     let ziplists = names(&config, &["*-ziplist-*"]);
     assert_eq!(ziplists.len(), 5, "{ziplists:?}");
@@ -142,16 +143,25 @@ fn config_set_refusals() {
     assert_eq!(set(&mut config, &[("maxmemory", "x"), ("databases", "3")]), immutable);
     let twice = failed("maxmemory", "duplicate parameter");
     assert_eq!(set(&mut config, &[("maxmemory", "1"), ("maxmemory", "2"), ("databases", "1")]), twice);
-    let twice = failed("MAXMEMORY", "duplicate parameter");
-    assert_eq!(set(&mut config, &[("maxmemory", "1"), ("MAXMEMORY", "2"), ("databases", "1")]), twice);
-    let before = config.clone();
-    assert_eq!(set(&mut config, &[("busy-reply-threshold", "1"), ("lua-time-limit", "2")]), Ok(vec![]));
-    assert_eq!(config.busy_reply_threshold, 2, "the later one counts");
-    config = before;
+    let twice = failed("LUA-time-limit", "duplicate parameter");
+    assert_eq!(set(&mut config, &[("lua-time-limit", "1"), ("LUA-time-limit", "2")]), twice);
+    // What is wrong with a name shows it as it was spelled, what is wrong with a value as the table has it.
+    assert_eq!(set(&mut config, &[("DATABASES", "3")]), failed("DATABASES", "can't set immutable config"));
+    let unread = "argument couldn't be parsed into an integer";
+    assert_eq!(set(&mut config, &[("LUA-time-limit", "x")]), failed("lua-time-limit", unread));
+    let cut = Err("Unknown option or number of arguments for CONFIG SET - 'time'".to_owned());
+    assert_eq!(set(&mut config, &[("time\0out", "x")]), cut);
     assert_eq!(set(&mut config, &[("dir", "/tmp")]), failed("dir", "can't set protected config"));
     assert_eq!(set(&mut config, &[("include", "a")]).unwrap_err().split(' ').next(), Some("Unknown"));
     assert_eq!(set(&mut config, &[("save", "1  2")]), failed("save", "Invalid save parameters"));
     assert_eq!(config, Config::default());
+}
+
+#[test]
+fn an_alias_may_stand_beside_its_name() {
+    let mut config = Config::default();
+    assert_eq!(set(&mut config, &[("busy-reply-threshold", "1"), ("lua-time-limit", "2")]), Ok(vec![]));
+    assert_eq!(config.busy_reply_threshold, 2);
 }
 
 #[test]
@@ -181,6 +191,24 @@ fn protection_can_be_local() {
     assert_eq!(&*config.dbfilename, b"x");
     let loading = Circumstances { loading: true, ..Circumstances::default() };
     assert_eq!(config.set_all(&[(b"repl-diskless-load", b"swapdb")], loading), Err(ConfigError::Loading));
+}
+
+#[test]
+fn what_would_be_another_server_is_told() {
+    let loaded = |text: &str| {
+        let mut config = Config::default();
+        config.load_text(text.as_bytes()).expect("good lines");
+        config
+    };
+    assert_eq!(loaded("replicaof no one\ncluster-enabled no\ntls-port 0").cannot_be(), None);
+    for (text, name) in
+        [("replicaof a 1", "replicaof"), ("cluster-enabled yes", "cluster-enabled"), ("tls-port 1", "tls-port")]
+    {
+        let reason = loaded(text).cannot_be().expect(text);
+        assert!(reason.ends_with(&format!("remove the '{name}' line")), "{reason}");
+    }
+    assert!(loaded("").loses_data() && loaded("save \"\"\nappendonly yes").loses_data());
+    assert!(!loaded("save \"\"").loses_data());
 }
 
 #[test]

@@ -36,13 +36,19 @@ impl TitleParts<'_> {
     }
 }
 
-/// The title without blanks at its end; `None` where a variable is unknown, a brace is open, or nothing is left.
+/// The title without blanks at its end; `None` where a variable is unknown or a brace is open. Two opening braces are one
+/// that is meant.
 pub fn expand(template: &str, parts: &TitleParts<'_>) -> Option<String> {
     let mut title = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let (variable, tail) = after.split_once('}')?;
         title.push_str(before);
+        if let Some(tail) = after.strip_prefix('{') {
+            title.push('{');
+            rest = tail;
+            continue;
+        }
+        let (variable, tail) = after.split_once('}')?;
         title.push_str(&parts.value(variable)?);
         rest = tail;
     }
@@ -51,11 +57,13 @@ pub fn expand(template: &str, parts: &TitleParts<'_>) -> Option<String> {
     Some(title)
 }
 
-/// Whether a template can be expanded at all.
+/// Whether a template can be expanded to something. What it would be in this process is not known here, so each variable
+/// counts but the one that is empty in most of them.
 pub(super) fn is_valid(template: &[u8]) -> bool {
-    let parts = TitleParts { title: "torc", ..TitleParts::default() };
+    let (title, listen_addr, unixsocket, config_file) = ("torc", "*:0", "-", "-");
+    let parts = TitleParts { title, listen_addr, unixsocket, config_file, ..TitleParts::default() };
     let expanded = std::str::from_utf8(template).ok().and_then(|template| expand(template, &parts));
-    !template.is_empty() && expanded.is_some()
+    expanded.is_some_and(|title| !title.is_empty())
 }
 
 #[cfg(test)]
@@ -69,15 +77,16 @@ mod tests {
         assert_eq!(title.as_deref(), Some("torc-server *:6379"));
         assert_eq!(expand("x{port}/{tls-port}y", &parts).as_deref(), Some("x6379/0y"));
         assert_eq!(expand("plain", &parts).as_deref(), Some("plain"));
+        assert_eq!(expand("{{title}} {{{port}", &parts).as_deref(), Some("{title}} {6379"));
     }
 
     #[test]
     fn bad_templates() {
-        for template in ["{foo}", "{title} {foo}", "{title", "", "{}"] {
+        for template in ["{foo}", "{title} {foo}", "{title", "", "{}", " ", "{server-mode}", "a{", "{TITLE}"] {
             assert!(!is_valid(template.as_bytes()), "{template}");
         }
         assert!(!is_valid(b"\xff"));
-        assert!(is_valid(b"{server-mode}"));
+        assert!(is_valid(b"{{title}}") && is_valid(b"{{"));
         assert!(is_valid(b"--my--title--"));
     }
 }

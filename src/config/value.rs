@@ -38,7 +38,7 @@ pub enum TextCheck {
     AofDirname,
     /// Letters, digits, hyphens and dots, fewer than 256.
     Hostname,
-    /// Printable characters that a node table can hold, fewer than 256.
+    /// Characters that a node table can hold.
     Nodename,
     /// Known variables only.
     TitleTemplate,
@@ -151,8 +151,8 @@ fn number(rule: &Rule, args: &[&[u8]]) -> Result<i128, Reason> {
 }
 
 fn octal(arg: &[u8], max: u32) -> Result<i128, Reason> {
-    // No digits are zero, as in Redis.
-    let text = if arg.is_empty() { Ok("0") } else { std::str::from_utf8(arg) };
+    // No digits are zero and blanks before them do not count, as in Redis.
+    let text = if arg.is_empty() { Ok("0") } else { std::str::from_utf8(arg).map(str::trim_ascii_start) };
     let number = text.ok().and_then(|text| i64::from_str_radix(text, 8).ok());
     let number = number.ok_or("argument couldn't be parsed as an octal number")?;
     if !(0..=i64::from(max)).contains(&number) {
@@ -311,6 +311,9 @@ impl Value for Text {
 /// Names that a cluster node announces are shorter than this.
 const NODE_NAME_LEN_MAX: usize = 256;
 
+/// What the name of a cluster node must not contain.
+const NOT_IN_NODE_NAMES: &[u8] = b"\0!#$%&()*+:;<>?@[]^{|}~";
+
 impl TextCheck {
     /// The reason not to take `text`, if there is one.
     fn refuse(self, text: &[u8]) -> Option<&'static str> {
@@ -326,6 +329,9 @@ impl TextCheck {
             }
             TextCheck::Hostname if !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte)) => {
                 Some("Hostnames may only contain alphanumeric characters, hyphens or dots")
+            }
+            TextCheck::Nodename if text.iter().any(|byte| NOT_IN_NODE_NAMES.contains(byte)) => {
+                Some("Announced human node name contained invalid character")
             }
             TextCheck::TitleTemplate if !title::is_valid(text) => {
                 Some("template format is invalid or contains unknown variables")
@@ -427,6 +433,7 @@ mod tests {
         taken(0u32, rule, "755", "755");
         taken(0u32, rule, "0700", "700");
         taken(7u32, rule, "", "0");
+        taken(7u32, rule, " 1", "1");
         refused(0u32, rule, &["888"], "argument couldn't be parsed as an octal number");
         for text in ["1000", "-1"] {
             refused(0u32, rule, &[text], "argument must be between 0 and 777 inclusive");
@@ -443,6 +450,7 @@ mod tests {
             (TextCheck::AofDirname, "a/b", "appenddirname can't be a path, just a dirname"),
             (TextCheck::AofDirname, "", "appenddirname can't be empty"),
             (TextCheck::Hostname, "a_b", "Hostnames may only contain alphanumeric characters, hyphens or dots"),
+            (TextCheck::Nodename, "a:b", "Announced human node name contained invalid character"),
             (TextCheck::TitleTemplate, "{foo}", "template format is invalid or contains unknown variables"),
             (TextCheck::Locale, "nowhere", "Invalid locale name"),
         ] {

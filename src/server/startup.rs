@@ -31,7 +31,11 @@ pub struct Refused;
 /// Makes the process ready to serve. `name` is how the program was called. The configuration may come out with fewer
 /// clients than it went in with. The pid file is the caller's to remove at the end.
 pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Result<Option<PidFile>, Refused> {
-    if let Err(error) = check_renames(&run.config, crate::commands::ALL) {
+    let checked = check_renames(&run.config, crate::commands::ALL).and_then(|()| match run.config.cannot_be() {
+        Some(reason) => Err(FileError::Whole { reason: reason.to_owned() }),
+        None => Ok(()),
+    });
+    if let Err(error) = checked {
         eprintln!("{error}");
         return Err(Refused);
     }
@@ -42,9 +46,6 @@ pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Res
         return Err(Refused);
     }
     log::set_level(config.loglevel);
-    if run.from_stdin {
-        log::notice(format_args!("Reading config from stdin"));
-    }
     let supervised = join_supervisor(config.supervised);
     warn_about_memory(config);
     let background = config.daemonize && !supervised;
@@ -151,6 +152,12 @@ fn announce(run: &Invocation, name: &str) {
         ));
     } else {
         log::notice(format_args!("Configuration loaded"));
+    }
+    if run.config.loses_data() {
+        log::warning(format_args!(
+            "Data is kept in memory only: this version of Torc writes nothing to disk, whatever 'save' and 'appendonly' \
+             say, and all data is lost when the process ends. To be content with that, set save \"\" and appendonly no."
+        ));
     }
     for parameter in run.config.set_without_effect() {
         log::warning(format_args!("The parameter '{parameter}' was set, but has no effect in this version of Torc"));

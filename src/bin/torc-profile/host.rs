@@ -94,10 +94,13 @@ fn probe_strace() -> Result<(), String> {
 pub(crate) fn machine() -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     Machine {
+        load_average: load.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(0.0),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
         processor: model.map_or("unknown", |(_, model)| model).to_owned(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        // All of them: this tool itself may be bound to one.
+        cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
     }
 }
 

@@ -148,6 +148,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn measure(&mut self, host: &Host, loads: &[LoadSpec]) -> anyhow::Result<Document> {
+        let machine = host::machine();
         let mut measurer = Measurer {
             host,
             interrupt: self.interrupt,
@@ -172,7 +173,7 @@ impl Session<'_> {
         Ok(Document {
             tool: format!("torc-profile {}", env!("CARGO_PKG_VERSION")),
             measured_at: clock::unix_time_s(),
-            machine: host::machine(),
+            machine,
             seconds: self.args.duration,
             servers: servers.collect(),
             profiles,

@@ -129,6 +129,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) processor: String,
     pub(crate) cores: usize,
+    /// Threads that wanted a core in the minute before it began: what else the machine was doing.
+    pub(crate) load_average: f64,
 }
 
 /// Everything, as it is written down.

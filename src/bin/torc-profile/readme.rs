@@ -30,7 +30,9 @@ pub(crate) fn run(args: &ReadmeArgs) -> anyhow::Result<()> {
     let text = fs::read_to_string(&result).with_context(|| format!("reading {}", result.display()))?;
     let document = serde_json::from_str(&text).with_context(|| format!("{} is no profile", result.display()))?;
     let name = result.file_name().unwrap_or_default().to_string_lossy();
-    let updated = replaced(&readme, &section(&document, &name))?;
+    let mut section = section(&document, &name);
+    section.push_str(&pictures(&args.root.join(RESULTS), &name)?);
+    let updated = replaced(&readme, &section)?;
     if args.check {
         ensure!(updated == readme, "README.md does not show {name}; `torc-profile readme` puts it there");
     } else if updated != readme {
@@ -45,6 +47,20 @@ fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let newest = paths.filter(|path| path.to_string_lossy().ends_with(SUFFIX)).max();
     newest.with_context(|| format!("there is no result *{SUFFIX} in {}", folder.display()))
+}
+
+/// Links to the flame graphs that lie beside a result, if any.
+fn pictures(folder: &Path, name: &str) -> anyhow::Result<String> {
+    let stem = name.trim_end_matches(".json");
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let links = names.filter_map(|file| {
+        let shows = file.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".svg")?.to_owned();
+        Some(format!("[{shows}]({RESULTS}/{file})"))
+    });
+    let mut links = links.collect::<Vec<_>>();
+    links.sort();
+    Ok(if links.is_empty() { String::new() } else { format!("\nFlame graphs:\n{}.\n", links.join(",\n")) })
 }
 
 /// The text with what stands between the marks replaced.
@@ -74,9 +90,10 @@ fn section(document: &Document, name: &str) -> String {
     let machine = &document.machine;
     let _ = writeln!(
         text,
-        "\nAll per request; medians of {rounds} rounds of {seconds} s. {} cores of {}, Linux {}, loopback TCP. Every round is in\n\
+        "\nAll per request; medians of {rounds} rounds, {seconds} s for each pass. {} cores of {}, Linux {}, loopback TCP; load\n\
+         average before it began {:.1}: above 0.5 the machine had other things to do, and figures are rough. Every round is in\n\
          [{name}]({RESULTS}/{name}).",
-        machine.cores, machine.processor, machine.kernel
+        machine.cores, machine.processor, machine.kernel, machine.load_average
     );
     text
 }
@@ -149,6 +166,10 @@ mod tests {
         assert!(run(true).unwrap_err().to_string().contains("does not show 2026-01-01"));
         run(false).unwrap();
         run(true).unwrap();
+        fs::write(results.join("2026-01-01-profile-one.svg"), "").unwrap();
+        run(false).unwrap();
+        let shown = fs::read_to_string(&readme).unwrap();
+        assert!(shown.contains("\nFlame graphs:\n[one](bench-results/2026-01-01-profile-one.svg).\n"), "{shown}");
         fs::write(results.join("2026-01-02-profile.json"), text).unwrap();
         assert!(run(true).is_err());
     }

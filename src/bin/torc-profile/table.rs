@@ -279,7 +279,7 @@ pub(crate) mod tests {
         Document {
             tool: "torc-profile".to_owned(),
             measured_at: 0,
-            machine: Machine { kernel: "6.1".to_owned(), processor: "some".to_owned(), cores: 2 },
+            machine: Machine { kernel: "6.1".to_owned(), processor: "some".to_owned(), cores: 2, load_average: 0.5 },
             seconds: 5.0,
             servers: vec![server("One"), server("Other")],
             profiles: vec![profile(0, 1.0), profile(1, 0.5)],

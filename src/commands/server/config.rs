@@ -9,7 +9,7 @@ use super::config_apply;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
-use crate::config::{Apply, Circumstances};
+use crate::config::{Apply, Circumstances, Effect, find};
 use crate::observe::log;
 use crate::resp::args::Args;
 
@@ -148,6 +148,9 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let asked = Circumstances { local_client: ctx.session.is_local(), loading: false };
     let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
     config_apply::follow(ctx.state, before, &steps).map_err(CommandError::filled)?;
+    for param in pairs.iter().filter_map(|(name, _)| find(name)).filter(|param| param.effect == Effect::Later) {
+        log::warning(format_args!("The parameter '{}' was set, but has no effect in this version of Torc", param.name));
+    }
     if steps.contains(&Apply::Requirepass) {
         ctx.state.follow_requirepass();
     }

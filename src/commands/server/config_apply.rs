@@ -34,6 +34,19 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
         Apply::Port if !listen_again(state) => {
             Err(("port", "Unable to listen on this port. Check server logs.".to_owned()))
         }
+        // There is no TLS: what asks for it must fail. What only describes it, such as the name of a file, may wait for it.
+        Apply::Tls | Apply::TlsPort => {
+            let config = &state.config;
+            let asking = [
+                ("tls-port", config.tls_port != 0),
+                ("tls-replication", config.tls_replication),
+                ("tls-cluster", config.tls_cluster),
+            ];
+            let asking = asking.into_iter().find(|(_, on)| *on);
+            asking.map_or(Ok(()), |(name, _)| {
+                Err((name, "Unable to update TLS configuration. Check server logs.".to_owned()))
+            })
+        }
         Apply::MaxClients => {
             let most = match rlimit::ensure_open_files(state.config.maxclients) {
                 FilesOutcome::Enough | FilesOutcome::Raised(_) => return Ok(()),
