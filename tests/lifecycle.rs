@@ -186,6 +186,82 @@ fn a_server_that_would_be_another_one_does_not_start() {
 }
 
 #[test]
+fn users_of_the_file_log_in_and_are_written_back() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\nsave \"\"\n# people\nuser zed on >pw ~z* +@all\nuser default on nopass ~* +@all\nuser al\n"
+    );
+    let path = folder.path().join("users.conf");
+    fs::write(&path, text).unwrap();
+    let process = Process::spawn(folder.path(), &["users.conf"], "");
+    eventually("it answers", || answers(port));
+    let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port).into());
+    assert_eq!(client.run("ACL USERS").to_string(), "[\"al\", \"default\", \"zed\"]");
+    assert_eq!(client.run("AUTH zed pw").to_string(), "+OK");
+    assert_eq!(client.run("SET z1 v").to_string(), "+OK");
+    assert!(client.run("SET a v").to_string().starts_with("-NOPERM"));
+    assert_eq!(client.run("ACL SETUSER eve on nopass +ping").to_string(), "+OK");
+    assert_eq!(client.run("CONFIG REWRITE").to_string(), "+OK");
+    let log = fs::read_to_string(folder.path().join("out")).unwrap();
+    assert!(log.contains("The user 'al' is disabled (there is no 'on' modifier in the user description)."), "{log}");
+    let written = fs::read_to_string(&path).unwrap();
+    let users = [
+        "# people",
+        "user al off sanitize-payload resetchannels -@all",
+        "user default on nopass sanitize-payload ~* resetchannels +@all",
+        "user eve on nopass sanitize-payload resetchannels -@all +ping",
+    ];
+    assert!(written.contains(&users.join("\n")), "{written}");
+    assert!(
+        written.contains(
+            "\nuser zed on sanitize-payload #30c952fab122c3f9759f02a6d95c3758b246b4fee239957b2d4fee46e26170c4 ~z*"
+        ),
+        "{written}"
+    );
+    drop(process);
+    let _again = Process::spawn(folder.path(), &["users.conf"], "");
+    eventually("it answers", || answers(port));
+    assert_eq!(ask(port, "ACL USERS"), "[\"al\", \"default\", \"eve\", \"zed\"]");
+}
+
+#[test]
+fn users_that_cannot_be_end_the_start() {
+    let port = free_port().to_string();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("users.acl");
+    fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["--user", "bob", "on", "nosuch"],
+            ">>> 'user \"bob\" \"on\" \"nosuch\"'\nError in user declaration 'bob': Syntax error",
+        ),
+        (
+            &["--user", "bob", "on", "--user", "bob", "off"],
+            "at line 5\n>>> 'user \"bob\" \"off\"'\nError in user declaration 'bob': Duplicate user found. A user can only be \
+             defined once in config files",
+        ),
+        (&["--user", "bob", "on", "(+get"], "Error in user declaration 'bob': Wrong format"),
+        (
+            &["--user", "bob", "+nosuch"],
+            "# Error loading ACL rule '+nosuch' for the user named 'bob': Unknown command or category name in ACL",
+        ),
+        (&["--user", "bob", "+nosuch"], "# Critical error while loading ACLs. Exiting."),
+        (&["--user", "b b"], "# Spaces not allowed in ACL usernames"),
+        (
+            &["--user", "bob", "on", "--aclfile", file],
+            "# Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid.",
+        ),
+    ];
+    for (args, wanted) in cases {
+        let output = run(&[&["--port", &port, "--bind", "127.0.0.1"], *args].concat());
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(text(&output).contains(wanted), "{args:?}: {}", text(&output));
+    }
+}
+
+#[test]
 fn what_has_no_effect_is_told_in_the_log() {
     if !is_torc() {
         return;

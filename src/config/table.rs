@@ -210,8 +210,8 @@ macro_rules! params {
             pub rename_command: Vec<(String, String)>,
             /// Where in the file each of them stands, number and text: commands are only known to a floor above.
             pub rename_lines: Vec<(usize, String)>,
-            /// The last `user` line while the file is read, to be compared with `requirepass` at its end.
-            pub user_line: Option<(usize, String, super::user_line::Password)>,
+            /// The `user` lines: what they allow is only known to a floor above.
+            pub user_lines: Vec<super::file::UserLine>,
         }
 
         /// The parameters in alphabetical order.
@@ -231,7 +231,7 @@ macro_rules! params {
 
         impl Default for Config {
             fn default() -> Config {
-                let mut config = Config { $($field: Default::default(),)* rename_command: Vec::new(), rename_lines: Vec::new(), user_line: None };
+                let mut config = Config { $($field: Default::default(),)* rename_command: Vec::new(), rename_lines: Vec::new(), user_lines: Vec::new() };
                 for param in PARAMS.iter().filter(|param| !param.default.is_empty()) {
                     param.set_text(&mut config, param.default.as_bytes()).expect("a test reads every default");
                 }

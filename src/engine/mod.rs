@@ -42,7 +42,7 @@ impl Engine {
         Engine { state: State::new(config, facts, seed, crate::commands::ALL), console: None }
     }
 
-    /// Called at start: takes in the users of `aclfile`, where there is one. The error says what is wrong with it.
+    /// Called at start: takes in the users of `aclfile` or of the configuration file. The error says why there is no start.
     pub fn load_users(&mut self) -> Result<(), String> {
         crate::commands::server::acl::file::load_at_start(&mut self.state)
     }

@@ -63,7 +63,7 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, start: Start) -> 
     let mut facts = process_facts(&start, io.now_us());
     facts.multiplexing_api = back_end;
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
-    engine.load_users().map_err(|error| anyhow::anyhow!("Aborting Redis startup because of ACL errors: {error}"))?;
+    engine.load_users().map_err(anyhow::Error::msg)?;
     let ticks = time::tick_source();
     engine.use_ticks(Ticks::counter(ticks.read, ticks.ticks_per_second));
     engine.wake(io.now_us());
