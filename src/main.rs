@@ -46,11 +46,7 @@ fn main() -> ExitCode {
         Err(startup::Refused) => return ExitCode::FAILURE,
     };
     let executable = process::executable().unwrap_or_default();
-    let outcome = server::run(Start { config: run.config, config_file: run.config_file, executable });
-    if let Some(pid_file) = pid_file {
-        log::notice(format_args!("Removing the pid file."));
-        pid_file.remove();
-    }
+    let outcome = server::run(Start { config: run.config, config_file: run.config_file, executable, pid_file });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -414,6 +414,86 @@ fn signals_end_it_gracefully() {
     }
 }
 
+/// What of the log begins with the line that has `from`, without numbers, times and dates.
+fn messages_from(log: &str, from: &str) -> Vec<String> {
+    let lines = log.lines().skip_while(|line| !line.contains(from));
+    lines.map(|line| line.splitn(6, ' ').nth(5).unwrap_or(line).to_owned()).collect()
+}
+
+#[test]
+fn signals_are_logged_as_they_arrive() {
+    let mut server = Server::with("--pidfile redis.pid");
+    server.assert_serves();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("signal-handler")).expect("a line of the handler");
+    let (head, rest) = line.split_once(" (").unwrap();
+    assert_eq!(head, format!("{}:signal-handler", server.pid()));
+    let (seconds, message) = rest.split_once(") ").unwrap();
+    assert!(seconds.len() >= 10 && seconds.bytes().all(|byte| byte.is_ascii_digit()), "{line}");
+    assert_eq!(message, "Received SIGTERM scheduling shutdown...");
+    let mut wanted = vec!["* User requested shutdown...", "* Removing the pid file."];
+    wanted.extend(["* Removing the unix socket file.", "# Redis is now ready to exit, bye bye..."]);
+    assert_eq!(messages_from(&log, "User requested"), wanted);
+}
+
+#[test]
+fn the_second_interrupt_ends_a_busy_server() {
+    if !is_torc() {
+        return harness::skip("a signal ends the sleep of Redis' DEBUG SLEEP");
+    }
+    let mut server = Server::with("--enable-debug-command yes --logfile server.log");
+    let path = server.folder().join("server.log");
+    let mut client = server.connect();
+    client.send_command(&["DEBUG", "SLEEP", "60"]);
+    // Or the first signal ends it before it is busy.
+    std::thread::sleep(Duration::from_millis(200));
+    kill(Signal::INT, server.pid());
+    let logged = |text: &str| fs::read_to_string(&path).is_ok_and(|log| log.contains(text));
+    eventually("the first one is logged", || logged("Received SIGINT scheduling shutdown..."));
+    kill(Signal::INT, server.pid());
+    assert_eq!(server.wait_for_exit().code(), Some(1));
+    assert!(logged("signal-handler (") && logged(") You insist... exiting now."));
+}
+
+#[test]
+fn what_a_signal_asks_for_can_be_set() {
+    let mut server = Server::with("--shutdown-on-sigint save --shutdown-on-sigterm save force --dir .");
+    if is_torc() {
+        for refused in 1..=2 {
+            kill(Signal::INT, server.pid());
+            let count = || server.log().matches("Errors trying to shut down the server.").count();
+            eventually("it is refused", || count() == refused);
+        }
+        server.assert_serves();
+        assert!(server.log().contains(" # Error trying to save the DB, can't exit."), "{}", server.log());
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+    if is_torc() {
+        assert!(server.log().contains(" # Error trying to save the DB. Exit anyway."), "{}", server.log());
+    }
+}
+
+#[test]
+fn the_logo_shows_the_number_of_the_process() {
+    for logfile in ["", "server.log"] {
+        let arg = if logfile.is_empty() { String::new() } else { format!(" --logfile {logfile}") };
+        let server = Server::with(&format!("--always-show-logo yes{arg}"));
+        let read = || match logfile {
+            "" => server.log(),
+            _ => fs::read_to_string(server.folder().join(logfile)).unwrap_or_default(),
+        };
+        let wanted = [format!(" PID: {}\n", server.pid()), format!(" Port: {}\n", server.port())];
+        let has = |log: String| log.contains(" PID: ") && log.contains(" standalone mode");
+        eventually("the logo is shown", || has(read()));
+        assert!(wanted.iter().all(|line| read().contains(line)) && !read().contains("Running mode="), "{}", read());
+    }
+    let server = Server::with("--always-show-logo no");
+    assert!(!server.log().contains(" PID: "), "{}", server.log());
+}
+
 #[test]
 fn hangup_and_broken_pipes_are_ignored() {
     let mut server = Server::start();

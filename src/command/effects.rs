@@ -10,11 +10,27 @@ use crate::transport::plain::Listener;
 /// SHUTDOWN's arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownRequest {
+    /// Write a snapshot first.
+    pub save: bool,
     /// Do not wait for replicas.
     pub now: bool,
     /// Exit whatever fails.
     pub force: bool,
 }
+
+impl ShutdownRequest {
+    /// Whether the server may end: not where it is to save first, which it cannot, unless it is to end all the same.
+    pub fn is_possible(&self) -> bool {
+        !self.save || self.force
+    }
+}
+
+/// Why a shutdown that is to save fails.
+pub const NO_SNAPSHOT: &str = "A snapshot was asked for, and this server cannot write one.";
+/// What follows from it.
+pub const CANNOT_EXIT: &str = "Error trying to save the DB, can't exit.";
+/// The line that closes every shutdown that fails.
+pub const SHUTDOWN_FAILED: &str = "Errors trying to shut down the server. Check the logs for more information.";
 
 /// Things to do after the current command.
 #[derive(Default)]

@@ -254,7 +254,7 @@ params! {
     active_expire_effort: u32 = "active-expire-effort", "", int(1, 10), "1", MUTABLE, Nothing, Works;
     activedefrag: bool = "activedefrag", "", Rule::Unavailable(NO_DEFRAG), "no", DEBUG, Nothing, Later;
     activerehashing: bool = "activerehashing", "", BOOL, "yes", MUTABLE, Nothing, Later;
-    always_show_logo: bool = "always-show-logo", "", BOOL, "no", IMMUTABLE, Nothing, Later;
+    always_show_logo: bool = "always-show-logo", "", BOOL, "no", IMMUTABLE, Nothing, Works;
     aof_disable_auto_gc: bool = "aof-disable-auto-gc", "", BOOL, "no", HIDDEN, AofAutoGc, Later;
     aof_load_truncated: bool = "aof-load-truncated", "", BOOL, "yes", MUTABLE, Nothing, Later;
     aof_rewrite_cpulist: Text = "aof-rewrite-cpulist", "aof_rewrite_cpulist", ANY, "", IMMUTABLE, Nothing, Later;
@@ -389,8 +389,8 @@ params! {
     set_max_listpack_entries: usize = "set-max-listpack-entries", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Later;
     set_max_listpack_value: usize = "set-max-listpack-value", "", int(0, I64_MAX), "64", MUTABLE, Nothing, Later;
     set_proc_title: bool = "set-proc-title", "", BOOL, "yes", IMMUTABLE, Nothing, Works;
-    shutdown_on_sigint: ShutdownFlags = "shutdown-on-sigint", "", choice(ShutdownFlags::NAMES), "default", MULTI, Nothing, Later;
-    shutdown_on_sigterm: ShutdownFlags = "shutdown-on-sigterm", "", choice(ShutdownFlags::NAMES), "default", MULTI, Nothing, Later;
+    shutdown_on_sigint: ShutdownFlags = "shutdown-on-sigint", "", choice(ShutdownFlags::NAMES), "default", MULTI, Nothing, Works;
+    shutdown_on_sigterm: ShutdownFlags = "shutdown-on-sigterm", "", choice(ShutdownFlags::NAMES), "default", MULTI, Nothing, Works;
     shutdown_timeout: u32 = "shutdown-timeout", "", int(0, I32_MAX), "10", MUTABLE, Nothing, Later;
     slowlog_log_slower_than: i64 = "slowlog-log-slower-than", "", int(-1, I64_MAX), "10000", MUTABLE, Nothing, Works;
     slowlog_max_len: u64 = "slowlog-max-len", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Works;

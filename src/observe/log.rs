@@ -15,7 +15,7 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::config::LogLevel;
-use crate::sys::time;
+use crate::sys::{handler_log, time};
 
 /// A message is cut to this many bytes, one less than Redis' buffer.
 const MESSAGE_LEN_MAX: usize = 1023;
@@ -44,6 +44,7 @@ pub fn open(file: &Path) -> io::Result<()> {
     if let Some(path) = &path {
         append_to(path)?;
     }
+    handler_log::set_file(path.as_deref());
     *FILE.write().unwrap_or_else(std::sync::PoisonError::into_inner) = path;
     Ok(())
 }
@@ -51,6 +52,7 @@ pub fn open(file: &Path) -> io::Result<()> {
 /// From now on less important lines are dropped.
 pub fn set_level(level: LogLevel) {
     LEVEL.store(level as u8, Ordering::Relaxed);
+    handler_log::set_silent(level == LogLevel::Nothing);
 }
 
 /// From now on lines carry this letter.

@@ -2,13 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use crate::command::effects::ShutdownRequest;
+use crate::command::effects::{CANNOT_EXIT, NO_SNAPSHOT, SHUTDOWN_FAILED, ShutdownRequest};
 use crate::command::outbox::Outbox;
 use crate::command::session::{SessionFlags, Slot};
 use crate::io::Io;
 use crate::observe::log;
 use crate::resp::reply::Mark;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
+use crate::sys::signals;
 use crate::transport::plain::ListenerKind;
 
 impl<I: Io> Server<I> {
@@ -90,8 +91,19 @@ impl<I: Io> Server<I> {
     }
 
     /// SHUTDOWN, or a signal.
-    pub(super) fn begin_shutdown(&mut self, request: ShutdownRequest) {
-        log::warning(format_args!("User requested shutdown..."));
+    fn begin_shutdown(&mut self, request: ShutdownRequest) {
+        log::notice(format_args!("User requested shutdown..."));
+        if request.save {
+            log::warning(format_args!("{NO_SNAPSHOT}"));
+            if !request.is_possible() {
+                log::warning(format_args!("{CANNOT_EXIT}"));
+                // Before the last line, since who reads that may send the next signal.
+                signals::refused();
+                log::warning(format_args!("{SHUTDOWN_FAILED}"));
+                return;
+            }
+            log::warning(format_args!("Error trying to save the DB. Exit anyway."));
+        }
         self.shutdown = Some(request);
     }
 
@@ -100,10 +112,10 @@ impl<I: Io> Server<I> {
         if token != SIGNAL_TOKEN {
             return;
         }
-        for signal in (self.read_signals)() {
-            let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
-            log::warning(format_args!("Received {name} scheduling shutdown..."));
-            self.begin_shutdown(ShutdownRequest::default());
+        if let Some(signal) = (self.read_signals)() {
+            let config = &self.engine.state.config;
+            let flags = if signal == libc::SIGINT { config.shutdown_on_sigint } else { config.shutdown_on_sigterm };
+            self.begin_shutdown(ShutdownRequest { save: flags.save, now: flags.now, force: flags.force });
         }
     }
 

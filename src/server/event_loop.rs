@@ -70,8 +70,8 @@ pub struct Server<I> {
     pub(super) cron_cursor: usize,
     /// Set once the server is to end.
     pub(super) shutdown: Option<ShutdownRequest>,
-    /// Which signals have come; the process sets it, a simulator has none.
-    pub(super) read_signals: Box<dyn FnMut() -> Vec<i32>>,
+    /// The signal that asks the server to end; the process sets it, a simulator has none.
+    pub(super) read_signals: Box<dyn FnMut() -> Option<i32>>,
 }
 
 impl<I: Io> Server<I> {
@@ -106,7 +106,7 @@ impl<I: Io> Server<I> {
             next_cron_us: now_us,
             cron_cursor: 0,
             shutdown: None,
-            read_signals: Box::new(Vec::new),
+            read_signals: Box::new(|| None),
         }
     }
 

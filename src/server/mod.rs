@@ -25,6 +25,7 @@ use crate::io::epoll::EpollIo;
 use crate::io::ring::RingIo;
 use crate::observe::log;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
+use crate::sys::process::PidFile;
 use crate::sys::signals::Signals;
 use crate::sys::{memory, notify, process, random, time};
 use crate::transport::plain::{self, ListenerKind};
@@ -37,6 +38,8 @@ pub struct Start {
     pub config_file: Option<PathBuf>,
     /// Absolute path of the running binary.
     pub executable: PathBuf,
+    /// Removed when the server ends.
+    pub pid_file: Option<PidFile>,
 }
 
 /// Serves until told to end. An error says why the server could not start, or what broke.
@@ -59,7 +62,8 @@ pub fn run(start: Start) -> anyhow::Result<()> {
 }
 
 /// Serves over one back end; compiled once for each, so nothing is looked up while serving.
-fn serve<I: Io>(io: I, back_end: &'static str, reason: String, start: Start) -> anyhow::Result<()> {
+fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start) -> anyhow::Result<()> {
+    let pid_file = start.pid_file.take();
     let mut facts = process_facts(&start, io.now_us());
     facts.multiplexing_api = back_end;
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
@@ -72,14 +76,14 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, start: Start) -> 
     let fields = [("torc_version", env!("CARGO_PKG_VERSION").to_owned()), ("io_backend", server.io.describe())];
     server.engine.state.facts.extra_server_fields = fields.into();
     server.engine.state.facts.network = network_facts(&server.io, back_end, reason);
-    let mut signals = Signals::watch().context("signalfd")?;
+    let mut signals = Signals::watch().context("the signals")?;
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());
     server.open_listeners()?;
     server.engine.state.facts.startup_memory_bytes = memory::allocated_here().unwrap_or(0);
     notify::ready("Ready to accept connections");
     while server.step().with_context(|| format!("the network on {back_end}"))? {}
-    server.finish();
+    server.finish(pid_file);
     Ok(())
 }
 
@@ -143,11 +147,15 @@ impl<I: Io> Server<I> {
     }
 
     /// The last things that a server does.
-    fn finish(&mut self) {
+    fn finish(&mut self, pid_file: Option<PidFile>) {
         notify::stopping("Shutting down");
         // Replies of the last turn, the one to SHUTDOWN excepted, go out as far as the sockets take them.
         if let Err(error) = self.flush(None) {
             log::warning(format_args!("Last replies: {error}"));
+        }
+        if let Some(pid_file) = pid_file {
+            log::notice(format_args!("Removing the pid file."));
+            pid_file.remove();
         }
         self.listeners.close_all(&mut self.io);
         let path = &self.engine.state.config.unixsocket;

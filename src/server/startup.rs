@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::env;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use crate::acl::{Patterns, Users};
@@ -69,8 +70,7 @@ pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Res
         }
         name => log::notice(format_args!("monotonic clock: {name}")),
     }
-    let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
-    log::notice(format_args!("Running mode={mode}, port={}.", config.port));
+    show_logo(config);
     let pid_file = write_pid_file(config, background);
     if let Some(mut room) = room.filter(|_| config.set_proc_title) {
         show_title(&mut room, &run.config, name, run.config_file.as_deref());
@@ -187,6 +187,30 @@ fn announce(run: &Invocation, name: &str) {
     for parameter in run.config.set_without_effect() {
         log::warning(format_args!("The parameter '{parameter}' was set, but has no effect in this version of Torc"));
     }
+}
+
+/// What the server is, in a picture where somebody looks on, and in a line where only a file does.
+fn show_logo(config: &Config) {
+    let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
+    let port = config.port;
+    let watched = config.logfile.is_empty() && io::stdout().is_terminal();
+    if !watched && !config.always_show_logo {
+        log::notice(format_args!("Running mode={mode}, port={port}."));
+        return;
+    }
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    log::raw(format_args!(
+        r"
+       )
+      ) \
+     / ) (          Torc {version}, serving as Redis {REDIS_VERSION} (00000000/0) 64 bit
+     \(_)/
+    __|_|__         Running in {mode} mode
+    \_____/         Port: {port}
+      | |           PID: {pid}
+      |_|
+"
+    ));
 }
 
 /// Raises the limit of open files, or serves fewer clients.

@@ -2,6 +2,7 @@
 
 pub mod epoll;
 pub mod errno;
+pub mod handler_log;
 pub mod kernel;
 pub mod memory;
 pub mod notify;

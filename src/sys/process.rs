@@ -53,7 +53,7 @@ pub fn stop_for_supervisor() {
     unsafe { libc::raise(libc::SIGSTOP) };
 }
 
-/// A file that holds the process' number while it runs.
+/// A file that holds the process' number while it runs; goes with this value.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
@@ -67,8 +67,15 @@ impl PidFile {
         Ok(PidFile { path: path.to_owned() })
     }
 
-    /// Removes it. A file that is gone already is as good.
+    /// Removes it.
     pub fn remove(self) {
+        drop(self);
+    }
+}
+
+impl Drop for PidFile {
+    /// A file that is gone already is as good as one that is removed.
+    fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -18,7 +18,7 @@ mod ring_section;
 mod slowlog;
 
 use crate::command::context::Context;
-use crate::command::effects::ShutdownRequest;
+use crate::command::effects::{self, CANNOT_EXIT, NO_SNAPSHOT, ShutdownRequest};
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::resp::args::Args;
@@ -118,12 +118,12 @@ fn time(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
 
 /// SHUTDOWN answers nothing when it succeeds: the connection ends with the process.
 fn shutdown(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let (mut save, mut nosave, mut abort) = (false, false, false);
+    let (mut nosave, mut abort) = (false, false);
     let mut request = ShutdownRequest::default();
     for word in args.skip(1).iter() {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         if is("save") {
-            save = true;
+            request.save = true;
         } else if is("nosave") {
             nosave = true;
         } else if is("now") {
@@ -136,16 +136,14 @@ fn shutdown(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
             return Err(SYNTAX);
         }
     }
-    if (save && nosave) || (abort && args.len() > 2) {
+    if (request.save && nosave) || (abort && args.len() > 2) {
         return Err(SYNTAX);
     }
     if abort {
         return Err(CommandError::fixed("No shutdown in progress."));
     }
-    if save && !request.force {
-        let warning =
-            "SHUTDOWN SAVE was refused: this server cannot write a snapshot. Use NOSAVE, or FORCE to exit anyway.";
-        ctx.state.effects.warnings.push(warning.into());
+    if !request.is_possible() {
+        ctx.state.effects.warnings.extend([NO_SNAPSHOT, CANNOT_EXIT, effects::SHUTDOWN_FAILED].map(String::from));
         return Err(SHUTDOWN_FAILED);
     }
     ctx.state.effects.shutdown = Some(request);
@@ -181,6 +179,6 @@ mod tests {
         assert_eq!(engine.run(&["SHUTDOWN", "SAVE"]), "(error) ERR Errors trying to SHUTDOWN. Check logs.");
         assert_eq!(engine.state.effects.shutdown, None);
         assert_eq!(engine.run(&["SHUTDOWN", "NOSAVE", "NOW"]), "");
-        assert_eq!(engine.state.effects.shutdown, Some(ShutdownRequest { now: true, force: false }));
+        assert_eq!(engine.state.effects.shutdown, Some(ShutdownRequest { save: false, now: true, force: false }));
     }
 }
