@@ -180,8 +180,8 @@ fn announce(run: &Invocation, name: &str) {
     }
     if run.config.loses_data() {
         log::warning(format_args!(
-            "Data is kept in memory only: this version of Torc writes nothing to disk, whatever 'save' and 'appendonly' \
-             say, and all data is lost when the process ends. To be content with that, set save \"\" and appendonly no."
+            "Data is kept in memory only: this version of Torc neither reads nor writes files of data, whatever 'save' and \
+             'appendonly' say, and all data is lost when the process ends. To be content with that, set save \"\" and appendonly no."
         ));
     }
     for parameter in run.config.set_without_effect() {
