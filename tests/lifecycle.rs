@@ -11,6 +11,7 @@ use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -606,4 +607,102 @@ fn nothing_is_told_when_nobody_asked() {
         Server::builder().args("--supervised no").environment("NOTIFY_SOCKET", socket.to_str().unwrap()).start();
     server.assert_serves();
     assert!(listener.recv(&mut [0; 100]).is_err());
+}
+
+/// Starts a server, breaks it, and returns how it ended, and its log.
+fn broken_by(args: &str, breaking: impl FnOnce(&mut Server)) -> (Option<i32>, String) {
+    let mut server = Server::with(&format!("--enable-debug-command yes {args}"));
+    breaking(&mut server);
+    (server.wait_for_exit().signal(), server.log())
+}
+
+#[track_caller]
+fn assert_sections(log: &str, wanted: &[&str]) {
+    let mut rest = log;
+    for title in wanted {
+        let at = rest.find(title).unwrap_or_else(|| panic!("no {title:?} in order in\n{log}"));
+        rest = &rest[at + title.len()..];
+    }
+}
+
+const REPORT: [&str; 6] = [
+    "\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n",
+    "\n------ STACK TRACE ------\n",
+    "\n------ INFO OUTPUT ------\n# Server\nredis_version:8.0.6\n",
+    "\n------ CLIENT LIST OUTPUT ------\nid=",
+    "\n------ CONFIG DEBUG OUTPUT ------\n",
+    "\n=== REDIS BUG REPORT END. Make sure to include from START to END. ===\n",
+];
+
+#[test]
+fn a_fault_is_reported_and_then_ends_it() {
+    let (signal, log) = broken_by("--requirepass topsecret", |server| {
+        let mut client = server.connect();
+        client.run("AUTH topsecret");
+        client.run("CLIENT SETNAME culprit");
+        client.send_command(&["DEBUG", "SEGFAULT", "argument"]);
+    });
+    assert_eq!(signal, Some(Signal::SEGV.as_raw()));
+    assert_sections(&log, &REPORT);
+    let client = ["\n------ CURRENT CLIENT INFO ------\nid=", " name=culprit ", "argv[1]: '\"SEGFAULT\"'", "argument"];
+    assert_sections(&log, &client);
+    assert!(log.contains(" # Redis 8.0.6 crashed by signal: 11, si_code: 2"), "{log}");
+    assert!(log.contains(" # Accessing address: 0x") && !log.contains("topsecret"), "{log}");
+    if is_torc() {
+        assert!(log.contains("write_to_forbidden_page"), "no names in the trace:\n{log}");
+    }
+}
+
+#[test]
+fn a_signal_from_outside_is_reported_too() {
+    for signal in [Signal::SEGV, Signal::BUS, Signal::FPE, Signal::ILL, Signal::ABORT] {
+        let (ended, log) = broken_by("", |server| {
+            server.connect().run("PING");
+            kill(signal, server.pid());
+        });
+        // Redis' own report breaks here, and then that is what it ends by.
+        assert!(ended == Some(signal.as_raw()) || !is_torc(), "{signal:?} ended it by {ended:?}");
+        assert_sections(&log, &[REPORT[0], REPORT[1], REPORT[2], REPORT[5]]);
+        let killer = format!(" # Killed by PID: {}, UID: ", std::process::id());
+        let line = format!(" # Redis 8.0.6 crashed by signal: {}, si_code: 0", signal.as_raw());
+        assert!(log.contains(&line) && log.contains(&killer), "{log}");
+        assert!(!log.contains("CURRENT CLIENT INFO"), "{log}");
+    }
+}
+
+#[test]
+fn a_panic_is_reported_and_hides_what_is_to_be_hidden() {
+    let panic = |server: &mut Server| server.connect().send_command(&["DEBUG", "PANIC", "private"]);
+    let (signal, log) = broken_by("", panic);
+    assert!(signal == Some(Signal::ABORT.as_raw()) || !is_torc(), "{signal:?}");
+    assert_sections(&log, &REPORT);
+    assert_sections(&log, &["!!! Software Failure.", "Guru Meditation: ", "Unix time", "argv[2]: '\"private\"'"]);
+    let (_, log) = broken_by("--hide-user-data-from-log yes", panic);
+    assert_sections(
+        &log,
+        &["Guru Meditation: ", "argv[0]: '\"DEBUG\"'\nargv[1]: '*redacted*'\nargv[2]: '*redacted*'\n"],
+    );
+    assert!(!log.contains("private"), "{log}");
+    let (_, log) = broken_by("", |server| server.connect().send_command(&["DEBUG", "ASSERT"]));
+    assert_sections(&log, &["ASSERTION FAILED", "==> ", "' is not true", REPORT[1]]);
+}
+
+#[test]
+fn nothing_is_reported_without_the_setting() {
+    for (args, setting) in [("--crash-log-enabled no", None), ("", Some("CONFIG SET crash-log-enabled no"))] {
+        let (signal, log) = broken_by(args, |server| {
+            if let Some(line) = setting {
+                assert_eq!(server.connect().run(line).to_string(), "+OK");
+            }
+            server.connect().send_command(&["DEBUG", "SEGFAULT"]);
+        });
+        assert_eq!(signal, Some(Signal::SEGV.as_raw()));
+        assert!(!log.contains("BUG REPORT"), "{log}");
+    }
+    let (signal, log) = broken_by("--crash-log-enabled no", |server| {
+        server.connect().send_command(&["DEBUG", "PANIC"]);
+    });
+    assert_eq!(signal, Some(Signal::ABORT.as_raw()));
+    assert_sections(&log, &["Guru Meditation: ", REPORT[5]]);
+    assert!(!log.contains("STACK TRACE"), "{log}");
 }

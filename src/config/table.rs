@@ -295,7 +295,7 @@ params! {
     cluster_replica_no_failover: bool = "cluster-replica-no-failover", "cluster-slave-no-failover", BOOL, "no", MUTABLE, ClusterFlags, Later;
     cluster_replica_validity_factor: u32 = "cluster-replica-validity-factor", "cluster-slave-validity-factor", int(0, I32_MAX), "10", MUTABLE, Nothing, Later;
     cluster_require_full_coverage: bool = "cluster-require-full-coverage", "", BOOL, "yes", MUTABLE, Nothing, Later;
-    crash_log_enabled: bool = "crash-log-enabled", "", BOOL, "yes", MUTABLE, CrashLog, Later;
+    crash_log_enabled: bool = "crash-log-enabled", "", BOOL, "yes", MUTABLE, CrashLog, Works;
     crash_memcheck_enabled: bool = "crash-memcheck-enabled", "", BOOL, "yes", MUTABLE, Nothing, Later;
     daemonize: bool = "daemonize", "", BOOL, "no", IMMUTABLE, Nothing, Works;
     databases: u32 = "databases", "", int(1, I32_MAX), "16", IMMUTABLE, Nothing, Works;
@@ -308,7 +308,7 @@ params! {
     enable_protected_configs: Access = "enable-protected-configs", "", choice(Access::NAMES), "no", IMMUTABLE, Nothing, Works;
     hash_max_listpack_entries: usize = "hash-max-listpack-entries", "hash-max-ziplist-entries", int(0, I64_MAX), "512", MUTABLE, Nothing, Later;
     hash_max_listpack_value: usize = "hash-max-listpack-value", "hash-max-ziplist-value", memory(0, I64_MAX), "64", MUTABLE, Nothing, Later;
-    hide_user_data_from_log: bool = "hide-user-data-from-log", "", BOOL, "no", MUTABLE, Nothing, Later;
+    hide_user_data_from_log: bool = "hide-user-data-from-log", "", BOOL, "no", MUTABLE, Nothing, Works;
     hll_sparse_max_bytes: usize = "hll-sparse-max-bytes", "", memory(0, I64_MAX), "3000", MUTABLE, Nothing, Later;
     hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
     ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;
