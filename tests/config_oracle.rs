@@ -499,6 +499,18 @@ fn files_are_refused_alike() {
     let calls = texts.iter().map(|text| (&["-"][..], &**text));
     // These are seen only when all lines were right.
     let whole = [
+        "user bob on nosuch",
+        "user bob nosuch",
+        "user bob on (+get",
+        "user bob on +get (~a",
+        "user bob on (+get ~a) )",
+        "user bob on\nuser al on\nuser bob off",
+        "user bob on #xx",
+        "user bob on <foo",
+        "user default on\nuser default off",
+        "user bob resetchannels &a allchannels &b",
+        "user bob allkeys ~a",
+        "user bob %Q~x",
         "cluster-enabled yes\nreplicaof a 1",
         "replicaof a 1\ncluster-enabled yes",
         "rename-command nosuch b",

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -182,6 +183,82 @@ fn a_server_that_would_be_another_one_does_not_start() {
         let output = run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(text(&output).contains(reason), "{}", text(&output));
+    }
+}
+
+#[test]
+fn users_of_the_file_log_in_and_are_written_back() {
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\nsave \"\"\n# people\nuser zed on >pw ~z* +@all\nuser default on nopass ~* +@all\nuser al\n"
+    );
+    let path = folder.path().join("users.conf");
+    fs::write(&path, text).unwrap();
+    let process = Process::spawn(folder.path(), &["users.conf"], "");
+    eventually("it answers", || answers(port));
+    let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port).into());
+    assert_eq!(client.run("ACL USERS").to_string(), "[\"al\", \"default\", \"zed\"]");
+    assert_eq!(client.run("AUTH zed pw").to_string(), "+OK");
+    assert_eq!(client.run("SET z1 v").to_string(), "+OK");
+    assert!(client.run("SET a v").to_string().starts_with("-NOPERM"));
+    assert_eq!(client.run("ACL SETUSER eve on nopass +ping").to_string(), "+OK");
+    assert_eq!(client.run("CONFIG REWRITE").to_string(), "+OK");
+    let log = fs::read_to_string(folder.path().join("out")).unwrap();
+    assert!(log.contains("The user 'al' is disabled (there is no 'on' modifier in the user description)."), "{log}");
+    let written = fs::read_to_string(&path).unwrap();
+    let users = [
+        "# people",
+        "user al off sanitize-payload resetchannels -@all",
+        "user default on nopass sanitize-payload ~* resetchannels +@all",
+        "user eve on nopass sanitize-payload resetchannels -@all +ping",
+    ];
+    assert!(written.contains(&users.join("\n")), "{written}");
+    assert!(
+        written.contains(
+            "\nuser zed on sanitize-payload #30c952fab122c3f9759f02a6d95c3758b246b4fee239957b2d4fee46e26170c4 ~z*"
+        ),
+        "{written}"
+    );
+    drop(process);
+    let _again = Process::spawn(folder.path(), &["users.conf"], "");
+    eventually("it answers", || answers(port));
+    assert_eq!(ask(port, "ACL USERS"), "[\"al\", \"default\", \"eve\", \"zed\"]");
+}
+
+#[test]
+fn users_that_cannot_be_end_the_start() {
+    let port = free_port().to_string();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("users.acl");
+    fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["--user", "bob", "on", "nosuch"],
+            ">>> 'user \"bob\" \"on\" \"nosuch\"'\nError in user declaration 'bob': Syntax error",
+        ),
+        (
+            &["--user", "bob", "on", "--user", "bob", "off"],
+            "at line 5\n>>> 'user \"bob\" \"off\"'\nError in user declaration 'bob': Duplicate user found. A user can only be \
+             defined once in config files",
+        ),
+        (&["--user", "bob", "on", "(+get"], "Error in user declaration 'bob': Wrong format"),
+        (
+            &["--user", "bob", "+nosuch"],
+            "# Error loading ACL rule '+nosuch' for the user named 'bob': Unknown command or category name in ACL",
+        ),
+        (&["--user", "bob", "+nosuch"], "# Critical error while loading ACLs. Exiting."),
+        (&["--user", "b b"], "# Spaces not allowed in ACL usernames"),
+        (
+            &["--user", "bob", "on", "--aclfile", file],
+            "# Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid.",
+        ),
+    ];
+    for (args, wanted) in cases {
+        let output = run(&[&["--port", &port, "--bind", "127.0.0.1"], *args].concat());
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(text(&output).contains(wanted), "{args:?}: {}", text(&output));
     }
 }
 
@@ -530,4 +607,102 @@ fn nothing_is_told_when_nobody_asked() {
         Server::builder().args("--supervised no").environment("NOTIFY_SOCKET", socket.to_str().unwrap()).start();
     server.assert_serves();
     assert!(listener.recv(&mut [0; 100]).is_err());
+}
+
+/// Starts a server, breaks it, and returns how it ended, and its log.
+fn broken_by(args: &str, breaking: impl FnOnce(&mut Server)) -> (Option<i32>, String) {
+    let mut server = Server::with(&format!("--enable-debug-command yes {args}"));
+    breaking(&mut server);
+    (server.wait_for_exit().signal(), server.log())
+}
+
+#[track_caller]
+fn assert_sections(log: &str, wanted: &[&str]) {
+    let mut rest = log;
+    for title in wanted {
+        let at = rest.find(title).unwrap_or_else(|| panic!("no {title:?} in order in\n{log}"));
+        rest = &rest[at + title.len()..];
+    }
+}
+
+const REPORT: [&str; 6] = [
+    "\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n",
+    "\n------ STACK TRACE ------\n",
+    "\n------ INFO OUTPUT ------\n# Server\nredis_version:8.0.6\n",
+    "\n------ CLIENT LIST OUTPUT ------\nid=",
+    "\n------ CONFIG DEBUG OUTPUT ------\n",
+    "\n=== REDIS BUG REPORT END. Make sure to include from START to END. ===\n",
+];
+
+#[test]
+fn a_fault_is_reported_and_then_ends_it() {
+    let (signal, log) = broken_by("--requirepass topsecret", |server| {
+        let mut client = server.connect();
+        client.run("AUTH topsecret");
+        client.run("CLIENT SETNAME culprit");
+        client.send_command(&["DEBUG", "SEGFAULT", "argument"]);
+    });
+    assert_eq!(signal, Some(Signal::SEGV.as_raw()));
+    assert_sections(&log, &REPORT);
+    let client = ["\n------ CURRENT CLIENT INFO ------\nid=", " name=culprit ", "argv[1]: '\"SEGFAULT\"'", "argument"];
+    assert_sections(&log, &client);
+    assert!(log.contains(" # Redis 8.0.6 crashed by signal: 11, si_code: 2"), "{log}");
+    assert!(log.contains(" # Accessing address: 0x") && !log.contains("topsecret"), "{log}");
+    if is_torc() {
+        assert!(log.contains("write_to_forbidden_page"), "no names in the trace:\n{log}");
+    }
+}
+
+#[test]
+fn a_signal_from_outside_is_reported_too() {
+    for signal in [Signal::SEGV, Signal::BUS, Signal::FPE, Signal::ILL, Signal::ABORT] {
+        let (ended, log) = broken_by("", |server| {
+            server.connect().run("PING");
+            kill(signal, server.pid());
+        });
+        // Redis' own report breaks here, and then that is what it ends by.
+        assert!(ended == Some(signal.as_raw()) || !is_torc(), "{signal:?} ended it by {ended:?}");
+        assert_sections(&log, &[REPORT[0], REPORT[1], REPORT[2], REPORT[5]]);
+        let killer = format!(" # Killed by PID: {}, UID: ", std::process::id());
+        let line = format!(" # Redis 8.0.6 crashed by signal: {}, si_code: 0", signal.as_raw());
+        assert!(log.contains(&line) && log.contains(&killer), "{log}");
+        assert!(!log.contains("CURRENT CLIENT INFO"), "{log}");
+    }
+}
+
+#[test]
+fn a_panic_is_reported_and_hides_what_is_to_be_hidden() {
+    let panic = |server: &mut Server| server.connect().send_command(&["DEBUG", "PANIC", "private"]);
+    let (signal, log) = broken_by("", panic);
+    assert!(signal == Some(Signal::ABORT.as_raw()) || !is_torc(), "{signal:?}");
+    assert_sections(&log, &REPORT);
+    assert_sections(&log, &["!!! Software Failure.", "Guru Meditation: ", "Unix time", "argv[2]: '\"private\"'"]);
+    let (_, log) = broken_by("--hide-user-data-from-log yes", panic);
+    assert_sections(
+        &log,
+        &["Guru Meditation: ", "argv[0]: '\"DEBUG\"'\nargv[1]: '*redacted*'\nargv[2]: '*redacted*'\n"],
+    );
+    assert!(!log.contains("private"), "{log}");
+    let (_, log) = broken_by("", |server| server.connect().send_command(&["DEBUG", "ASSERT"]));
+    assert_sections(&log, &["ASSERTION FAILED", "==> ", "' is not true", REPORT[1]]);
+}
+
+#[test]
+fn nothing_is_reported_without_the_setting() {
+    for (args, setting) in [("--crash-log-enabled no", None), ("", Some("CONFIG SET crash-log-enabled no"))] {
+        let (signal, log) = broken_by(args, |server| {
+            if let Some(line) = setting {
+                assert_eq!(server.connect().run(line).to_string(), "+OK");
+            }
+            server.connect().send_command(&["DEBUG", "SEGFAULT"]);
+        });
+        assert_eq!(signal, Some(Signal::SEGV.as_raw()));
+        assert!(!log.contains("BUG REPORT"), "{log}");
+    }
+    let (signal, log) = broken_by("--crash-log-enabled no", |server| {
+        server.connect().send_command(&["DEBUG", "PANIC"]);
+    });
+    assert_eq!(signal, Some(Signal::ABORT.as_raw()));
+    assert_sections(&log, &["Guru Meditation: ", REPORT[5]]);
+    assert!(!log.contains("STACK TRACE"), "{log}");
 }

@@ -289,6 +289,37 @@ fn a_file_of_users_is_taken_whole_or_not_at_all() {
 }
 
 #[test]
+fn declared_users_are_checked_and_taken_in() {
+    let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let check = |line: &str| {
+        let words = words(line);
+        Users::check_declaration(&words.iter().map(Vec::as_slice).collect::<Vec<_>>(), Patterns::None, &Toy)
+    };
+    let mut users = Users::default();
+    let mut declare = |line: &str| {
+        let words = words(line);
+        users.declare(&words.iter().map(Vec::as_slice).collect::<Vec<_>>(), Patterns::None, &Toy)
+    };
+    for line in ["bob", "bob on >x ~a (~b +get)", "bob on +nosuch", "default on nopass"] {
+        assert_eq!(check(line), Ok(()), "{line}");
+    }
+    for (line, named, reason) in [
+        ("bob nosuch", "user", "Syntax error"),
+        ("bob on nosuch", "bob", "Syntax error"),
+        ("bob on (+get ~a) )", "on", "Syntax error"),
+        ("bob on (+get", "bob", "Wrong format"),
+        ("bob on +get (~a", "on", "Wrong format"),
+    ] {
+        assert_eq!(check(line), Err(format!("Error in user declaration '{named}': {reason}")), "{line}");
+    }
+    assert_eq!(declare("bob on +get"), Ok(true));
+    assert_eq!(declare("al ~x"), Ok(false));
+    let unknown = "Error loading ACL rule '+nosuch' for the user named 'bob': Unknown command or category name in ACL";
+    assert_eq!(declare("bob on +nosuch"), Err(unknown.to_owned()));
+    assert_eq!(users.iter().len(), 3);
+}
+
+#[test]
 fn the_same_refusal_is_counted_for_a_minute() {
     let incident = |object: &str| Incident {
         reason: Reason::Key,

@@ -98,6 +98,52 @@ impl Users {
         }
     }
 
+    /// What is wrong with a user that a configuration file declares, `words` being the name and the rules. A command that
+    /// is not known is no reason yet; [`Users::declare`] tells it, after the log has been opened.
+    pub fn check_declaration(words: &[&[u8]], channels: Patterns, catalog: &dyn Catalog) -> Result<(), String> {
+        let [name, rules @ ..] = words else { return Ok(()) };
+        // Redis names the word of the line that has the number of the rule, which is two words before the rule itself.
+        let line = [&[&b"user"[..]], words].concat();
+        let wrong = |number: usize, reason: &str| {
+            let shown = String::from_utf8_lossy(line.get(number).copied().unwrap_or(name)).into_owned();
+            format!("Error in user declaration '{shown}': {reason}")
+        };
+        let merged = merge_selectors(rules).map_err(|open| {
+            let at = rules.iter().position(|rule| std::ptr::eq(*rule, open)).unwrap_or_default();
+            wrong(merge_selectors(&rules[..at]).map_or(at, |before| before.len()), "Wrong format")
+        })?;
+        let mut user = empty_user(name, channels, catalog);
+        for (number, rule) in merged.iter().enumerate() {
+            match user.apply(rule, channels, catalog) {
+                Ok(()) | Err(RuleError::UnknownName) => {}
+                Err(error) => return Err(wrong(number, &error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a user that a configuration file declares; returns whether the user may log in. The error is what the log
+    /// is to say.
+    pub fn declare(&mut self, words: &[&[u8]], channels: Patterns, catalog: &dyn Catalog) -> Result<bool, String> {
+        let [name, rules @ ..] = words else { return Ok(true) };
+        if name.iter().any(|&byte| byte == b' ' || byte == 0) {
+            return Err("Spaces not allowed in ACL usernames".into());
+        }
+        let shown = String::from_utf8_lossy(name);
+        match user_from_rules(name, rules, channels, catalog) {
+            Ok(user) => {
+                let enabled = user.is_enabled();
+                self.put(user);
+                Ok(enabled)
+            }
+            Err(UserError::Unmatched) => Err(format!("Error in user declaration '{shown}': Wrong format")),
+            Err(UserError::Rule { rule, error }) => {
+                let rule = String::from_utf8_lossy(&rule);
+                Err(format!("Error loading ACL rule '{rule}' for the user named '{shown}': {error}"))
+            }
+        }
+    }
+
     /// The lines of a file of users, without line ends.
     pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
         self.iter().map(|(_, user)| [b"user ", &**user.name(), b" ", &user.describe()].concat())
@@ -164,12 +210,19 @@ impl UserError {
     }
 }
 
+/// A user of this name who may do nothing yet; the default one keeps what makes it that.
+fn empty_user(name: &[u8], channels: Patterns, catalog: &dyn Catalog) -> User {
+    if name != DEFAULT_NAME {
+        return User::new(name, channels);
+    }
+    let mut user = User::default_user();
+    user.apply(b"reset", channels, catalog).expect("a reset is always good");
+    user
+}
+
 fn user_from_rules(name: &[u8], rules: &[&[u8]], channels: Patterns, catalog: &dyn Catalog) -> Result<User, UserError> {
     let rules = merge_selectors(rules).map_err(|_| UserError::Unmatched)?;
-    let mut user = if name == DEFAULT_NAME { User::default_user() } else { User::new(name, channels) };
-    if name == DEFAULT_NAME {
-        user.apply(b"reset", channels, catalog).expect("a reset is always good");
-    }
+    let mut user = empty_user(name, channels, catalog);
     for rule in &rules {
         let wrong = |error| UserError::Rule { rule: rule.to_vec(), error };
         user.apply(rule, channels, catalog).map_err(wrong)?;

@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::table::Flags;
-use super::value::Reason;
-use super::{Config, REDIS_VERSION, find, user_line};
+use super::value::{Reason, Text};
+use super::{Config, REDIS_VERSION, find};
 use crate::base::quoting;
 use crate::sys::{self, Errno};
 
@@ -53,6 +53,29 @@ pub enum FileError {
     },
 }
 
+/// A `user` line. The texts hold passwords, so that they do not show in what is printed for debugging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserLine {
+    /// Counted from 1 within its file.
+    pub number: usize,
+    /// The line without blanks at its ends.
+    pub line: Text,
+    /// The name of the user and the rules.
+    pub words: Vec<Text>,
+}
+
+impl UserLine {
+    /// The refusal of this line.
+    pub fn refused(&self, reason: &str) -> FileError {
+        FileError::Line { number: self.number, line: self.line.to_string(), reason: reason.to_owned() }
+    }
+
+    /// The words as plain bytes.
+    pub fn bytes(&self) -> Vec<&[u8]> {
+        self.words.iter().map(Text::as_bytes).collect()
+    }
+}
+
 /// What one line asked for.
 enum Line {
     /// It is done.
@@ -76,10 +99,6 @@ impl Config {
         loaded?;
         if self.cluster_enabled && self.replicaof.0.is_some() {
             return Err(FileError::Whole { reason: "replicaof directive not allowed in cluster mode".to_owned() });
-        }
-        if let Some((number, line, password)) = self.user_line.take() {
-            let bad = |reason: Reason| FileError::Line { number, line, reason: reason.into_owned() };
-            user_line::check(&password, &self.requirepass).map_err(bad)?;
         }
         Ok(())
     }
@@ -128,7 +147,8 @@ impl Config {
                 Ok(Line::Done)
             }
             (b"user", [_, ..]) => {
-                self.user_line = Some((number, text(line), user_line::read(&args)?));
+                let words = args.iter().map(|word| Text::from(*word)).collect();
+                self.user_lines.push(UserLine { number, line: Text::from(line), words });
                 Ok(Line::Done)
             }
             (b"loadmodule", [_, ..]) => Err("Torc has no modules: remove the 'loadmodule' line".into()),
@@ -198,12 +218,6 @@ mod tests {
         }
         bad_line("loadmodule a.so", 1, "loadmodule a.so", "Torc has no modules: remove the 'loadmodule' line");
         bad_line("sentinel monitor", 1, "sentinel monitor", "Torc has no Sentinel mode");
-        let users = "Torc has no ACL users: only a 'user default' line that allows everything, with the password of \
-                     requirepass, is supported";
-        bad_line("user bob on", 1, "user bob on", users);
-        let line = "user default on nopass ~* &* +@all";
-        load(line).expect("it says what no password says");
-        bad_line(&format!("port 1\n{line}\nrequirepass x"), 2, line, users);
     }
 
     #[test]
@@ -239,6 +253,17 @@ mod tests {
         assert_eq!(renamed, [("CONFIG", ""), ("keys", "k")]);
         assert_eq!(config.rename_lines[1], (3, "rename-command keys k".to_owned()));
         load("io-threads-do-reads yes\nlua-replicate-commands no").expect("retired directives do nothing");
+    }
+
+    #[test]
+    fn users_are_kept_for_the_commands_that_know_them() {
+        let config = load("port 1\nuser bob on >secret \"~a b\"\nUSER al").expect("a good file");
+        let [bob, al] = &config.user_lines[..] else { panic!("{:?}", config.user_lines) };
+        assert_eq!((bob.number, bob.bytes()), (2, vec![&b"bob"[..], b"on", b">secret", b"~a b"]));
+        assert_eq!((al.number, al.bytes()), (3, vec![&b"al"[..]]));
+        assert!(!format!("{:?}", config.user_lines).contains("secret"));
+        let refused = bob.refused("because").to_string();
+        assert!(refused.ends_with("at line 2\n>>> 'user bob on >secret \"~a b\"'\nbecause"), "{refused}");
     }
 
     #[test]

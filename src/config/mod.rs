@@ -11,7 +11,6 @@ pub mod rewrite;
 pub mod special;
 pub mod table;
 pub mod title;
-pub mod user_line;
 pub mod value;
 
 #[cfg(test)]

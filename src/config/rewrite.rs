@@ -15,7 +15,6 @@ use super::file::trim;
 use super::find;
 use super::special::OutputLimit;
 use super::table::{Config, PARAMS, Param};
-use super::user_line::default_user_line;
 use super::value::{MemoryOrPercent, Rule, Unit, memory};
 use crate::base::quoting::{self, quoted};
 use crate::sys::Errno;
@@ -56,15 +55,16 @@ pub struct RewriteError {
 }
 
 impl Config {
-    /// Rewrites the file at `path`; a missing one is made anew.
-    pub fn rewrite_file(&self, path: &Path) -> Result<(), RewriteError> {
+    /// Rewrites the file at `path`; a missing one is made anew. `users` are the lines about users, which are not known here;
+    /// there are none where users have a file of their own.
+    pub fn rewrite_file(&self, path: &Path, users: &[Vec<u8>]) -> Result<(), RewriteError> {
         let failed = |not_created: bool| move |error: io::Error| RewriteError { not_created, errno: error.into() };
         let old = match fs::read(path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed(false)(error)),
         };
-        let text = self.rewritten(old.as_deref());
+        let text = self.rewritten(old.as_deref(), users);
         let beside = temporary_name(path);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside);
         let mut file = file.map_err(failed(true))?;
@@ -82,7 +82,7 @@ impl Config {
     }
 
     /// The text that takes the place of `old`, `None` where there was no file.
-    fn rewritten(&self, old: Option<&[u8]>) -> Vec<u8> {
+    fn rewritten(&self, old: Option<&[u8]>, users: &[Vec<u8>]) -> Vec<u8> {
         let mut file = Lines::read(old);
         let untouched = Config::default();
         for param in PARAMS {
@@ -91,8 +91,8 @@ impl Config {
             }
             file.empty_rest(param.name);
         }
-        if self.aclfile.is_empty() {
-            file.put("user", Wanted::always(default_user_line(&self.requirepass)));
+        for line in users {
+            file.put("user", Wanted { needed: true, line: line.clone() });
         }
         file.empty_rest("user");
         file.text()
@@ -103,7 +103,7 @@ impl Config {
         let (name, value) = (param.name, param.text(self));
         let text = String::from_utf8_lossy(&value).into_owned();
         let differs = value != param.text(untouched);
-        let simple = |line: String| vec![Wanted { needed: differs, line }];
+        let simple = |line: String| vec![Wanted { needed: differs, line: line.into_bytes() }];
         match (name, param.rule) {
             ("bind", _) if !differs => Vec::new(),
             ("bind", _) => simple(format!("bind {}", or_empty(text))),
@@ -139,7 +139,8 @@ impl Config {
                 in_units(now.hard),
                 in_units(now.soft),
                 now.soft_seconds
-            ),
+            )
+            .into_bytes(),
         };
         vec![
             line("normal", now.normal, then.normal),
@@ -165,12 +166,12 @@ fn in_units(bytes: u64) -> String {
 struct Wanted {
     /// It is appended where the file has none to put it in; otherwise it only keeps such a line up to date.
     needed: bool,
-    line: String,
+    line: Vec<u8>,
 }
 
 impl Wanted {
     fn always(line: String) -> Wanted {
-        Wanted { needed: true, line }
+        Wanted { needed: true, line: line.into_bytes() }
     }
 }
 
@@ -211,13 +212,13 @@ impl Lines {
     /// Into the first line of this name that is still to be used, or to the end.
     fn put(&mut self, name: &'static str, wanted: Wanted) {
         if let Some(at) = self.by_name.get_mut(name).and_then(VecDeque::pop_front) {
-            self.lines[at] = wanted.line.into_bytes();
+            self.lines[at] = wanted.line;
         } else if wanted.needed {
             if !self.marked {
                 self.lines.push(MARK.to_vec());
                 self.marked = true;
             }
-            self.lines.push(wanted.line.into_bytes());
+            self.lines.push(wanted.line);
         }
     }
 
@@ -269,15 +270,9 @@ mod tests {
             let param = find(name.as_bytes()).expect("a parameter");
             param.set_text(&mut config, value.as_bytes()).expect("a good value");
         }
-        let text = String::from_utf8(config.rewritten(Some(old.as_bytes()))).expect("plain text");
-        let given = [
-            "dir \"",
-            "latency-tracking-info-percentiles 50 99 99.9",
-            "user default on nopass ",
-            "save 3600 1",
-            "save 300 100",
-            "save 60 10000",
-        ];
+        let text = String::from_utf8(config.rewritten(Some(old.as_bytes()), &[])).expect("plain text");
+        let given =
+            ["dir \"", "latency-tracking-info-percentiles 50 99 99.9", "save 3600 1", "save 300 100", "save 60 10000"];
         let lines = text.strip_suffix('\n').expect("every line ends").split('\n');
         let kept = lines.filter(|line| !given.iter().any(|given| line.starts_with(given)));
         kept.map(str::to_owned).collect()
@@ -337,9 +332,6 @@ mod tests {
             ("shutdown-on-sigint", "now save"),
         ];
         let lines = rewritten("", &pairs);
-        let user = lines.iter().find(|line| line.starts_with("user default on sanitize-payload #")).expect("a user");
-        assert!(user.ends_with(" ~* &* +@all"), "{user}");
-        let rest = lines.iter().filter(|line| *line != user).collect::<Vec<_>>();
         let wanted = [
             "",
             MARK_LINE,
@@ -352,7 +344,7 @@ mod tests {
             "shutdown-on-sigint save now",
             "unixsocketperm 700",
         ];
-        assert_eq!(rest, wanted.iter().collect::<Vec<_>>());
+        assert_eq!(lines, wanted);
     }
 
     #[test]
@@ -361,28 +353,36 @@ mod tests {
         let old = b"# a\nmaxmemory 5mb\nsave 1 1\nrequirepass secret\nuser default on nopass ~* &* +@all";
         let only_lines = old.split(|byte| *byte == b'\n').take(4).collect::<Vec<_>>().join(&b'\n');
         config.load_text(&only_lines).expect("good lines");
-        let first = config.rewritten(Some(old));
+        let users = ["user al off".as_bytes().to_vec(), b"user default on nopass ~* &* +@all".to_vec()];
+        let first = config.rewritten(Some(old), &users);
+        let lines = String::from_utf8_lossy(&first).into_owned();
+        assert!(
+            lines.contains("\nuser al off\n") && lines.ends_with("\nuser default on nopass ~* &* +@all\n"),
+            "{lines}"
+        );
         let mut again = Config::default();
         again.load_text(&first).expect("what was written can be read");
         for param in PARAMS {
             assert_eq!(param.text(&config), param.text(&again), "{}", param.name);
         }
         // What ends with a line end has an empty line behind it, as Redis sees it; it grows by no other.
-        let second = again.rewritten(Some(&first));
+        assert_eq!(again.user_lines.len(), 2);
+        let second = again.rewritten(Some(&first), &users);
         assert_eq!(second, [&first[..], b"\n"].concat());
-        assert_eq!(again.rewritten(Some(&second)), second);
+        assert_eq!(again.rewritten(Some(&second), &users), second);
+        assert!(!String::from_utf8_lossy(&again.rewritten(Some(&second), &[])).contains("user "));
     }
 
     #[test]
     fn the_file_is_replaced_or_left() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let path = folder.path().join("a.conf");
-        Config::default().rewrite_file(&path).expect("a new file");
+        Config::default().rewrite_file(&path, &[]).expect("a new file");
         assert!(fs::read(&path).expect("there").starts_with(MARK));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
-        let missing = Config::default().rewrite_file(&folder.path().join("no/a.conf"));
+        let missing = Config::default().rewrite_file(&folder.path().join("no/a.conf"), &[]);
         assert_eq!(missing, Err(RewriteError { not_created: true, errno: Errno(libc::ENOENT) }));
-        let is_folder = Config::default().rewrite_file(folder.path());
+        let is_folder = Config::default().rewrite_file(folder.path(), &[]);
         assert_eq!(is_folder, Err(RewriteError { not_created: false, errno: Errno(libc::EISDIR) }));
     }
 }

@@ -210,8 +210,8 @@ macro_rules! params {
             pub rename_command: Vec<(String, String)>,
             /// Where in the file each of them stands, number and text: commands are only known to a floor above.
             pub rename_lines: Vec<(usize, String)>,
-            /// The last `user` line while the file is read, to be compared with `requirepass` at its end.
-            pub user_line: Option<(usize, String, super::user_line::Password)>,
+            /// The `user` lines: what they allow is only known to a floor above.
+            pub user_lines: Vec<super::file::UserLine>,
         }
 
         /// The parameters in alphabetical order.
@@ -231,7 +231,7 @@ macro_rules! params {
 
         impl Default for Config {
             fn default() -> Config {
-                let mut config = Config { $($field: Default::default(),)* rename_command: Vec::new(), rename_lines: Vec::new(), user_line: None };
+                let mut config = Config { $($field: Default::default(),)* rename_command: Vec::new(), rename_lines: Vec::new(), user_lines: Vec::new() };
                 for param in PARAMS.iter().filter(|param| !param.default.is_empty()) {
                     param.set_text(&mut config, param.default.as_bytes()).expect("a test reads every default");
                 }
@@ -295,7 +295,7 @@ params! {
     cluster_replica_no_failover: bool = "cluster-replica-no-failover", "cluster-slave-no-failover", BOOL, "no", MUTABLE, ClusterFlags, Later;
     cluster_replica_validity_factor: u32 = "cluster-replica-validity-factor", "cluster-slave-validity-factor", int(0, I32_MAX), "10", MUTABLE, Nothing, Later;
     cluster_require_full_coverage: bool = "cluster-require-full-coverage", "", BOOL, "yes", MUTABLE, Nothing, Later;
-    crash_log_enabled: bool = "crash-log-enabled", "", BOOL, "yes", MUTABLE, CrashLog, Later;
+    crash_log_enabled: bool = "crash-log-enabled", "", BOOL, "yes", MUTABLE, CrashLog, Works;
     crash_memcheck_enabled: bool = "crash-memcheck-enabled", "", BOOL, "yes", MUTABLE, Nothing, Later;
     daemonize: bool = "daemonize", "", BOOL, "no", IMMUTABLE, Nothing, Works;
     databases: u32 = "databases", "", int(1, I32_MAX), "16", IMMUTABLE, Nothing, Works;
@@ -308,7 +308,7 @@ params! {
     enable_protected_configs: Access = "enable-protected-configs", "", choice(Access::NAMES), "no", IMMUTABLE, Nothing, Works;
     hash_max_listpack_entries: usize = "hash-max-listpack-entries", "hash-max-ziplist-entries", int(0, I64_MAX), "512", MUTABLE, Nothing, Later;
     hash_max_listpack_value: usize = "hash-max-listpack-value", "hash-max-ziplist-value", memory(0, I64_MAX), "64", MUTABLE, Nothing, Later;
-    hide_user_data_from_log: bool = "hide-user-data-from-log", "", BOOL, "no", MUTABLE, Nothing, Later;
+    hide_user_data_from_log: bool = "hide-user-data-from-log", "", BOOL, "no", MUTABLE, Nothing, Works;
     hll_sparse_max_bytes: usize = "hll-sparse-max-bytes", "", memory(0, I64_MAX), "3000", MUTABLE, Nothing, Later;
     hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
     ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;

@@ -12,6 +12,7 @@ pub mod console;
 mod cron;
 mod gate;
 mod observers;
+pub(crate) mod running;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -42,7 +43,7 @@ impl Engine {
         Engine { state: State::new(config, facts, seed, crate::commands::ALL), console: None }
     }
 
-    /// Called at start: takes in the users of `aclfile`, where there is one. The error says what is wrong with it.
+    /// Called at start: takes in the users of `aclfile` or of the configuration file. The error says why there is no start.
     pub fn load_users(&mut self) -> Result<(), String> {
         crate::commands::server::acl::file::load_at_start(&mut self.state)
     }
@@ -133,11 +134,14 @@ impl Engine {
         reply.set_protocol(session.protocol);
         session.last_interaction_s = state.now_s;
         session.last_command = prepared.command;
+        running::begin(&session, &args);
         if prepared.verdict == Verdict::Run && session.flags.is_plain() && !state.gated {
             call::call(state, &mut session, prepared, args, reply);
+            running::done();
             state.sessions.put(session);
         } else {
             gate::pass(state, &mut session, prepared, args, reply);
+            running::done();
             state.sessions.put(session);
             if !state.tracking.is_empty() {
                 state.send_invalidations();

@@ -105,6 +105,13 @@ pub fn raw(message: Arguments<'_>) {
     }
 }
 
+/// The same as a warning: reports of what went wrong.
+pub fn raw_warning(message: Arguments<'_>) {
+    if enabled(LogLevel::Warning) {
+        write_out(&format!("{message}\n"));
+    }
+}
+
 #[cold]
 fn write_line(level: LogLevel, message: Arguments<'_>) {
     let role = char::from(ROLE.load(Ordering::Relaxed));

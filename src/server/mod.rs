@@ -5,6 +5,7 @@
 mod batch;
 pub mod client;
 mod connections;
+mod crash;
 mod cron;
 mod effects;
 pub mod event_loop;
@@ -44,6 +45,7 @@ pub struct Start {
 
 /// Serves until told to end. An error says why the server could not start, or what broke.
 pub fn run(start: Start) -> anyhow::Result<()> {
+    crash::install(start.config.crash_log_enabled).context("the handlers of crashes")?;
     let asked = |name| format!("io-backend is {name}");
     match start.config.io_backend {
         IoBackend::Ring => serve(RingIo::new()?, "io_uring", asked("ring"), start),
@@ -67,7 +69,7 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start)
     let mut facts = process_facts(&start, io.now_us());
     facts.multiplexing_api = back_end;
     let mut engine = Engine::new(start.config, facts, random::seed_u64());
-    engine.load_users().map_err(|error| anyhow::anyhow!("Aborting Redis startup because of ACL errors: {error}"))?;
+    engine.load_users().map_err(anyhow::Error::msg)?;
     let ticks = time::tick_source();
     engine.use_ticks(Ticks::counter(ticks.read, ticks.ticks_per_second));
     engine.wake(io.now_us());
@@ -76,6 +78,7 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start)
     let fields = [("torc_version", env!("CARGO_PKG_VERSION").to_owned()), ("io_backend", server.io.describe())];
     server.engine.state.facts.extra_server_fields = fields.into();
     server.engine.state.facts.network = network_facts(&server.io, back_end, reason);
+    let _watch = crash::Watch::over(&server.engine.state);
     let mut signals = Signals::watch().context("the signals")?;
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());

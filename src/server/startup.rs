@@ -10,6 +10,8 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use crate::acl::{Patterns, Users};
+use crate::command::registry::Registry;
 use crate::command::spec::Command;
 use crate::config::arguments::Invocation;
 use crate::config::file::FileError;
@@ -32,7 +34,9 @@ pub struct Refused;
 /// Makes the process ready to serve. `name` is how the program was called. The configuration may come out with fewer
 /// clients than it went in with. The pid file is the caller's to remove at the end.
 pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Result<Option<PidFile>, Refused> {
-    let checked = check_renames(&run.config, crate::commands::ALL).and_then(|()| match run.config.cannot_be() {
+    let checked = check_renames(&run.config, crate::commands::ALL);
+    let checked = checked.and_then(|()| check_users(&run.config, crate::commands::ALL));
+    let checked = checked.and_then(|()| match run.config.cannot_be() {
         Some(reason) => Err(FileError::Whole { reason: reason.to_owned() }),
         None => Ok(()),
     });
@@ -88,6 +92,27 @@ fn check_renames(config: &Config, commands: &[&[&Command]]) -> Result<(), FileEr
             continue;
         };
         return Err(FileError::Line { number: *number, line: line.clone(), reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
+/// The users that the file declares: each once, with rules that can be. Commands that are not there are told later.
+fn check_users(config: &Config, commands: &[&[&'static Command]]) -> Result<(), FileError> {
+    if config.user_lines.is_empty() {
+        return Ok(());
+    }
+    let registry = Registry::with_renames(&commands.concat(), &config.rename_command);
+    let mut names = HashSet::new();
+    for line in &config.user_lines {
+        let words = line.bytes();
+        let Some(&name) = words.first() else { continue };
+        if !names.insert(name) {
+            let name = String::from_utf8_lossy(name);
+            return Err(line.refused(&format!(
+                "Error in user declaration '{name}': Duplicate user found. A user can only be defined once in config files"
+            )));
+        }
+        Users::check_declaration(&words, Patterns::None, &registry).map_err(|reason| line.refused(&reason))?;
     }
     Ok(())
 }
@@ -155,8 +180,8 @@ fn announce(run: &Invocation, name: &str) {
     }
     if run.config.loses_data() {
         log::warning(format_args!(
-            "Data is kept in memory only: this version of Torc writes nothing to disk, whatever 'save' and 'appendonly' \
-             say, and all data is lost when the process ends. To be content with that, set save \"\" and appendonly no."
+            "Data is kept in memory only: this version of Torc neither reads nor writes files of data, whatever 'save' and \
+             'appendonly' say, and all data is lost when the process ends. To be content with that, set save \"\" and appendonly no."
         ));
     }
     for parameter in run.config.set_without_effect() {

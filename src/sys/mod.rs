@@ -1,5 +1,6 @@
 //! The operating system, behind safe wrappers: sockets, readiness, signals, processes, limits, memory facts. Unsafe room.
 
+pub mod crash;
 pub mod epoll;
 pub mod errno;
 pub mod handler_log;

@@ -165,7 +165,8 @@ fn rewrite(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     if path.is_empty() {
         return Err(CommandError::fixed("The server is running without a config file"));
     }
-    match ctx.state.config.rewrite_file(Path::new(path)) {
+    let users = if ctx.state.config.aclfile.is_empty() { ctx.state.users.lines().collect() } else { Vec::new() };
+    match ctx.state.config.rewrite_file(Path::new(path), &users) {
         Ok(()) => {
             log::notice(format_args!("CONFIG REWRITE executed with success."));
             ctx.reply.ok();

@@ -8,7 +8,7 @@ use crate::command::state::State;
 use crate::config::{Apply, Config};
 use crate::observe::log;
 use crate::sys::rlimit::{self, FilesOutcome};
-use crate::sys::socket;
+use crate::sys::{Errno, crash, socket};
 use crate::transport::plain;
 
 /// Carries the steps out. Where one fails, the parameters are as `before` again, and the steps before it have been undone.
@@ -57,6 +57,8 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
                 format!("The operating system is not able to handle the specified number of clients, try with {most}");
             Err(("maxclients", reason))
         }
+        Apply::CrashLog => crash::set_enabled(state.config.crash_log_enabled)
+            .map_err(|error| ("crash-log-enabled", Errno::from(error).to_string())),
         Apply::LogLevel => {
             log::set_level(state.config.loglevel);
             Ok(())

@@ -36,13 +36,13 @@ pub(super) static INFO: Command = Command {
 /// What a section is written from.
 struct Source<'a> {
     state: &'a State,
-    /// The session that asks: it is not in the table while it runs.
-    caller: &'a Session,
+    /// The session that asks, where one does: it is not in the table while it runs.
+    caller: Option<&'a Session>,
 }
 
 impl Source<'_> {
     fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.state.sessions.iter().chain([self.caller])
+        self.state.sessions.iter().chain(self.caller)
     }
 }
 
@@ -71,16 +71,26 @@ const SECTIONS: &[Section] = &[
 
 fn info(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let selection = Selection::parse(args.skip(1).iter());
-    let source = Source { state: ctx.state, caller: ctx.session };
+    let text = write(&selection, &Source { state: ctx.state, caller: Some(ctx.session) });
+    ctx.reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}
+
+/// INFO EVERYTHING, as `running` or nobody asks for it.
+pub(crate) fn everything(state: &State, running: Option<&Session>) -> String {
+    let selection = Selection::parse([&b"everything"[..]].into_iter());
+    String::from_utf8_lossy(write(&selection, &Source { state, caller: running }).as_bytes()).into_owned()
+}
+
+fn write(selection: &Selection, source: &Source<'_>) -> InfoText {
     let mut text = InfoText::default();
     for (title, presence, write) in SECTIONS {
         if selection.wants(title, *presence) {
             text.section(title);
-            write(&source, &mut text);
+            write(source, &mut text);
         }
     }
-    ctx.reply.verbatim(b"txt", text.as_bytes());
-    Ok(())
+    text
 }
 
 fn server(source: &Source<'_>, text: &mut InfoText) {

@@ -191,7 +191,7 @@ impl Fields<'_> {
 }
 
 fn stats(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
-    let usage = MemoryUse::measure(ctx.state, ctx.session);
+    let usage = MemoryUse::measure(ctx.state, Some(ctx.session));
     let keys: usize = ctx.state.keyspace.iter().map(|db| db.len()).sum();
     let moving = ctx.state.keyspace.iter().map(|db| db.moving_tables()).sum::<usize>();
     let header = ctx.reply.deferred();
@@ -250,7 +250,7 @@ fn allocator_fields(fields: &mut Fields<'_>, usage: &MemoryUse) {
 }
 
 fn doctor(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
-    let usage = MemoryUse::measure(ctx.state, ctx.session);
+    let usage = MemoryUse::measure(ctx.state, Some(ctx.session));
     let text = diagnosis(&usage, ctx.state.sessions.connected());
     ctx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())

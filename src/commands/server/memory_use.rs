@@ -26,12 +26,12 @@ pub(super) struct MemoryUse {
 }
 
 impl MemoryUse {
-    /// Measures now, but for what the cron sampled; `caller` is the session that asks.
-    pub(super) fn measure(state: &State, caller: &Session) -> MemoryUse {
+    /// Measures now, but for what the cron sampled; `caller` is the session that asks, where one does.
+    pub(super) fn measure(state: &State, caller: Option<&Session>) -> MemoryUse {
         let sample = state.memory_sample.unwrap_or_else(MemorySample::take);
         let MemorySample { allocator, resident } = sample;
         let used = sample.used_now();
-        let clients: usize = state.sessions.iter().chain([caller]).map(client_memory).sum();
+        let clients: usize = state.sessions.iter().chain(caller).map(client_memory).sum();
         let tables: usize = state.keyspace.iter().map(|db| db.table_bytes()).sum();
         MemoryUse {
             allocator,

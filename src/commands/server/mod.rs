@@ -9,7 +9,7 @@ mod config_apply;
 mod debug;
 mod digest;
 mod docs;
-mod info;
+pub(crate) mod info;
 mod latency;
 mod lolwut;
 mod memory;

@@ -9,6 +9,8 @@ use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::state::State;
 use crate::commands::server::acl::users::{close_clients_of, default_channels};
+use crate::config::value::Text;
+use crate::observe::log;
 use crate::resp::args::Args;
 use crate::sys::replace_file::replace_file;
 
@@ -31,10 +33,38 @@ fn read(state: &State) -> Result<Users, String> {
     Users::load(&text, &path, default_channels(state), &state.registry).map_err(|error| error.to_string())
 }
 
-/// At start: the users of `aclfile`, where there is one.
+/// At start: the users of `aclfile` or of the configuration file, not of both.
 pub(crate) fn load_at_start(state: &mut State) -> Result<(), String> {
-    if !state.config.aclfile.is_empty() {
-        state.users = read(state)?;
+    match (state.config.aclfile.is_empty(), state.config.user_lines.is_empty()) {
+        (true, _) => declare_users(state),
+        (false, true) => {
+            state.users =
+                read(state).map_err(|error| format!("Aborting Redis startup because of ACL errors: {error}"))?;
+            Ok(())
+        }
+        (false, false) => Err("Configuring Redis with users defined in redis.conf and at the same setting an ACL file \
+                               path is invalid. This setup is very likely to lead to configuration errors and security \
+                               holes, please define either an ACL file or declare users directly in your redis.conf, but \
+                               not both."
+            .to_owned()),
+    }
+}
+
+/// Takes in the `user` lines.
+fn declare_users(state: &mut State) -> Result<(), String> {
+    let channels = default_channels(state);
+    for line in &state.config.user_lines {
+        let enabled = state.users.declare(&line.bytes(), channels, &state.registry).map_err(|error| {
+            log::warning(format_args!("{error}"));
+            "Critical error while loading ACLs. Exiting.".to_owned()
+        })?;
+        if !enabled {
+            let name = line.words.first().map(Text::to_string).unwrap_or_default();
+            log::notice(format_args!(
+                "The user '{name}' is disabled (there is no 'on' modifier in the user description). Make sure this is \
+                 not a configuration error."
+            ));
+        }
     }
     Ok(())
 }
