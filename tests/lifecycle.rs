@@ -706,3 +706,24 @@ fn nothing_is_reported_without_the_setting() {
     assert_sections(&log, &["Guru Meditation: ", REPORT[5]]);
     assert!(!log.contains("STACK TRACE"), "{log}");
 }
+
+#[test]
+fn the_score_of_the_process_follows_the_settings() {
+    let score = || fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim().parse::<i32>().unwrap();
+    let server = Server::with("--oom-score-adj relative --oom-score-adj-values 10 20 30");
+    let of_server = || fs::read_to_string(format!("/proc/{}/oom_score_adj", server.pid())).unwrap().trim().to_owned();
+    let before = score();
+    let expect = |wanted: i32| assert_eq!(of_server(), wanted.to_string());
+    expect(before + 10);
+    let mut client = server.connect();
+    assert_eq!(client.command(&["CONFIG", "SET", "oom-score-adj-values", "15 20 30"]).to_string(), "+OK");
+    expect(before + 15);
+    assert_eq!(client.command(&["CONFIG", "SET", "oom-score-adj-values", "1500 1600 1700"]).to_string(), "+OK");
+    expect(1000);
+    assert_eq!(client.run("CONFIG SET oom-score-adj no").to_string(), "+OK");
+    expect(before);
+    assert_eq!(client.command(&["CONFIG", "SET", "oom-score-adj-values", "700 800 900"]).to_string(), "+OK");
+    expect(before);
+    assert_eq!(client.run("CONFIG SET oom-score-adj absolute").to_string(), "+OK");
+    expect(700);
+}

@@ -16,7 +16,7 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Access, AclPubsubDefault, IoBackend, LogLevel, MaxmemoryPolicy, Supervised};
+pub use choice::{Access, AclPubsubDefault, IoBackend, LogLevel, MaxmemoryPolicy, OomScoreAdj, Supervised};
 pub use table::{Apply, Config, Effect, Flags, PARAMS, Param};
 
 use crate::base::glob;

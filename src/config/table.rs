@@ -347,8 +347,8 @@ params! {
     min_replicas_to_write: u32 = "min-replicas-to-write", "min-slaves-to-write", int(0, I32_MAX), "0", MUTABLE, GoodReplicas, Later;
     no_appendfsync_on_rewrite: bool = "no-appendfsync-on-rewrite", "", BOOL, "no", MUTABLE, Nothing, Later;
     notify_keyspace_events: KeyspaceEvents = "notify-keyspace-events", "", OWN, "", MUTABLE, KeyspaceEvents, Later;
-    oom_score_adj: OomScoreAdj = "oom-score-adj", "", choice(OomScoreAdj::NAMES), "no", MUTABLE, OomScoreAdj, Later;
-    oom_score_adj_values: OomScores = "oom-score-adj-values", "", OWN, "0 200 800", MULTI, OomScoreAdj, Later;
+    oom_score_adj: OomScoreAdj = "oom-score-adj", "", choice(OomScoreAdj::NAMES), "no", MUTABLE, OomScoreAdj, Works;
+    oom_score_adj_values: OomScores = "oom-score-adj-values", "", OWN, "0 200 800", MULTI, OomScoreAdj, Works;
     pidfile: Text = "pidfile", "", ANY, "", IMMUTABLE, Nothing, Works;
     port: u16 = "port", "", int(0, 65535), "6379", MUTABLE, Port, Works;
     proc_title_template: Text = "proc-title-template", "", text(TitleTemplate), "{title} {listen-addr} {server-mode}", MUTABLE, ProcTitle, Works;

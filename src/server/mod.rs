@@ -19,6 +19,7 @@ use anyhow::Context as _;
 
 use crate::command::facts::{NetworkFacts, ProcessFacts};
 use crate::command::ticks::Ticks;
+use crate::commands::server::config_apply::set_oom_score;
 use crate::config::{Config, IoBackend};
 use crate::engine::Engine;
 use crate::io::Io;
@@ -83,6 +84,9 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start)
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());
     server.open_listeners()?;
+    if let Err(errno) = set_oom_score(&server.engine.state.config) {
+        log::warning(format_args!("Unable to write oom_score_adj: {errno}"));
+    }
     server.engine.state.facts.startup_memory_bytes = memory::allocated_here().unwrap_or(0);
     notify::ready("Ready to accept connections");
     while server.step().with_context(|| format!("the network on {back_end}"))? {}

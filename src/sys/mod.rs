@@ -7,6 +7,7 @@ pub mod handler_log;
 pub mod kernel;
 pub mod memory;
 pub mod notify;
+pub mod oom;
 pub mod path_glob;
 pub mod prefetch;
 pub mod process;

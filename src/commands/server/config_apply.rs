@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 
 use crate::command::state::State;
-use crate::config::{Apply, Config};
+use crate::config::{Apply, Config, OomScoreAdj};
 use crate::observe::log;
 use crate::sys::rlimit::{self, FilesOutcome};
-use crate::sys::{Errno, crash, socket};
+use crate::sys::{Errno, crash, oom, socket};
 use crate::transport::plain;
 
 /// Carries the steps out. Where one fails, the parameters are as `before` again, and the steps before it have been undone.
@@ -59,12 +59,26 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
         }
         Apply::CrashLog => crash::set_enabled(state.config.crash_log_enabled)
             .map_err(|error| ("crash-log-enabled", Errno::from(error).to_string())),
+        Apply::OomScoreAdj => set_oom_score(&state.config).map_err(|errno| {
+            log::warning(format_args!("Unable to write oom_score_adj: {errno}"));
+            ("oom-score-adj-values", "Failed to set current oom_score_adj. Check server logs.".to_owned())
+        }),
         Apply::LogLevel => {
             log::set_level(state.config.loglevel);
             Ok(())
         }
         _ => Ok(()),
     }
+}
+
+/// Writes the kernel's out-of-memory score of a server without a master: there are no replicas and no child processes yet.
+pub(crate) fn set_oom_score(config: &Config) -> Result<(), Errno> {
+    let [master, _, _] = config.oom_score_adj_values.0;
+    oom::set(match config.oom_score_adj {
+        OomScoreAdj::No => oom::Score::Untouched,
+        OomScoreAdj::Relative => oom::Score::Relative(master),
+        OomScoreAdj::Absolute => oom::Score::Absolute(master),
+    })
 }
 
 /// Opens the TCP listeners of the present parameters in place of those there are. An address can be free only once our own

@@ -5,7 +5,7 @@
 pub(crate) mod acl;
 mod command_info;
 mod config;
-mod config_apply;
+pub(crate) mod config_apply;
 mod debug;
 mod digest;
 mod docs;
