@@ -54,7 +54,7 @@ pub(crate) const TABLE: &str = "
     4 DBSIZE
     2 RANDOMKEY => kind
     4 DUMP <key> => kind
-    6 RESTORE <key> ( 0 / <milliseconds> / <millisecond> ABSTTL / -1 ) <dump> [ REPLACE ] [ IDLETIME 10 / FREQ 7 / IDLETIME -1 / FREQ 256 / nosuch ]
+    6 RESTORE <key> ( 0 / 100000 / 5000000000 / <millisecond> ABSTTL / -1 / x ) <dump> [ REPLACE ] [ IDLETIME 10 / FREQ 7 / IDLETIME -1 / FREQ 256 / nosuch ]
     1 !WAIT 0 ( 0 / 10 / x / -1 )
     1 !WAITAOF 0|1|x 0 1
 
