@@ -159,6 +159,20 @@ fn much_input_behind_a_wait_is_executed_soon() {
 }
 
 #[test]
+fn a_refused_command_uses_caching_up() {
+    let server = Server::start();
+    let (mut tracker, mut other) = (resp3(&server), server.connect());
+    tracker.run("CLIENT TRACKING on OPTOUT");
+    for refused in ["OBJECT nosuch k", "GET", "NOSUCH"] {
+        tracker.run("CLIENT CACHING no");
+        tracker.run(refused);
+        tracker.run("GET k");
+        other.run("SET k v");
+        assert_eq!(tracker.reply().to_string(), ">[\"invalidate\", [\"k\"]]", "behind {refused}");
+    }
+}
+
+#[test]
 fn a_password_that_comes_back_is_asked_for_again() {
     let server = Server::start();
     play(

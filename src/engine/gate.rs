@@ -41,14 +41,14 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
             transaction::queue(session, prepared, args);
             reply.queued();
         }
-        Ok(command) => {
+        Ok(_) => {
             call_touching(state, session, prepared, args, reply);
             if state.gated {
                 observers::after_call(state, session, prepared, args);
             }
-            observers::end_caching(session, command);
         }
     }
+    observers::end_caching(session);
     if session.flags.intersects(SessionFlags::MUTED) {
         reply.truncate(start);
     }

@@ -71,9 +71,11 @@ fn remember(state: &mut State, session: &Session, command: &Command, args: Args<
     }
 }
 
-/// CLIENT CACHING is about one command only, or about one transaction; commands of the CLIENT family do not count.
-pub(super) fn end_caching(session: &mut Session, command: &Command) {
-    if !session.in_multi() && !command.full_name.starts_with("client|") {
+/// CLIENT CACHING is about one command only, a refused one too, or about one transaction; commands of the CLIENT family do
+/// not count.
+pub(super) fn end_caching(session: &mut Session) {
+    let of_client = session.last_command.is_some_and(|command| command.full_name.starts_with("client|"));
+    if !session.in_multi() && !of_client {
         session.flags.remove(SessionFlags::TRACKING_CACHING);
     }
 }
