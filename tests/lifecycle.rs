@@ -628,7 +628,7 @@ fn assert_sections(log: &str, wanted: &[&str]) {
 const REPORT: [&str; 6] = [
     "\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n",
     "\n------ STACK TRACE ------\n",
-    "\n------ INFO OUTPUT ------\n# Server\nredis_version:8.0.6\n",
+    "\n------ INFO OUTPUT ------\n# Server\r\nredis_version:8.0.6\r\n",
     "\n------ CLIENT LIST OUTPUT ------\nid=",
     "\n------ CONFIG DEBUG OUTPUT ------\n",
     "\n=== REDIS BUG REPORT END. Make sure to include from START to END. ===\n",
