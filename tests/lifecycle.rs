@@ -387,6 +387,37 @@ fn the_log_goes_to_its_file_even_when_that_is_moved_away() {
     eventually("a new file is begun", || fs::read_to_string(&path).is_ok_and(|text| text.contains("Accepted ")));
 }
 
+/// The socket of the system's log, taken for one test.
+struct SystemLog(UnixDatagram);
+
+impl Drop for SystemLog {
+    fn drop(&mut self) {
+        let _ = fs::remove_file("/dev/log");
+    }
+}
+
+#[test]
+fn the_log_of_the_system_gets_every_line() {
+    let Ok(socket) = UnixDatagram::bind("/dev/log") else {
+        return harness::skip("/dev/log cannot be taken: the host has a log, or the test may not");
+    };
+    let log = SystemLog(socket);
+    log.0.set_read_timeout(Some(harness::TIMEOUT)).unwrap();
+    let server = Server::with("--syslog-enabled yes --syslog-ident mine --syslog-facility local3");
+    let mut buffer = [0; 4096];
+    let (wanted, pid) = ("Ready to accept connections tcp", server.pid());
+    loop {
+        let len = log.0.recv(&mut buffer).expect("the line arrives");
+        let line = String::from_utf8_lossy(&buffer[..len]).into_owned();
+        if line.contains(wanted) {
+            // Facility 19, a notice.
+            assert!(line.starts_with("<157>") && line.ends_with(&format!(" mine[{pid}]: {wanted}")), "{line}");
+            break;
+        }
+    }
+    assert!(server.log().contains(wanted), "the log has it, too");
+}
+
 #[test]
 fn quiet_levels_are_quiet() {
     let server = Server::with("--loglevel warning");
@@ -628,7 +659,7 @@ fn assert_sections(log: &str, wanted: &[&str]) {
 const REPORT: [&str; 6] = [
     "\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n",
     "\n------ STACK TRACE ------\n",
-    "\n------ INFO OUTPUT ------\n# Server\nredis_version:8.0.6\n",
+    "\n------ INFO OUTPUT ------\n# Server\r\nredis_version:8.0.6\r\n",
     "\n------ CLIENT LIST OUTPUT ------\nid=",
     "\n------ CONFIG DEBUG OUTPUT ------\n",
     "\n=== REDIS BUG REPORT END. Make sure to include from START to END. ===\n",

@@ -399,9 +399,9 @@ params! {
     stream_node_max_bytes: usize = "stream-node-max-bytes", "", memory(0, I64_MAX), "4096", MUTABLE, Nothing, Later;
     stream_node_max_entries: u64 = "stream-node-max-entries", "", int(0, I64_MAX), "100", MUTABLE, Nothing, Later;
     supervised: Supervised = "supervised", "", choice(Supervised::NAMES), "no", IMMUTABLE, Nothing, Works;
-    syslog_enabled: bool = "syslog-enabled", "", BOOL, "no", IMMUTABLE, Nothing, Later;
-    syslog_facility: SyslogFacility = "syslog-facility", "", choice(SyslogFacility::NAMES), "local0", IMMUTABLE, Nothing, Later;
-    syslog_ident: Text = "syslog-ident", "", ANY, "redis", IMMUTABLE, Nothing, Later;
+    syslog_enabled: bool = "syslog-enabled", "", BOOL, "no", IMMUTABLE, Nothing, Works;
+    syslog_facility: SyslogFacility = "syslog-facility", "", choice(SyslogFacility::NAMES), "local0", IMMUTABLE, Nothing, Works;
+    syslog_ident: Text = "syslog-ident", "", ANY, "redis", IMMUTABLE, Nothing, Works;
     tcp_backlog: u32 = "tcp-backlog", "", int(0, I32_MAX), "511", IMMUTABLE, Nothing, Works;
     tcp_keepalive: u32 = "tcp-keepalive", "", int(0, I32_MAX), "300", MUTABLE, Nothing, Works;
     timeout: u32 = "timeout", "", int(0, I32_MAX), "0", MUTABLE, Nothing, Works;

@@ -12,9 +12,10 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::config::LogLevel;
+use crate::sys::syslog::{self, Urgency};
 use crate::sys::{handler_log, time};
 
 /// A message is cut to this many bytes, one less than Redis' buffer.
@@ -22,6 +23,9 @@ const MESSAGE_LEN_MAX: usize = 1023;
 
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
 static ROLE: AtomicU8 = AtomicU8::new(Role::Child as u8);
+
+/// Whether the system's log gets every line, too.
+static SYSLOG: AtomicBool = AtomicBool::new(false);
 
 /// Where lines go; `None` for standard output.
 static FILE: RwLock<Option<PathBuf>> = RwLock::new(None);
@@ -47,6 +51,12 @@ pub fn open(file: &Path) -> io::Result<()> {
     handler_log::set_file(path.as_deref());
     *FILE.write().unwrap_or_else(std::sync::PoisonError::into_inner) = path;
     Ok(())
+}
+
+/// From now on every line is sent to the system's log as well, under this name and facility.
+pub fn open_syslog(ident: &str, facility: &str) {
+    syslog::open(ident, facility);
+    SYSLOG.store(true, Ordering::Relaxed);
 }
 
 /// From now on less important lines are dropped.
@@ -101,6 +111,7 @@ pub fn line(level: LogLevel, message: Arguments<'_>) {
 /// A line without number, time and letter, such as a banner; as important as a notice.
 pub fn raw(message: Arguments<'_>) {
     if enabled(LogLevel::Notice) {
+        send_to_system(LogLevel::Notice, message);
         write_out(&format!("{message}\n"));
     }
 }
@@ -108,6 +119,7 @@ pub fn raw(message: Arguments<'_>) {
 /// The same as a warning: reports of what went wrong.
 pub fn raw_warning(message: Arguments<'_>) {
     if enabled(LogLevel::Warning) {
+        send_to_system(LogLevel::Warning, message);
         write_out(&format!("{message}\n"));
     }
 }
@@ -116,6 +128,19 @@ pub fn raw_warning(message: Arguments<'_>) {
 fn write_line(level: LogLevel, message: Arguments<'_>) {
     let role = char::from(ROLE.load(Ordering::Relaxed));
     write_out(&formatted(std::process::id(), role, time::unix_us(), level, message));
+    send_to_system(level, message);
+}
+
+fn send_to_system(level: LogLevel, message: Arguments<'_>) {
+    if SYSLOG.load(Ordering::Relaxed) {
+        let urgency = match level {
+            LogLevel::Debug => Urgency::Debug,
+            LogLevel::Verbose => Urgency::Info,
+            LogLevel::Notice => Urgency::Notice,
+            LogLevel::Warning | LogLevel::Nothing => Urgency::Warning,
+        };
+        syslog::write(urgency, &message.to_string());
+    }
 }
 
 /// `pid:role DD Mon YYYY HH:MM:SS.mmm level message`, with the line end.

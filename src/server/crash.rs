@@ -111,7 +111,7 @@ fn details(fault: &Fault) {
     log::raw_warning(format_args!("\n------ STACK TRACE DONE ------"));
     let Some(state) = STATE.look(fault) else { return };
     let running = running::session(fault);
-    section("INFO OUTPUT", &info::everything(state, running).replace("\r\n", "\n"));
+    section("INFO OUTPUT", &info::everything(state, running));
     let clients = state.sessions.iter().chain(running).map(|session| describe(state, session));
     section("CLIENT LIST OUTPUT", &clients.collect::<String>());
     if let Some(session) = running {

@@ -51,6 +51,9 @@ pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Res
         return Err(Refused);
     }
     log::set_level(config.loglevel);
+    if config.syslog_enabled {
+        log::open_syslog(&config.syslog_ident.to_string(), config.syslog_facility.name());
+    }
     let supervised = join_supervisor(config.supervised);
     warn_about_memory(config);
     let background = config.daemonize && !supervised;
@@ -193,7 +196,7 @@ fn announce(run: &Invocation, name: &str) {
 fn show_logo(config: &Config) {
     let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
     let port = config.port;
-    let watched = config.logfile.is_empty() && io::stdout().is_terminal();
+    let watched = config.logfile.is_empty() && !config.syslog_enabled && io::stdout().is_terminal();
     if !watched && !config.always_show_logo {
         log::notice(format_args!("Running mode={mode}, port={port}."));
         return;

@@ -17,6 +17,7 @@ pub mod rlimit;
 pub mod signals;
 pub mod socket;
 pub mod stream;
+pub mod syslog;
 pub mod time;
 pub mod title;
 
