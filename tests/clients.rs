@@ -159,6 +159,24 @@ fn much_input_behind_a_wait_is_executed_soon() {
 }
 
 #[test]
+fn what_was_read_is_remembered_when_tracking_stops() {
+    let server = Server::start();
+    let (mut tracker, mut other) = (resp3(&server), server.connect());
+    for stop in ["CLIENT TRACKING off", "RESET"] {
+        tracker.run("HELLO 3");
+        tracker.run("CLIENT TRACKING on");
+        tracker.run("MGET k changed");
+        tracker.run(stop);
+        other.run("SET changed v");
+        tracker.run("HELLO 3");
+        tracker.run("CLIENT TRACKING on");
+        other.run("MSET k v changed w");
+        assert_eq!(tracker.reply().to_string(), ">[\"invalidate\", [\"k\"]]", "behind {stop}");
+        assert_eq!(tracker.run("PING").to_string(), "+PONG", "and nothing more");
+    }
+}
+
+#[test]
 fn a_refused_command_uses_caching_up() {
     let server = Server::start();
     let (mut tracker, mut other) = (resp3(&server), server.connect());

@@ -120,7 +120,7 @@ impl State {
 
     /// Works out whether requests have to pass the gates even where their client is in no special state.
     pub(crate) fn plan_gates(&mut self) {
-        self.gated = self.pause.is_some() || !self.monitors.is_empty() || !self.tracking.is_empty();
+        self.gated = self.pause.is_some() || !self.monitors.is_empty() || self.tracking.has_clients();
     }
 }
 

@@ -373,6 +373,9 @@ impl State {
     pub(crate) fn touch_key(&mut self, caller: &mut Session, db: usize, key: &[u8]) {
         if !self.tracking.is_empty() {
             self.tracking.changed(key, caller.id);
+            if self.tracking.is_empty() {
+                self.plan_observers();
+            }
         }
         let hash = self.keyspace.hash(key);
         let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());

@@ -53,10 +53,16 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// Whether nobody tracks anything.
+    /// Whether nobody tracks anything, and nothing is remembered of those who did.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.clients == 0
+        self.clients == 0 && self.keys.is_empty()
+    }
+
+    /// Whether anybody tracks.
+    #[inline]
+    pub fn has_clients(&self) -> bool {
+        self.clients != 0
     }
 
     /// How many clients track.
@@ -84,8 +90,8 @@ impl Tracking {
         self.clients += 1;
     }
 
-    /// A client that tracked does so no longer; `prefixes` were its own. Nobody is told of it: keys that only it had read
-    /// are forgotten when they change, or when nobody tracks any more.
+    /// A client that tracked does so no longer; `prefixes` were its own. What it read stays remembered, as in Redis:
+    /// it is told of that if it tracks again before the key changes.
     pub fn stop(&mut self, client: u64, prefixes: &[Box<[u8]>]) {
         self.clients -= 1;
         for prefix in prefixes {
@@ -95,9 +101,6 @@ impl Tracking {
                     self.prefixes.remove(prefix);
                 }
             }
-        }
-        if self.clients == 0 {
-            *self = Tracking::default();
         }
     }
 
@@ -138,7 +141,9 @@ impl Tracking {
     fn forget(&mut self, key: &[u8], writer: u64) {
         if let Some((key, clients)) = self.keys.remove_entry(key) {
             self.items -= clients.len();
-            self.pending.push(Invalidation::Key { key, clients, writer });
+            if self.clients != 0 {
+                self.pending.push(Invalidation::Key { key, clients, writer });
+            }
         }
     }
 
@@ -147,7 +152,7 @@ impl Tracking {
         self.keys.clear();
         self.items = 0;
         // FLUSHALL empties one database after the other.
-        if !matches!(self.pending.last(), Some(Invalidation::Everything { .. })) {
+        if self.clients != 0 && !matches!(self.pending.last(), Some(Invalidation::Everything { .. })) {
             self.pending.push(Invalidation::Everything { except });
         }
     }
