@@ -8,6 +8,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use torc::acl::Users;
 use torc::command::session::{SessionFlags, Slot};
 use torc::config::Config;
 use torc::engine::{Engine, Prepared, Verdict};
@@ -83,7 +84,7 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
 
 impl Connection {
     fn receive(&mut self, engine: &mut Engine, slot: Slot, mut piece: &[u8]) {
-        let limits = Limits { bulk_len_max: STRING_MAX, authenticated: engine.session(slot).is_authenticated() };
+        let limits = Limits { bulk_len_max: STRING_MAX, authenticated: engine.state.lets_in(engine.session(slot)) };
         if let Some((len, mut blob)) = self.receiving.take() {
             let (taken, rest) = piece.split_at(piece.len().min(len - blob.len()));
             blob.extend_from_slice(taken);
@@ -152,7 +153,7 @@ fuzz_target!(|data: &[u8]| {
         connection.receive(&mut engine, Slot(client), piece);
     }
     // What is there and what is counted agree: keys that have expired may still be counted, and no others.
-    engine.state.config.requirepass = Default::default();
+    engine.state.users = Users::default();
     engine.state.pause = None;
     let observer = engine.connect(CLIENTS);
     let keys = engine.run_values(observer, &["KEYS", "*"]);

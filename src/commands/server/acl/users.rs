@@ -6,7 +6,7 @@ use crate::acl::{Denial, Patterns, Selector, User, UserId, merge_selectors};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::prepared::Verdict;
-use crate::command::session::Session;
+use crate::command::session::{Session, SessionFlags};
 use crate::command::state::State;
 use crate::config::AclPubsubDefault;
 use crate::resp::args::Args;
@@ -125,11 +125,14 @@ pub(super) fn deluser(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comma
 /// Closes the clients that `is_over` names: the caller behind its reply, the others at once. Their user may be gone.
 pub(super) fn close_clients_of(ctx: &mut Context<'_>, is_over: impl Fn(&Session) -> bool) {
     let user = ctx.state.users.get(UserId::DEFAULT);
-    for session in ctx.state.sessions.iter_mut().chain([&mut *ctx.session]) {
-        if is_over(session) {
-            session.set_user(UserId::DEFAULT, user);
-            ctx.state.effects.kill.push(session.slot);
-        }
+    for session in ctx.state.sessions.iter_mut().filter(|session| is_over(session)) {
+        session.set_user(UserId::DEFAULT, user);
+        session.flags.insert(SessionFlags::CLOSE_ASAP);
+        ctx.state.effects.kill.push(session.slot);
+    }
+    if is_over(ctx.session) {
+        ctx.session.set_user(UserId::DEFAULT, user);
+        ctx.session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
     }
 }
 
