@@ -71,6 +71,14 @@ struct Thread {
     waited_ns: u64,
 }
 
+impl Thread {
+    /// Ends the time without a core, if it had none.
+    fn back_on_core(&mut self, time_ns: u64) {
+        let off_ns = self.off_since.take().and_then(|since| time_ns.checked_sub(since));
+        self.waited_ns += off_ns.unwrap_or(0);
+    }
+}
+
 /// Counts events as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
@@ -91,6 +99,8 @@ impl Counter {
 
     fn count(&mut self, event: Event) {
         let thread = self.threads.entry(event.thread).or_default();
+        // Kernels do not always tell of a switch away from an idle core, but a thread that does anything has one.
+        thread.back_on_core(event.time_ns);
         match event.what {
             What::Enter { syscall } => {
                 self.tallies.entry(syscall).or_default().calls += 1;
@@ -108,10 +118,7 @@ impl Counter {
                 }
             }
             What::SwitchOut => thread.off_since = Some(event.time_ns),
-            What::SwitchIn => {
-                let off_ns = thread.off_since.take().and_then(|since| event.time_ns.checked_sub(since));
-                thread.waited_ns += off_ns.unwrap_or(0);
-            }
+            What::SwitchIn => {}
             What::Submit { operation } => {
                 self.submissions += 1;
                 if self.operations.len() < OPERATIONS_MAX {
@@ -177,6 +184,18 @@ mod tests {
         ]);
         assert_eq!(counted.syscalls["s7"], Tally { calls: 1, timed: 1, wall_ns: 50, waiting_ns: 30 });
         assert_eq!(counted.syscalls["s8"], Tally { calls: 1, timed: 1, wall_ns: 20, waiting_ns: 0 });
+    }
+
+    #[test]
+    fn a_thread_that_goes_on_has_a_core_again() {
+        let counted = counted(vec![
+            event(100, 1, What::Enter { syscall: 7 }),
+            event(110, 1, What::SwitchOut),
+            event(140, 1, What::Exit { syscall: 7 }),
+            event(145, 1, What::Enter { syscall: 7 }),
+            event(150, 1, What::Exit { syscall: 7 }),
+        ]);
+        assert_eq!(counted.syscalls["s7"], Tally { calls: 2, timed: 2, wall_ns: 45, waiting_ns: 30 });
     }
 
     #[test]
