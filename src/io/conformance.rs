@@ -21,6 +21,8 @@ use super::epoll::EpollIo;
 use super::ring::RingIo;
 use super::sim::{PeerId, SimIo, SimOptions};
 use super::{Completion, ConnId, Io, ListenerId, TurnOutput};
+use crate::uring::buffer_ring::BufferSizes;
+use crate::uring::{Features, RingOptions};
 
 /// Most turns that anything may take.
 const TURNS_MAX: usize = 20_000;
@@ -278,8 +280,43 @@ impl<B: RealIo> RealNet<B> {
 
 impl RealNet<RingIo> {
     fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> RealNet<RingIo> {
-        let io = RingIo::with_sizes(submissions, completions, buffers, buffer_len);
+        RealNet::small(submissions, completions, buffers, buffer_len, Features::default())
+    }
+
+    fn small(
+        submissions: u32,
+        completions: u32,
+        buffers: u16,
+        buffer_len: usize,
+        without: Features,
+    ) -> RealNet<RingIo> {
+        let sizes = BufferSizes { count: buffers, len: buffer_len };
+        let io = RingIo::with_sizes(&RingOptions { submissions, completions, without }, sizes, sizes);
         RealNet::over(io.expect("io_uring is needed to test Torc"))
+    }
+
+    /// A ring as kernels have it that lack these features.
+    fn without(features: Features) -> RealNet<RingIo> {
+        let io = RingIo::without(features).expect("io_uring is needed to test Torc");
+        for (has, lacks) in io.features().iter().zip(features.all()) {
+            assert!(!(has.1 && lacks.1), "{}", has.0);
+        }
+        RealNet::over(io)
+    }
+
+    /// Linux 6.1: without what came later.
+    fn oldest() -> RealNet<RingIo> {
+        RealNet::without(Features {
+            defer_taskrun: false,
+            registered_ring: false,
+            registered_slab: false,
+            ..Features::ALL
+        })
+    }
+
+    /// Without anything that may be missing.
+    fn bare() -> RealNet<RingIo> {
+        RealNet::without(Features::ALL)
     }
 }
 

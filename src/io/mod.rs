@@ -301,7 +301,7 @@ pub trait Io {
     fn recycle(&mut self);
     /// The connection's descriptor, for socket options and CLIENT LIST.
     fn descriptor(&self, conn: ConnId) -> Option<BorrowedFd<'_>>;
-    /// Tells the Io side where the reply slab lives, so that it can register it.
+    /// Tells the Io side where the reply slab lives, so that it can register it; an empty one: it does not live there now.
     fn use_slab(&mut self, slab: &[u8]);
     /// This world's wall clock, in Unix microseconds.
     fn now_us(&self) -> i64;

@@ -21,19 +21,19 @@ use crate::io::{
     Completion, ConnId, Errno, GENERATION_MASK, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment,
     SoftSend, TurnOutput,
 };
-use crate::uring::buffer_ring::BufferRing;
-use crate::uring::{Refused, Ring, RingOptions, operation};
+use crate::uring::buffer_ring::{BufferRing, BufferSizes};
+use crate::uring::{Features, Refused, Ring, RingOptions, operation};
 
 /// Submission queue entries: a turn with more sends than this submits in several goes.
 const SUBMISSIONS: u32 = 1024;
 /// Completion queue entries: with deferred task work overflow is rare at this size and survived in any case.
 const COMPLETIONS: u32 = 4096;
 /// Provided buffers, shared by all connections: 2 MiB in all.
-const RECV_BUFFERS: u16 = 32;
-/// Length of one incremental buffer.
-const RECV_BUFFER_LEN: usize = 64 * 1024;
-/// Length of one plain buffer, where the kernel has no incremental ones.
-const RECV_BUFFER_PLAIN_LEN: usize = 16 * 1024;
+const RECV_BUFFERS: BufferSizes = BufferSizes { count: 32, len: 64 * 1024 };
+/// The same memory where the kernel has no incremental buffers: a receive takes one for itself, however little it brings,
+/// so there have to be as many as connections may bring something in one turn. When they run out, receives end and
+/// are armed again, which costs a submission each.
+const RECV_BUFFERS_PLAIN: BufferSizes = BufferSizes { count: 256, len: 8 * 1024 };
 /// Buffer group of all receives.
 const RECV_GROUP: u16 = 0;
 /// Index of the reply slab among the registered buffers.
@@ -140,22 +140,30 @@ pub struct RingIo {
     timer: Box<Timespec>,
     /// A turn failed: what it left in the queue points to output that is gone, so nothing is submitted any more.
     broken: bool,
+    /// Replies go out by plain sends.
+    without_slab: bool,
     stats: IoStats,
 }
 
 impl RingIo {
     /// Sets up ring and buffers, or says why the kernel refuses.
     pub fn new() -> Result<RingIo, Refused> {
-        RingIo::with_sizes(SUBMISSIONS, COMPLETIONS, RECV_BUFFERS, RECV_BUFFER_LEN)
+        RingIo::without(Features::default())
+    }
+
+    /// As `new`, doing without features that the kernel may have.
+    pub fn without(features: Features) -> Result<RingIo, Refused> {
+        let options = RingOptions { submissions: SUBMISSIONS, completions: COMPLETIONS, without: features };
+        RingIo::with_sizes(&options, RECV_BUFFERS, RECV_BUFFERS_PLAIN)
     }
 
     /// As `new`, with sizes that a test can make small enough to run out.
-    pub fn with_sizes(submissions: u32, completions: u32, buffers: u16, buffer_len: usize) -> Result<RingIo, Refused> {
-        let mut ring = Ring::new(&RingOptions { submissions, completions })?;
-        let plain_len = RECV_BUFFER_PLAIN_LEN.min(buffer_len);
+    pub fn with_sizes(options: &RingOptions, incremental: BufferSizes, plain: BufferSizes) -> Result<RingIo, Refused> {
+        let mut ring = Ring::new(options)?;
+        let incremental = (!options.without.incremental_buffers).then_some(incremental);
         // SAFETY: the ring stands before the buffers in `RingIo`, so it is dropped first; should this function end early,
         // nothing was submitted that receives.
-        let registered = unsafe { BufferRing::register(&ring, RECV_GROUP, buffers, buffer_len, plain_len) };
+        let registered = unsafe { BufferRing::register(&ring, RECV_GROUP, incremental, plain) };
         let buffers = registered.map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => Refused::TooOld { missing: "provided buffer rings" },
             _ => Refused::Limits(error),
@@ -177,6 +185,7 @@ impl RingIo {
             timer_due_us: i64::MAX,
             timer: Box::default(),
             broken: false,
+            without_slab: options.without.registered_slab,
             stats: IoStats { recv_buffers: u64::from(buffers_total), ..IoStats::default() },
         })
     }
@@ -718,12 +727,18 @@ impl Io for RingIo {
     }
 
     fn use_slab(&mut self, slab: &[u8]) {
+        if self.without_slab {
+            return;
+        }
         if self.slab.take().is_some() {
             // The memory of the old slab may be anyone's by now; what the kernel pinned are its old pages.
             self.ring.features_mut().registered_slab = false;
             if self.ring.submitter().unregister_buffers().is_err() {
                 return;
             }
+        }
+        if slab.is_empty() {
+            return;
         }
         self.stats.syscalls += 1;
         let iovecs = [operation::iovec(slab)];
@@ -765,13 +780,17 @@ impl Drop for RingIo {
             let _ = self.submit_all();
         }
         // The kernel takes a ring down in the background; until then it may write to buffers and read chunks, so
-        // everything is cancelled while their memory is still there.
-        let _ = self.ring.cancel_all();
+        // everything is cancelled while their memory is still there. What cannot be cancelled keeps its memory for good.
+        let ended = self.ring.cancel_all().is_ok();
         for slot in &self.slots {
             if slot.fd >= 0 {
                 // SAFETY: the slot owns the descriptor, and nothing uses it after this object.
                 unsafe { libc::close(slot.fd) };
             }
+        }
+        if !ended {
+            self.buffers.leak();
+            std::mem::forget(std::mem::take(&mut self.slots));
         }
     }
 }

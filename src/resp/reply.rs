@@ -95,6 +95,12 @@ impl ErrorCode {
     }
 }
 
+/// Turns without a big one after which a buffer that was outgrown goes.
+const MODEST_TURNS_MAX: u32 = 64;
+
+/// A buffer that has grown beyond this goes at once.
+const OUTGROWN_BYTES_MAX: usize = 8 << 20;
+
 /// The buffer that replies are appended to.
 #[derive(Debug)]
 pub struct Reply {
@@ -103,6 +109,8 @@ pub struct Reply {
     protocol: Protocol,
     capacity: usize,
     errors_written: u64,
+    /// Turns since one outgrew the buffer, which has been kept since then.
+    modest_turns: Option<u32>,
     last_error: ErrorCode,
 }
 
@@ -123,6 +131,7 @@ impl Reply {
             protocol: Protocol::Resp2,
             capacity,
             errors_written: 0,
+            modest_turns: None,
             last_error: ErrorCode::of(b""),
         }
     }
@@ -215,16 +224,33 @@ impl Reply {
         if self.refs.is_empty() { self.buf.len() } else { self.bytes_since(Mark { at: 0, refs: 0 }) }
     }
 
-    /// Empties it after a loop turn. When the turn had outgrown the buffer, one of the first capacity takes its place,
-    /// and `renewed` sees its memory: the server registers it with the kernel.
+    /// Empties it after a loop turn. `renewed` is called when the memory is another one: the server registers it with the
+    /// kernel. A buffer that a turn had outgrown is another one, and no memory is told: it serves for some turns, and then
+    /// one of the first capacity takes its place.
     pub fn clear(&mut self, renewed: impl FnOnce(&[u8])) {
         self.refs.clear();
         if self.buf.capacity() != self.capacity {
-            self.buf = vec![0; self.capacity];
-            self.capacity = self.buf.capacity();
-            renewed(&self.buf);
+            self.clear_outgrown(renewed);
         }
         self.buf.clear();
+    }
+
+    /// Where one turn in a few is a big one, allocating and registering anew each time would cost more than it saves.
+    #[cold]
+    fn clear_outgrown(&mut self, renewed: impl FnOnce(&[u8])) {
+        let outgrown_before = self.modest_turns;
+        let turns = if self.buf.len() > self.capacity { 0 } else { outgrown_before.unwrap_or(0) + 1 };
+        if turns < MODEST_TURNS_MAX && self.buf.capacity() <= OUTGROWN_BYTES_MAX {
+            self.modest_turns = Some(turns);
+            if outgrown_before.is_none() {
+                renewed(&[]);
+            }
+            return;
+        }
+        self.modest_turns = None;
+        self.buf = vec![0; self.capacity];
+        self.capacity = self.buf.capacity();
+        renewed(&self.buf);
     }
 
     /// Error replies written since this was made.

@@ -23,6 +23,15 @@ const PAGE: usize = 4096;
 /// `IOU_PBUF_RING_INC`.
 const INCREMENTAL: u16 = 2;
 
+/// How many buffers of which length.
+#[derive(Clone, Copy, Debug)]
+pub struct BufferSizes {
+    /// A power of two.
+    pub count: u16,
+    /// Bytes of each.
+    pub len: usize,
+}
+
 /// A group of provided buffers.
 pub struct BufferRing {
     entries: NonNull<BufRingEntry>,
@@ -36,43 +45,38 @@ pub struct BufferRing {
     group: u16,
     tail: u16,
     incremental: bool,
+    leaked: bool,
 }
 
 impl BufferRing {
-    /// Registers `count` (a power of two) buffers of `buffer_len` bytes as `group`, incremental where possible, else of
-    /// `plain_len` bytes. All are provided.
+    /// Registers buffers as `group`: incremental ones where the kernel has them and their sizes are given, else plain
+    /// ones. All are provided.
     ///
     /// # Safety
     /// What is returned must be dropped after the ring, which may write to the buffers as long as it is there.
     pub unsafe fn register(
         ring: &Ring,
         group: u16,
-        count: u16,
-        buffer_len: usize,
-        plain_len: usize,
+        incremental: Option<BufferSizes>,
+        plain: BufferSizes,
     ) -> io::Result<BufferRing> {
-        assert!(count.is_power_of_two() && count <= 1 << 15);
-        assert!(plain_len > 0 && plain_len <= buffer_len && u32::try_from(buffer_len).is_ok());
-        // SAFETY: this function's own contract is the same.
-        match unsafe { BufferRing::register_as(ring, group, count, buffer_len, true) } {
-            Ok(buffers) => Ok(buffers),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                // SAFETY: as above; nothing was registered before.
-                unsafe { BufferRing::register_as(ring, group, count, plain_len, false) }
+        if let Some(sizes) = incremental {
+            // SAFETY: this function's own contract is the same.
+            match unsafe { BufferRing::register_as(ring, group, sizes, true) } {
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                outcome => return outcome,
             }
-            Err(error) => Err(error),
         }
+        // SAFETY: as above; nothing was registered before.
+        unsafe { BufferRing::register_as(ring, group, plain, false) }
     }
 
     /// # Safety
     /// As for `register`.
-    unsafe fn register_as(
-        ring: &Ring,
-        group: u16,
-        count: u16,
-        buffer_len: usize,
-        incremental: bool,
-    ) -> io::Result<BufferRing> {
+    unsafe fn register_as(ring: &Ring, group: u16, sizes: BufferSizes, incremental: bool) -> io::Result<BufferRing> {
+        let BufferSizes { count, len: buffer_len } = sizes;
+        assert!(count.is_power_of_two() && count <= 1 << 15);
+        assert!(buffer_len > 0 && u32::try_from(buffer_len).is_ok());
         let entries_layout = Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(count), PAGE)
             .expect("a power of two of small entries fits");
         let memory_layout =
@@ -99,6 +103,7 @@ impl BufferRing {
             group,
             tail: 0,
             incremental,
+            leaked: false,
         };
         // SAFETY: the entries stay allocated until `Drop`, which the caller runs after the ring is gone.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, group, flags) }?;
@@ -108,6 +113,11 @@ impl BufferRing {
         }
         buffers.publish();
         Ok(buffers)
+    }
+
+    /// The memory is not freed any more: the kernel may write to it even after the ring is gone.
+    pub fn leak(&mut self) {
+        self.leaked = true;
     }
 
     /// Group number for receives.
@@ -187,6 +197,9 @@ fn allocate(layout: Layout) -> io::Result<NonNull<u8>> {
 
 impl Drop for BufferRing {
     fn drop(&mut self) {
+        if self.leaked {
+            return;
+        }
         // SAFETY: allocated in `register_as` with this layout; by `register`'s contract the ring that used it is gone.
         unsafe { alloc::dealloc(self.entries.as_ptr().cast(), self.entries_layout) };
         // SAFETY: allocated in `register_as` with this layout; by `register`'s contract the ring that used it is gone.

@@ -43,7 +43,7 @@ impl Ring {
         // before the box is taken back, and nobody else holds the pointer.
         let parts = unsafe { &mut *owner };
         let (mut submitter, submissions, completions) = parts.split();
-        features.registered_ring = submitter.register_ring_fd().is_ok();
+        features.registered_ring = !options.without.registered_ring && submitter.register_ring_fd().is_ok();
         Ok(Ring {
             submitter: ManuallyDrop::new(submitter),
             submissions: ManuallyDrop::new(submissions),
@@ -124,7 +124,8 @@ impl Ring {
         }
     }
 
-    /// Cancels everything in flight and waits until it has ended, for the time before the ring is dropped.
+    /// Cancels everything in flight and waits until it has ended, for the time before the ring is dropped. On an error
+    /// something may still be in flight.
     pub fn cancel_all(&self) -> io::Result<()> {
         match self.submitter.register_sync_cancel(Some(CANCEL_WAIT), CancelBuilder::any()) {
             // Nothing was in flight.

@@ -12,6 +12,8 @@ pub struct RingOptions {
     pub submissions: u32,
     /// Completion queue entries.
     pub completions: u32,
+    /// Features to do without even where the kernel has them: what older ones get can be tested on a new one.
+    pub without: Features,
 }
 
 /// What this kernel offers of the features that are used when they are there.
@@ -32,6 +34,16 @@ pub struct Features {
 }
 
 impl Features {
+    /// Every one of them.
+    pub const ALL: Features = Features {
+        defer_taskrun: true,
+        no_sqarray: true,
+        registered_ring: true,
+        incremental_buffers: true,
+        vectored_fixed: true,
+        registered_slab: true,
+    };
+
     /// All of them by name, and whether each is there.
     pub fn all(&self) -> [(&'static str, bool); 6] {
         [
@@ -98,6 +110,9 @@ pub enum Refused {
 pub(super) fn build(options: &RingOptions) -> Result<(IoUring, Features), Refused> {
     let mut last_error = None;
     for (defer_taskrun, no_sqarray) in [(true, true), (true, false), (false, false)] {
+        if defer_taskrun && options.without.defer_taskrun || no_sqarray && options.without.no_sqarray {
+            continue;
+        }
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_submit_all().setup_cqsize(options.completions);
         if defer_taskrun {
@@ -110,6 +125,7 @@ pub(super) fn build(options: &RingOptions) -> Result<(IoUring, Features), Refuse
             Ok(ring) => {
                 let mut features = Features { defer_taskrun, no_sqarray, ..Features::default() };
                 probe(&ring, &mut features)?;
+                features.vectored_fixed &= !options.without.vectored_fixed;
                 return Ok((ring, features));
             }
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => last_error = Some(error),
@@ -187,7 +203,7 @@ mod tests {
 
     #[test]
     fn this_kernel_gives_a_ring() {
-        let options = RingOptions { submissions: 8, completions: 16 };
+        let options = RingOptions { submissions: 8, completions: 16, without: Features::default() };
         let (ring, features) = build(&options).expect("io_uring is needed to test Torc");
         assert!(ring.params().cq_entries() >= 16);
         println!("features: {features}");
@@ -218,7 +234,7 @@ mod tests {
     fn a_seccomp_filter_is_recognised() {
         let refused = std::thread::spawn(|| {
             refuse_io_uring_to_this_thread().expect("the kernel takes filters");
-            build(&RingOptions { submissions: 8, completions: 16 }).map(|_| ())
+            build(&RingOptions { submissions: 8, completions: 16, without: Features::default() }).map(|_| ())
         });
         match refused.join().expect("the thread ended") {
             Err(Refused::Filtered(error)) => assert_eq!(error.raw_os_error(), Some(libc::EPERM)),

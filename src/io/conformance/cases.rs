@@ -35,6 +35,14 @@ macro_rules! on_all_back_ends {
             use super::*;
             $(#[test] fn $case() { super::$case(RealNet::<RingIo>::new()); })*
         }
+        mod ring_oldest {
+            use super::*;
+            $(#[test] fn $case() { super::$case(RealNet::<RingIo>::oldest()); })*
+        }
+        mod ring_bare {
+            use super::*;
+            $(#[test] fn $case() { super::$case(RealNet::<RingIo>::bare()); })*
+        }
         mod ring_unix {
             use super::*;
             $(#[test] fn $case() { super::$case(RealNet::<RingIo>::unix()); })*

@@ -13,6 +13,7 @@ use super::echo::Echo;
 use super::{Net, RealIo, RealNet, TURNS_MAX};
 use crate::io::ring::RingIo;
 use crate::io::{Completion, Errno, Io};
+use crate::uring::Features;
 
 #[test]
 fn buffers_run_out_and_nothing_is_lost() {
@@ -20,6 +21,25 @@ fn buffers_run_out_and_nothing_is_lost() {
     let mut echo = Echo::new(&mut net).recycling_every(3);
     talk(&mut net, &mut echo, 100, 20_000);
     assert!(net.io().stats().starved > 0, "{:?}", net.io().stats());
+}
+
+/// What each receive takes a buffer for itself: where the kernel has no incremental ones.
+#[test]
+fn plain_buffers_run_out_and_nothing_is_lost() {
+    let without = Features { incremental_buffers: true, ..Features::default() };
+    let mut net = RealNet::small(256, 1024, 2, 4096, without);
+    let mut echo = Echo::new(&mut net).recycling_every(3);
+    talk(&mut net, &mut echo, 100, 20_000);
+    assert!(net.io().stats().starved > 0, "{:?}", net.io().stats());
+}
+
+/// As many connections as there are plain buffers bring something in one turn, and no receive ends for it.
+#[test]
+fn plain_buffers_suffice_for_many_connections() {
+    let mut net = RealNet::oldest();
+    let mut echo = Echo::new(&mut net);
+    talk(&mut net, &mut echo, 200, 500);
+    assert_eq!(net.io().stats().starved, 0);
 }
 
 #[test]

@@ -198,17 +198,29 @@ fn help_texts() {
 }
 
 #[test]
-fn a_turn_that_outgrew_the_buffer_gets_a_new_one() {
+fn a_buffer_that_was_outgrown_serves_for_some_turns() {
     let mut reply = Reply::with_buffer(vec![0; 1024]);
     let first = reply.slab().as_ptr();
     reply.raw(&[b'x'; 1024]);
     reply.clear(|_| panic!("it fitted"));
     assert!(reply.is_empty() && reply.slab().as_ptr() == first);
-    reply.raw(&[b'x'; 100_000]);
-    let mut renewed = None;
-    reply.clear(|memory| renewed = Some((memory.as_ptr(), memory.len())));
-    assert!(reply.is_empty());
-    assert_eq!(renewed, Some((reply.slab().as_ptr(), 1024)));
+    let mut renewed = Vec::new();
+    let mut turn = |reply: &mut Reply, len: usize| {
+        reply.raw(&vec![b'x'; len]);
+        reply.clear(|memory| renewed.push((memory.as_ptr(), memory.len())));
+        assert!(reply.is_empty());
+    };
+    for _ in 0..3 {
+        turn(&mut reply, 100_000);
+        (1..MODEST_TURNS_MAX).for_each(|_| turn(&mut reply, 100));
+    }
+    turn(&mut reply, 1024);
+    turn(&mut reply, 1024);
+    let now = reply.slab().as_ptr();
+    turn(&mut reply, OUTGROWN_BYTES_MAX + 1);
+    let lens: Vec<usize> = renewed.iter().map(|(_, len)| *len).collect();
+    assert_eq!(lens, [0, 1024, 1024]);
+    assert_eq!((renewed[1].0, renewed[2].0), (now, reply.slab().as_ptr()));
 }
 
 /// Any reply a command may give, nested a little.
