@@ -1,6 +1,11 @@
 //! HOT PATH. How long the executions of one command took, from 1 ns to 1 s: counts in buckets that are at most 1/128 of
 //! their values wide, the precision of two decimal digits that Redis' histograms have, so that percentiles and buckets
 //! come out at the same figures. Main thread only.
+//!
+//! The `hdrhistogram` crate has the same buckets, but its percentiles round up where Redis rounds to the nearest
+//! execution, and its rows are others: both would have to be worked out of its counts here all the same, and the index of
+//! a bucket is all that would be saved. Counting takes 1.2 ns here and 1.8 ns there (medians of 21 turns in which both
+//! counted 2 million durations, three times; AMD EPYC): `benches/histogram.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -97,6 +102,39 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::rng::Rng;
+
+    fn pair(durations: &[u64]) -> (Box<Histogram>, hdrhistogram::Histogram<u64>) {
+        let mut ours = Histogram::boxed();
+        let mut other = hdrhistogram::Histogram::new_with_bounds(1, VALUE_MAX_NS, 2).expect("good bounds");
+        for &ns in durations {
+            ours.record(ns);
+            other.saturating_record(ns.clamp(1, VALUE_MAX_NS));
+        }
+        (ours, other)
+    }
+
+    #[test]
+    fn buckets_are_those_of_hdrhistogram() {
+        let mut rng = Rng::seeded(7);
+        for _ in 0..200 {
+            let durations: Vec<u64> = (0..50).map(|_| rng.next_u64() >> (34 + rng.next_u64() % 30)).collect();
+            let (ours, other) = pair(&durations);
+            for ns in durations.into_iter().chain([0, 1, 255, 256, VALUE_MAX_NS]) {
+                let (least, largest) = bounds_of(index_of(ns.clamp(1, VALUE_MAX_NS)));
+                let ns = ns.clamp(1, VALUE_MAX_NS);
+                assert_eq!((least, largest), (other.lowest_equivalent(ns), other.highest_equivalent(ns)));
+                assert_eq!(ours.counts[index_of(ns)], other.count_at(ns));
+            }
+        }
+    }
+
+    /// Why that crate does not serve here: Redis rounds to the nearest execution, the crate up.
+    #[test]
+    fn hdrhistogram_rounds_the_other_way() {
+        let (ours, other) = pair(&[1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000]);
+        assert_eq!((ours.percentile(43.0), other.value_at_percentile(43.0)), (3_007, 4_015));
+    }
 
     #[test]
     fn every_value_is_in_its_bucket() {
