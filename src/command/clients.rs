@@ -159,16 +159,40 @@ impl State {
                         self.effects.outbox.unwrite(&text);
                     }
                 }
-                Invalidation::Everything { except } => {
-                    let text = self.effects.outbox.write(write_everything);
-                    let tracks = |session: &&Session| session.flags.contains(SessionFlags::TRACKING);
-                    let mut clients: Vec<ClientId> =
-                        self.sessions.iter().filter(tracks).map(|session| session.id).collect();
-                    clients.sort_unstable();
-                    for client in clients.into_iter().filter(|&client| client != except) {
-                        self.tell(client, &text, 0, true);
-                    }
-                }
+                Invalidation::Everything { except } => self.tell_of_flush(except),
+            }
+        }
+    }
+
+    /// Everything is gone. The null that says so is that of the protocol of whoever tracks, also where another is told.
+    fn tell_of_flush(&mut self, except: ClientId) {
+        let [old, new] = [&b"$-1"[..], b"_"].map(|null| self.effects.outbox.write(|out| write_everything(out, null)));
+        let tracks = |session: &&Session| session.flags.contains(SessionFlags::TRACKING) && session.id != except;
+        let mut clients: Vec<(ClientId, Protocol)> =
+            self.sessions.iter().filter(tracks).map(|session| (session.id, session.protocol)).collect();
+        clients.sort_unstable_by_key(|(client, _)| *client);
+        for (client, protocol) in clients {
+            let text = if protocol == Protocol::Resp3 { &new } else { &old };
+            self.tell(client, text, 0, true);
+        }
+    }
+
+    /// Gives up tracked keys while there are more than `tracking-table-max-keys`. Called before a command of `caller`, which
+    /// hears of its own ones before the reply.
+    #[cold]
+    pub(crate) fn limit_tracking(&mut self, caller: &Session, reply: &mut Reply) {
+        self.tracking.keep_below(self.config.tracking_table_max_keys, &mut self.rng);
+        let redirected = caller.tracking.as_deref().is_some_and(|facts| facts.redirect != 0);
+        let hears = caller.flags.contains(SessionFlags::TRACKING)
+            && !caller.flags.contains(SessionFlags::TRACKING_BCAST)
+            && caller.protocol == Protocol::Resp3
+            && !redirected;
+        if hears {
+            for key in self.tracking.take_pending_of(caller.id) {
+                reply.push(2);
+                reply.bulk(b"invalidate");
+                reply.array(1);
+                reply.bulk(&key);
             }
         }
     }
@@ -256,8 +280,10 @@ fn write_keys(out: &mut Vec<u8>, keys: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_everything(out: &mut Vec<u8>) {
-    out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n_\r\n");
+fn write_everything(out: &mut Vec<u8>, null: &[u8]) {
+    out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n");
+    out.extend_from_slice(null);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The caller itself is told that everything is gone before it is answered: for FLUSHALL and FLUSHDB, which Redis answers

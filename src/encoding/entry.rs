@@ -376,7 +376,8 @@ impl<V> Entry<V> {
         meta.set(meta.get() & !LRU_MASK | stamp & LRU_MASK);
     }
 
-    /// Whether the string was made or changed piecewise (APPEND, SETRANGE): OBJECT ENCODING then says `raw`.
+    /// Whether the string was made or changed piecewise (APPEND, SETRANGE): OBJECT ENCODING then says `raw`. Of an integer:
+    /// whether it was copied, so that in Redis it is not the object that all small integers share.
     #[inline]
     pub fn is_raw(&self) -> bool {
         self.header().meta.get() & RAW != 0

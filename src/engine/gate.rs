@@ -32,9 +32,13 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
         state.cross_protocol_attack(session);
         return;
     }
-    let start = reply.mark();
     session.begin_reply_skip();
-    match check(state, session, prepared, args) {
+    let checked = check(state, session, prepared, args);
+    if checked.is_ok() && !state.tracking.is_empty() {
+        state.limit_tracking(session, reply);
+    }
+    let start = reply.mark();
+    match checked {
         Err(error) => refuse(state, session, prepared, &error, reply),
         Ok(command) if is_paused(state, session, command) => return state.postpone(session),
         Ok(command) if session.in_multi() && !transaction::runs_at_once(command) => {
@@ -91,7 +95,7 @@ fn check(
 ) -> Result<&'static Command, CommandError> {
     let Some(command) = prepared.command else { return Err(unknown_command(args)) };
     match prepared.verdict {
-        Verdict::UnknownSubcommand => return Err(unknown_subcommand(command, args)),
+        Verdict::UnknownSubcommand => return Err(unknown_subcommand(args)),
         Verdict::WrongArity => return Err(CommandError::arity(command.full_name)),
         Verdict::Run | Verdict::Guarded | Verdict::Unknown | Verdict::CrossProtocol => {}
     }
@@ -145,7 +149,9 @@ fn unknown_command(args: Args<'_>) -> CommandError {
     CommandError(text.into())
 }
 
-fn unknown_subcommand(container: &Command, args: Args<'_>) -> CommandError {
-    let after = format!("'. Try {} HELP.", container.full_name.to_ascii_uppercase());
+/// The container is called as it was in the request: it may be renamed.
+fn unknown_subcommand(args: Args<'_>) -> CommandError {
+    let name = String::from_utf8_lossy(args.get(0)).to_ascii_uppercase();
+    let after = format!("'. Try {name} HELP.");
     CommandError::quoting("unknown subcommand '", args.get(1), QUOTED_MAX, &after)
 }

@@ -22,9 +22,6 @@ pub(super) fn after_call(state: &mut State, session: &mut Session, prepared: &Pr
     if session.flags.contains(SessionFlags::TRACKING) && command.flags.contains(Flags::READONLY) {
         remember(state, session, command, args);
     }
-    if !state.tracking.is_empty() {
-        state.tracking.keep_below(state.config.tracking_table_max_keys, &mut state.rng);
-    }
 }
 
 /// Sends the line of one command to everybody who monitors.

@@ -316,6 +316,12 @@ impl Reply {
         }
     }
 
+    /// An error that no statistic counts: `text` is all of it, its code included. Line ends become blanks.
+    #[cold]
+    pub fn error_uncounted(&mut self, text: impl AsRef<[u8]>) {
+        self.line(b'-', text.as_ref());
+    }
+
     #[inline]
     fn line(&mut self, kind: u8, text: &[u8]) {
         self.buf.reserve(text.len() + 3);

@@ -76,6 +76,8 @@ pub struct AllocatorStats {
     pub active: u64,
     /// In memory, as far as the allocator knows.
     pub resident: u64,
+    /// In pages that the kernel may take back but need not have taken.
+    pub muzzy: u64,
     /// Kept without being backed by memory.
     pub retained: u64,
     /// The allocator's own.
@@ -121,15 +123,22 @@ pub fn allocated_here() -> Option<u64> {
     None
 }
 
+/// jemalloc's name for the sum over all arenas, which it calls number 4096.
+#[cfg(feature = "jemalloc")]
+const MUZZY_PAGES: &[u8] = b"stats.arenas.4096.pmuzzy\0";
+
 /// The allocator's figures at this moment.
 #[cfg(feature = "jemalloc")]
 pub fn allocator_stats() -> Option<AllocatorStats> {
-    use tikv_jemalloc_ctl::{epoch, stats};
+    use tikv_jemalloc_ctl::{epoch, raw, stats};
     epoch::advance().ok()?;
+    // SAFETY: the name ends with NUL, and the value behind it is a size_t.
+    let muzzy_pages = unsafe { raw::read::<usize>(MUZZY_PAGES) }.ok()? as u64;
     Some(AllocatorStats {
         allocated: stats::allocated::read().ok()? as u64,
         active: stats::active::read().ok()? as u64,
         resident: stats::resident::read().ok()? as u64,
+        muzzy: muzzy_pages * page_size(),
         retained: stats::retained::read().ok()? as u64,
         metadata: stats::metadata::read().ok()? as u64,
     })

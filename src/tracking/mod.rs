@@ -12,7 +12,8 @@ use std::ops::Bound;
 
 use crate::base::rng::Rng;
 
-/// Keys given up at most after one command while the table is too large.
+/// Keys given up at most before one command while the table is too large; as many more before the next one each time that
+/// this does not suffice.
 const EVICTIONS_PER_COMMAND: usize = 100;
 
 /// Something that clients have to be told.
@@ -50,6 +51,8 @@ pub struct Tracking {
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
     pending: Vec<Invalidation>,
     broadcasts_wait: bool,
+    /// How often in a row the table has stayed above its limit.
+    failures: usize,
 }
 
 impl Tracking {
@@ -147,30 +150,42 @@ impl Tracking {
         }
     }
 
-    /// Databases were emptied. What is remembered is gone; every client is told but `except`.
+    /// A command has emptied databases. What is remembered is gone; every client is told but `except`.
     pub fn flushed(&mut self, except: u64) {
         self.keys.clear();
         self.items = 0;
-        // FLUSHALL empties one database after the other.
-        if self.clients != 0 && !matches!(self.pending.last(), Some(Invalidation::Everything { .. })) {
+        if self.clients != 0 {
             self.pending.push(Invalidation::Everything { except });
         }
     }
 
     /// Gives up keys while more than `keys_max` (0: any number) are remembered, a limited number at a time.
     pub fn keep_below(&mut self, keys_max: usize, rng: &mut Rng) {
-        if keys_max == 0 {
-            return;
-        }
-        for _ in 0..EVICTIONS_PER_COMMAND {
-            if self.keys.len() <= keys_max {
-                return;
+        let within = |keys: usize| keys_max == 0 || keys <= keys_max;
+        for _ in 0..EVICTIONS_PER_COMMAND.saturating_mul(self.failures + 1) {
+            if within(self.keys.len()) {
+                break;
             }
             let probe = rng.next_u64().to_be_bytes();
             let behind = self.keys.range::<[u8], _>((Bound::Included(&probe[..]), Bound::Unbounded)).next();
             let Some(key) = behind.or_else(|| self.keys.first_key_value()).map(|(key, _)| key.clone()) else { return };
             self.forget(&key, 0);
         }
+        self.failures = if within(self.keys.len()) { 0 } else { self.failures + 1 };
+    }
+
+    /// Takes the keys that `client` has to be told of out of what waits: where it is to hear of them at once.
+    pub fn take_pending_of(&mut self, client: u64) -> Vec<Box<[u8]>> {
+        let mut keys = Vec::new();
+        for invalidation in &mut self.pending {
+            if let Invalidation::Key { key, clients, .. } = invalidation
+                && let Some(at) = clients.iter().position(|known| *known == client)
+            {
+                clients.remove(at);
+                keys.push(key.clone());
+            }
+        }
+        keys
     }
 
     /// What clients have to be told since the last call, in order.
@@ -220,8 +235,9 @@ mod tests {
         assert_eq!(tracking.take_pending(), [Invalidation::Key { key: key("k"), clients: vec![1, 2], writer: 7 }]);
         assert_eq!((tracking.keys_len(), tracking.items_len()), (1, 1));
         tracking.flushed(0);
-        tracking.flushed(0);
-        assert_eq!(tracking.take_pending(), [Invalidation::Everything { except: 0 }]);
+        tracking.flushed(3);
+        let told = [Invalidation::Everything { except: 0 }, Invalidation::Everything { except: 3 }];
+        assert_eq!(tracking.take_pending(), told);
         assert_eq!((tracking.keys_len(), tracking.items_len()), (0, 0));
     }
 
@@ -258,10 +274,9 @@ mod tests {
         tracking.keep_below(0, &mut rng);
         assert_eq!(tracking.keys_len(), 300);
         tracking.keep_below(50, &mut rng);
-        assert_eq!((tracking.keys_len(), tracking.take_pending().len()), (200, 100));
-        for _ in 0..3 {
-            tracking.keep_below(50, &mut rng);
-        }
-        assert_eq!((tracking.keys_len(), tracking.items_len()), (50, 50));
+        assert_eq!((tracking.keys_len(), tracking.take_pending_of(2).len()), (200, 0));
+        assert_eq!((tracking.take_pending_of(1).len(), tracking.take_pending().len()), (100, 100));
+        tracking.keep_below(50, &mut rng);
+        assert_eq!((tracking.keys_len(), tracking.items_len()), (50, 50), "the second time it does twice as much");
     }
 }

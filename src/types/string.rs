@@ -175,7 +175,8 @@ impl KeyEntry {
         })
     }
 
-    /// A copy of a string under another key: expiry and encoding go with it, and a long value is shared.
+    /// A copy of a string under another key: expiry and encoding go with it, and a long value is shared. An integer counts
+    /// as an object of its own, which no small one is otherwise.
     pub fn duplicate_string(&self, key: &[u8]) -> Result<KeyEntry, WrongType> {
         let value = match self.as_string()? {
             StringRef::Int(number) => NewValue::Int(number),
@@ -183,7 +184,7 @@ impl KeyEntry {
             StringRef::Shared(bytes) => NewValue::large(bytes.clone()),
         };
         let mut copy = KeyEntry::new(key, value, self.expire_ms());
-        copy.set_raw(self.is_raw());
+        copy.set_raw(self.is_raw() || matches!(self.as_string(), Ok(StringRef::Int(_))));
         Ok(copy)
     }
 

@@ -256,7 +256,8 @@ fn tracking(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if !session.flags.contains(SessionFlags::TRACKING) {
         ctx.state.tracking.start();
     }
-    session.flags.remove(SessionFlags::TRACKING_MODES);
+    // CLIENT CACHING stays in force.
+    session.flags.remove(SessionFlags::TRACKING_MODES.difference(SessionFlags::TRACKING_CACHING));
     session.flags.insert(SessionFlags::TRACKING | wish.modes());
     let facts = session.tracking.get_or_insert_default();
     facts.redirect = wish.redirect;

@@ -188,7 +188,7 @@ pub(crate) fn shares_integers(state: &State) -> bool {
 /// The reference count of a value, as a client of Redis sees it.
 pub(crate) fn references(entry: &KeyEntry, shares_integers: bool) -> i64 {
     match entry.as_string() {
-        Ok(StringRef::Int(0..SHARED_INTEGERS)) if shares_integers => SHARED_REFERENCES,
+        Ok(StringRef::Int(0..SHARED_INTEGERS)) if shares_integers && !entry.is_raw() => SHARED_REFERENCES,
         _ => 1,
     }
 }

@@ -160,9 +160,9 @@ fn sleep(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The whole text is the error, its code included.
+/// The whole text is the error, its code included. Redis counts no such error.
 fn error(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    ctx.reply.error([b"-", args.get(2)].concat());
+    ctx.reply.error_uncounted(args.get(2));
     Ok(())
 }
 

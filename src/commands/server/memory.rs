@@ -238,7 +238,7 @@ fn allocator_fields(fields: &mut Fields<'_>, usage: &MemoryUse) {
     fields.bytes("allocator.allocated", stats.allocated);
     fields.bytes("allocator.active", stats.active);
     fields.bytes("allocator.resident", stats.resident);
-    fields.bytes("allocator.muzzy", 0);
+    fields.bytes("allocator.muzzy", stats.muzzy);
     fields.ratio("allocator-fragmentation.ratio", stats.active as f64, stats.allocated as f64);
     fields.difference("allocator-fragmentation.bytes", stats.active, stats.allocated);
     fields.ratio("allocator-rss.ratio", stats.resident as f64, stats.active as f64);
