@@ -58,7 +58,7 @@ fn measure(bencher: Bencher, requests: &[OwnedArgs]) {
         }
         prepared.iter().for_each(|prepared| engine.prefetch_entry(SLOT, prepared));
         for (prepared, request) in prepared.iter().zip(batch) {
-            engine.execute(SLOT, prepared, request.as_args(), &mut reply);
+            engine.execute(SLOT, prepared, || request.as_args(), &mut reply);
         }
         black_box(reply.bytes(0..reply.position()));
         reply.clear(|_| ());

@@ -58,7 +58,7 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
     let prepared = engine.prepare(args);
     engine.prefetch_bucket(slot, &prepared);
     engine.prefetch_entry(slot, &prepared);
-    engine.execute(slot, &prepared, args, &mut reply);
+    engine.execute(slot, &prepared, || args, &mut reply);
     let values = decode_all(&reply.to_vec()).expect("a reply is well formed").expect("a reply is complete");
     let flags = engine.session(slot).flags;
     let effects = engine.state.effects.take();

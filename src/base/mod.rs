@@ -1,10 +1,11 @@
-//! Small pure parts named for what they hold: number text, quoting, glob, hashing,
+//! Small pure parts named for what they hold: number text, quoting, glob, hashing, equality,
 //! checksums, compression, clock, random numbers.
 
 #![forbid(unsafe_code)]
 
 pub mod clock;
 pub mod crc64;
+pub mod equality;
 pub mod float;
 pub mod glob;
 pub mod integer;

@@ -195,14 +195,23 @@ impl State {
         self.set_time(unix_us);
     }
 
+    /// Counts the executions that are only noted yet, before somebody reads the counts or what they depend on changes.
+    #[inline(never)]
+    pub(crate) fn settle_stats(&mut self) {
+        let ticks = self.ticks;
+        self.stats.settle(self.records_durations, |elapsed| ticks.to_ns(elapsed));
+    }
+
     /// The turn that began with [`State::wake`] is over.
     #[inline]
     pub(crate) fn end_turn(&mut self) {
+        self.settle_stats();
         self.stats.end_turn(self.ticks.now().saturating_sub(self.wake_tick));
     }
 
     /// Durations are measured with `ticks` from now on.
     pub(crate) fn use_ticks(&mut self, ticks: Ticks) {
+        self.settle_stats();
         self.ticks = ticks;
         self.ticks_per_ms = ticks.from_us(1000);
         self.refresh_thresholds();
@@ -246,6 +255,7 @@ impl State {
             ms => self.ticks.from_us(ms.saturating_mul(1000)),
         };
         self.slow_ticks = self.slow_log_ticks.min(self.latency_ticks);
+        self.settle_stats();
         self.records_durations = self.config.latency_tracking;
     }
 

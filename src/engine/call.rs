@@ -12,10 +12,33 @@ use crate::resp::reply::Reply;
 
 /// Runs `prepared`, whose verdict is to run, and writes its reply. Called for requests and for each command of a
 /// transaction; the latter nest inside the call of EXEC, whose time includes theirs.
-#[inline]
 pub(super) fn call(state: &mut State, session: &mut Session, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
-    let Some(command) = prepared.command else { return };
-    let Some(handler) = command.handler else { return };
+    if let Some(elapsed) = run(state, session, prepared, args, reply) {
+        note_slow(state, session, prepared, args, elapsed);
+    }
+}
+
+/// A command took long: to be called behind [`run`].
+#[cold]
+pub(super) fn note_slow(state: &mut State, session: &Session, prepared: &Prepared, args: Args<'_>, elapsed: u64) {
+    if let Some(command) = prepared.command {
+        state.note_slow(session, command, args, elapsed);
+    }
+}
+
+/// The same as [`call`], but for slow commands, whose ticks are returned: most callers can make the arguments once more for
+/// [`note_slow`], and so they go to the handler without having been copied.
+#[inline]
+#[must_use]
+pub(super) fn run(
+    state: &mut State,
+    session: &mut Session,
+    prepared: &Prepared,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Option<u64> {
+    let command = prepared.command?;
+    let handler = command.handler?;
     let start = state.last_tick;
     state.errors_accounted = reply.errors_written();
     let mut context = Context {
@@ -31,17 +54,8 @@ pub(super) fn call(state: &mut State, session: &mut Session, prepared: &Prepared
     let end = state.ticks.now();
     state.last_tick = end;
     let elapsed = end.wrapping_sub(start);
-    let row = &mut state.stats.commands[prepared.id.index()];
-    row.calls += 1;
-    row.ticks += elapsed;
-    state.stats.commands_processed += 1;
-    state.stats.command_ticks += elapsed;
-    if state.records_durations {
-        let ns = state.ticks.to_ns(elapsed);
-        state.stats.record_duration(prepared.id.index(), ns);
-    }
-    if elapsed >= state.slow_ticks {
-        state.note_slow(session, command, args, elapsed);
+    if !state.stats.note_execution(prepared.id.index(), elapsed) {
+        state.settle_stats();
     }
     if reply.errors_written() != state.errors_accounted {
         account_failure(state, prepared, reply);
@@ -52,6 +66,7 @@ pub(super) fn call(state: &mut State, session: &mut Session, prepared: &Prepared
     if state.observes_keys {
         state.touch_expired(Some(session));
     }
+    (elapsed >= state.slow_ticks).then_some(elapsed)
 }
 
 #[cold]

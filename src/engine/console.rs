@@ -62,7 +62,8 @@ impl Engine {
         let mut reply = Reply::new(256);
         let owned = OwnedArgs::from_slices(args);
         let prepared = self.prepare(owned.as_args());
-        self.execute(slot, &prepared, owned.as_args(), &mut reply);
+        self.execute(slot, &prepared, || owned.as_args(), &mut reply);
+        self.state.settle_stats();
         decode_all(&reply.to_vec()).expect("a reply is well formed").expect("a reply is complete")
     }
 }

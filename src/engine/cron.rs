@@ -38,6 +38,7 @@ impl Engine {
         let now_ms = state.clock.unix_ms();
         if now_ms >= state.metered_ms + METER_PERIOD_MS {
             state.metered_ms = now_ms;
+            state.settle_stats();
             state.stats.sample_meters(now_ms);
             let sample = MemorySample::take();
             state.stats.peak_memory_bytes = state.stats.peak_memory_bytes.max(sample.used_now());

@@ -125,22 +125,24 @@ impl Engine {
         }
     }
 
-    /// Executes a request of the client in `slot` and appends its reply. Afterwards the server looks at the session's
-    /// closing flags and at [`State::effects`].
+    /// Executes a request of the client in `slot`, whose arguments `request` makes as often as they are asked for, and
+    /// appends its reply. Afterwards the server looks at the session's closing flags and at [`State::effects`].
     #[inline]
-    pub fn execute(&mut self, slot: Slot, prepared: &Prepared, args: Args<'_>, reply: &mut Reply) {
+    pub fn execute<'a>(&mut self, slot: Slot, prepared: &Prepared, request: impl Fn() -> Args<'a>, reply: &mut Reply) {
         let state = &mut self.state;
         let mut session = state.sessions.take(slot);
         reply.set_protocol(session.protocol);
         session.last_interaction_s = state.now_s;
         session.last_command = prepared.command;
-        running::begin(&session, &args);
+        running::begin(&session, request());
         if prepared.verdict == Verdict::Run && session.flags.is_plain() && !state.gated {
-            call::call(state, &mut session, prepared, args, reply);
+            if let Some(elapsed) = call::run(state, &mut session, prepared, request(), reply) {
+                call::note_slow(state, &session, prepared, request(), elapsed);
+            }
             running::done();
             state.sessions.put(session);
         } else {
-            gate::pass(state, &mut session, prepared, args, reply);
+            gate::pass(state, &mut session, prepared, request(), reply);
             running::done();
             state.sessions.put(session);
             if !state.tracking.is_empty() {

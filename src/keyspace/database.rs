@@ -10,6 +10,7 @@ use std::ops::Deref;
 
 use super::access::{Access, FrequencyRules};
 use super::{Garbage, KeyHasher};
+use crate::base::equality::same;
 use crate::base::rng::Rng;
 use crate::encoding::table::{Position, Rehash, Table};
 use crate::types::{KeyEntry, NewValue, Value, WrongType};
@@ -105,7 +106,7 @@ impl Database {
     fn find_live(&mut self, key: &[u8], hash: u64, now_ms: i64, reading: bool) -> Option<Position> {
         let mut due = false;
         let at = self.table.find(hash, |entry| {
-            let found = entry.key() == key;
+            let found = same(entry.key(), key);
             due = found && entry.is_due(now_ms);
             found
         })?;

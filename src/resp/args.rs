@@ -66,6 +66,12 @@ impl<'a> Args<'a> {
         Args { base, spans, blobs }
     }
 
+    /// What [`Args::new`] was given.
+    #[inline]
+    pub fn parts(self) -> (&'a [u8], &'a [Span], &'a [Bytes]) {
+        (self.base, self.spans, self.blobs)
+    }
+
     /// How many there are, the name included.
     #[inline]
     pub fn len(&self) -> usize {

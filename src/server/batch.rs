@@ -212,14 +212,12 @@ impl<I: Io> Server<I> {
                         Source::Partial => partial_bytes(&self.clients, item.slot),
                         Source::Owned(_) => &[],
                     };
-                    let args = match &item.source {
+                    let spans = &self.batch.spans[spans.start as usize..spans.end as usize];
+                    let request = || match &item.source {
                         Source::Owned(args) => args.as_args(),
-                        _ => {
-                            let spans = &self.batch.spans[spans.start as usize..spans.end as usize];
-                            Args::new(base, spans, &self.batch.blobs)
-                        }
+                        _ => Args::new(base, spans, &self.batch.blobs),
                     };
-                    self.engine.execute(Slot(item.slot), prepared, args, &mut self.reply);
+                    self.engine.execute(Slot(item.slot), prepared, request, &mut self.reply);
                     if self.engine.state.effects.any() {
                         start = self.apply_effects(item.slot, start);
                     }

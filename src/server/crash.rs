@@ -130,14 +130,14 @@ fn describe(state: &State, session: &Session) -> String {
 }
 
 /// The arguments of the running command.
-fn request(state: &State, args: &Args<'_>) -> String {
-    let command = state.registry.resolve(*args).command;
+fn request(state: &State, args: Args<'_>) -> String {
+    let command = state.registry.resolve(args).command;
     let mut text = format!("argc: '{}'\n", args.len()).into_bytes();
     for (index, arg) in args.iter().enumerate().take(ARGS_SHOWN_MAX) {
         text.extend_from_slice(format!("argv[{index}]: '").as_bytes());
         if index > 0 && state.config.hide_user_data_from_log {
             text.extend_from_slice(HIDDEN);
-        } else if command.is_some_and(|command| is_secret(command, *args, index)) {
+        } else if command.is_some_and(|command| is_secret(command, args, index)) {
             write_quoted(&mut text, REDACTED);
         } else {
             write_quoted(&mut text, &arg[..arg.len().min(ARG_LEN_MAX)]);
@@ -164,7 +164,7 @@ mod tests {
     fn shown(words: &[&str], hide: bool) -> String {
         let mut engine = Engine::for_console();
         engine.state.config.hide_user_data_from_log = hide;
-        request(&engine.state, &OwnedArgs::from_slices(words).as_args())
+        request(&engine.state, OwnedArgs::from_slices(words).as_args())
     }
 
     #[test]

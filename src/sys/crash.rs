@@ -9,7 +9,7 @@ use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
 use super::handler_log;
@@ -83,6 +83,40 @@ impl<T> Place<T> {
         // SAFETY: who shows something keeps it there. It may be half changed, and somebody may hold it exclusively; but no
         // code of theirs runs again, since there is a fault only in a process that ends (see the head of this file).
         unsafe { at.as_ref() }
+    }
+}
+
+/// The same for a slice. Written at the price of two stores.
+pub struct SlicePlace<T> {
+    at: AtomicPtr<T>,
+    len: AtomicUsize,
+}
+
+impl<T> SlicePlace<T> {
+    /// Shows nothing.
+    pub const fn empty() -> SlicePlace<T> {
+        SlicePlace { at: AtomicPtr::new(ptr::null_mut()), len: AtomicUsize::new(0) }
+    }
+
+    /// Shows what is at `at`, which stays there until the place is cleared or shows something else.
+    #[inline]
+    pub fn show(&self, at: *const [T]) {
+        self.len.store(at.len(), Ordering::Relaxed);
+        self.at.store(at.cast_mut().cast(), Ordering::Relaxed);
+    }
+
+    /// Shows nothing any more.
+    #[inline]
+    pub fn clear(&self) {
+        self.at.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// What is shown, to a report only.
+    pub fn look<'a>(&self, _fault: &'a Fault) -> Option<&'a [T]> {
+        let (at, len) = (self.at.load(Ordering::Relaxed), self.len.load(Ordering::Relaxed));
+        // SAFETY: as for `Place`. The length was stored before the pointer by the thread that faults or one that stands
+        // still, so it is that of what is there.
+        (!at.is_null()).then(|| unsafe { std::slice::from_raw_parts(at, len) })
     }
 }
 

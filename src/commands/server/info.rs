@@ -70,6 +70,7 @@ const SECTIONS: &[Section] = &[
 ];
 
 fn info(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    ctx.state.settle_stats();
     let selection = Selection::parse(args.skip(1).iter());
     let text = write(&selection, &Source { state: ctx.state, caller: Some(ctx.session) });
     ctx.reply.verbatim(b"txt", text.as_bytes());

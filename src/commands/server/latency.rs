@@ -266,6 +266,7 @@ fn wanted(state: &State, args: Args<'_>) -> Vec<CommandId> {
 }
 
 fn histogram(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    ctx.state.settle_stats();
     let ids = wanted(ctx.state, args);
     let header = ctx.reply.deferred();
     let mut count = 0;

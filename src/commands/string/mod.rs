@@ -93,7 +93,7 @@ mod tests {
         for spans in [&[set, key, Span::in_blob(0)][..], &[get, key]] {
             let args = Args::new(base, spans, &blobs);
             let prepared = engine.prepare(args);
-            engine.execute(slot, &prepared, args, &mut reply);
+            engine.execute(slot, &prepared, || args, &mut reply);
         }
         reply
     }
@@ -124,7 +124,7 @@ mod tests {
         for args in [&[&b"GET"[..], b"k"][..], &[b"GETRANGE", b"k", b"0", b"16999"], &[b"SETRANGE", b"k", b"0", b"y"]] {
             let args = OwnedArgs::from_slices(args);
             let prepared = engine.prepare(args.as_args());
-            engine.execute(slot, &prepared, args.as_args(), &mut reply);
+            engine.execute(slot, &prepared, || args.as_args(), &mut reply);
         }
         assert_eq!(reply.refs_in(0..reply.position()).len(), 2);
         let mut expected = b"$20000\r\n".to_vec();
