@@ -108,6 +108,30 @@ pub fn parse_range_end(text: &[u8]) -> Option<f64> {
     }
 }
 
+/// Digits that tell every double from every other.
+const DIGITS_MAX: usize = 17;
+
+/// The text of a double with 17 digits, without zeros at the end, as C's `%.17g` writes it: what ZSCAN answers of a big
+/// sorted set.
+pub fn text_of_17_digits(value: f64) -> String {
+    if !value.is_finite() {
+        return if value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+    }
+    let scientific = format!("{:.*e}", DIGITS_MAX - 1, value);
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let without_zeros = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if exponent < -4 || exponent >= DIGITS_MAX as i32 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", without_zeros(digits), exponent.abs());
+    }
+    let decimals = usize::try_from(DIGITS_MAX as i32 - 1 - exponent).unwrap_or_default();
+    without_zeros(&format!("{value:.decimals$}"))
+}
+
 /// Bytes enough for every double: a sign, 17 digits, a point, and at most 8 zeros or an exponent.
 const TEXT_MAX: usize = 32;
 
@@ -355,6 +379,27 @@ mod tests {
 
     fn text(value: f64) -> String {
         String::from_utf8(TextBuffer::new().format(value).to_vec()).expect("ASCII")
+    }
+
+    #[test]
+    fn seventeen_digits_as_c_writes_them() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (0.1, "0.10000000000000001"),
+            (1.5, "1.5"),
+            (3e-7, "2.9999999999999999e-07"),
+            (0.0001, "0.0001"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1e100, "1e+100"),
+            (123_456_789_012.5, "123456789012.5"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(text_of_17_digits(value), text);
+        }
     }
 
     #[test]

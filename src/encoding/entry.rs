@@ -363,6 +363,11 @@ impl<V> Entry<V> {
         Some(unsafe { Box::from_raw(value) })
     }
 
+    /// The boxed value alone, where there is one.
+    pub fn into_boxed(mut self) -> Option<Box<V>> {
+        self.detach_boxed()
+    }
+
     /// The access stamp: 24 bits whose meaning is the eviction policy's.
     #[inline]
     pub fn lru(&self) -> u32 {
@@ -453,6 +458,13 @@ mod tests {
         entry.set_expire(Some(6));
         assert_eq!(entry.address(), address);
         assert!(matches!(entry.value(), Stored::Inline(bytes) if bytes == [b'b'; 63]));
+    }
+
+    #[test]
+    fn a_boxed_value_outlives_its_entry() {
+        let entry = TestEntry::new(b"key", NewValue::Boxed(Box::new("text".to_owned())), Some(5));
+        assert_eq!(entry.into_boxed().as_deref().map(String::as_str), Some("text"));
+        assert!(TestEntry::new(b"key", NewValue::Int(5), None).into_boxed().is_none());
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Memory layouts without command knowledge. `entry` is an unsafe room.
 
 pub mod entry;
+pub mod fields;
+pub mod intset;
+pub mod listpack;
+pub mod ordered;
+pub mod quicklist;
 pub mod rdb;
 pub mod table;

@@ -132,7 +132,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn len(&mut self) -> Result<u64, Malformed> {
+    /// The eight bytes of a floating point number.
+    pub fn double(&mut self) -> Result<f64, Malformed> {
+        self.array().map(f64::from_le_bytes)
+    }
+
+    /// A length that stands by itself.
+    pub fn length(&mut self) -> Result<u64, Malformed> {
         let first = self.byte()?;
         self.len_after(first)
     }
@@ -145,7 +151,7 @@ impl<'a> Reader<'a> {
             INT16 => integer(i32::from(i16::from_le_bytes(self.array()?))),
             INT32 => integer(i32::from_le_bytes(self.array()?)),
             LZF => {
-                let (compressed_len, len) = (self.len()?, self.len()?);
+                let (compressed_len, len) = (self.length()?, self.length()?);
                 let compressed = self.bytes(compressed_len)?;
                 let len = usize::try_from(len).map_err(|_| Malformed)?;
                 lzf::decompress(compressed, len).map(Cow::Owned).ok_or(Malformed)
@@ -191,10 +197,10 @@ mod tests {
         for len in [0, 63, 64, 16_383, 16_384, u32::MAX as usize, u32::MAX as usize + 1] {
             let mut out = Vec::new();
             write_len(&mut out, len);
-            assert_eq!(Reader::new(&out).len(), Ok(len as u64));
+            assert_eq!(Reader::new(&out).length(), Ok(len as u64));
         }
-        assert_eq!(Reader::new(b"\x82\0\0\0\0").len(), Err(Malformed));
-        assert_eq!(Reader::new(b"\xc3").len(), Err(Malformed));
+        assert_eq!(Reader::new(b"\x82\0\0\0\0").length(), Err(Malformed));
+        assert_eq!(Reader::new(b"\xc3").length(), Err(Malformed));
     }
 
     #[test]

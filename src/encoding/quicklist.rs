@@ -1,0 +1,643 @@
+//! A long list: packs of neighbouring elements in order. Elements too big for a pack have a node to themselves, and nodes
+//! far from both ends may be kept compressed. Any one thread.
+//!
+//! ```text
+//!   | pack | pack | squeezed | squeezed | plain | squeezed | pack | pack |      with a depth of 2
+//! ```
+//!
+//! What is inside a node is reached from the nearer end, node by node; the nodes' descriptions lie side by side, so that
+//! this walk reads little memory.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use super::listpack::{Element, Listpack};
+use crate::base::lzf;
+
+/// The sizes that fills of -1 to -5 stand for, in bytes.
+const FILL_BYTES: [usize; 5] = [4096, 8192, 16_384, 32_768, 65_536];
+/// The biggest fill that counts elements.
+const FILL_COUNT_MAX: i32 = 32_767;
+/// Bytes of a pack that is bounded by a count of elements.
+const COUNTED_BYTES_MAX: usize = 8192;
+/// What a new element may take beside its text, at a guess.
+const OVERHEAD: usize = 8;
+/// A node that has fewer bytes stays as it is.
+const SQUEEZE_MIN: usize = 48;
+/// What compression has to save at least, in bytes.
+const SAVING_MIN: usize = 8;
+
+/// When a pack is full, and how many nodes at either end are never compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Elements of a pack, or from -1 to -5 a size: the parameter `list-max-listpack-size`.
+    pub fill: i32,
+    /// Nodes at either end; 0 turns compression off: the parameter `list-compress-depth`.
+    pub depth: u32,
+}
+
+impl Limits {
+    fn bytes_max(self) -> Option<usize> {
+        (self.fill < 0).then(|| FILL_BYTES[(self.fill.unsigned_abs() as usize - 1).min(FILL_BYTES.len() - 1)])
+    }
+
+    fn count_max(self) -> usize {
+        self.fill.clamp(1, FILL_COUNT_MAX) as usize
+    }
+
+    /// Whether a pack of so many bytes and elements is too big.
+    #[inline]
+    pub fn exceeded(self, bytes: usize, count: usize) -> bool {
+        match self.bytes_max() {
+            Some(max) => bytes > max,
+            None => bytes > COUNTED_BYTES_MAX || count > self.count_max(),
+        }
+    }
+
+    /// Whether a pack of so many bytes and elements is small enough to be kept without a list around it: half of what it
+    /// may grow to, so that a list at the edge does not change back and forth.
+    pub fn fits_half(self, bytes: usize, count: usize) -> bool {
+        match self.bytes_max() {
+            Some(max) => bytes <= max / 2,
+            None => count <= self.count_max() / 2,
+        }
+    }
+
+    /// Whether a text is too big for any pack.
+    fn is_large(self, len: usize) -> bool {
+        len > self.bytes_max().unwrap_or(COUNTED_BYTES_MAX)
+    }
+}
+
+#[derive(Clone)]
+enum Node {
+    Pack(Listpack),
+    /// One big element.
+    Plain(Box<[u8]>),
+    Squeezed(Squeezed),
+}
+
+#[derive(Clone)]
+struct Squeezed {
+    bytes: Box<[u8]>,
+    raw_len: u32,
+    count: u32,
+    plain: bool,
+}
+
+impl Node {
+    fn of(text: &[u8], limits: Limits) -> Node {
+        if limits.is_large(text.len()) {
+            return Node::Plain(text.into());
+        }
+        let mut pack = Listpack::new();
+        pack.push_back(text);
+        Node::Pack(pack)
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Node::Pack(pack) => pack.len(),
+            Node::Plain(_) => 1,
+            Node::Squeezed(squeezed) => squeezed.count as usize,
+        }
+    }
+
+    /// Bytes when it is not compressed.
+    fn raw_len(&self) -> usize {
+        match self {
+            Node::Pack(pack) => pack.bytes_len(),
+            Node::Plain(text) => text.len(),
+            Node::Squeezed(squeezed) => squeezed.raw_len as usize,
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        match self {
+            Node::Pack(_) => false,
+            Node::Plain(_) => true,
+            Node::Squeezed(squeezed) => squeezed.plain,
+        }
+    }
+
+    fn memory_usage(&self) -> usize {
+        match self {
+            Node::Pack(pack) => pack.memory_usage(),
+            Node::Plain(text) => text.len(),
+            Node::Squeezed(squeezed) => squeezed.bytes.len(),
+        }
+    }
+
+    /// The node in readable form, where it is not.
+    fn opened(&self) -> Option<Node> {
+        let Node::Squeezed(squeezed) = self else { return None };
+        let raw = lzf::decompress(&squeezed.bytes, squeezed.raw_len as usize);
+        let raw = raw.expect("a node is compressed by this file alone");
+        Some(if squeezed.plain {
+            Node::Plain(raw.into())
+        } else {
+            Node::Pack(Listpack::from_bytes(raw).expect("the bytes were a pack before"))
+        })
+    }
+
+    fn open(&mut self) {
+        if let Some(node) = self.opened() {
+            *self = node;
+        }
+    }
+
+    fn squeeze(&mut self) {
+        let (raw, plain) = match self {
+            Node::Pack(pack) => (pack.as_bytes(), false),
+            Node::Plain(text) => (&text[..], true),
+            Node::Squeezed(_) => return,
+        };
+        let Ok(raw_len) = u32::try_from(raw.len()) else { return };
+        if raw.len() < SQUEEZE_MIN {
+            return;
+        }
+        if let Some(bytes) = lzf::compress(raw, raw.len() - SAVING_MIN - 1) {
+            let count = self.count() as u32;
+            *self = Node::Squeezed(Squeezed { bytes: bytes.into(), raw_len, count, plain });
+        }
+    }
+
+    /// Whether a text may be added to this node.
+    fn takes(&self, text: &[u8], limits: Limits) -> bool {
+        !self.is_plain()
+            && !limits.is_large(text.len())
+            && !limits.exceeded(self.raw_len() + text.len() + OVERHEAD, self.count() + 1)
+    }
+
+    /// Shows the elements from `start` on (counted from the end if `backwards`) until `see` has enough. Returns whether
+    /// it wants more.
+    fn visit(&self, start: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) -> bool {
+        match self {
+            Node::Plain(text) => see(Element::Bytes(text)),
+            Node::Squeezed(_) => self.opened().is_none_or(|node| node.visit(start, backwards, see)),
+            Node::Pack(pack) if backwards => {
+                let mut place = pack.seek(pack.len() - 1 - start);
+                while let Some(at) = place {
+                    if !see(pack.get(at)) {
+                        return false;
+                    }
+                    place = pack.previous(at);
+                }
+                true
+            }
+            Node::Pack(pack) => {
+                let mut place = pack.seek(start);
+                while let Some(at) = place {
+                    if !see(pack.get(at)) {
+                        return false;
+                    }
+                    place = pack.next(at);
+                }
+                true
+            }
+        }
+    }
+}
+
+/// What DEBUG OBJECT tells of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many of them are compressed.
+    pub squeezed: usize,
+    /// Bytes of all nodes before compression.
+    pub raw_bytes: usize,
+}
+
+/// The list.
+#[derive(Clone)]
+pub struct Quicklist {
+    nodes: VecDeque<Node>,
+    len: usize,
+    limits: Limits,
+}
+
+impl Quicklist {
+    /// An empty one.
+    pub fn new(limits: Limits) -> Quicklist {
+        Quicklist { nodes: VecDeque::new(), len: 0, limits }
+    }
+
+    /// One with the elements of a pack.
+    pub fn from_pack(pack: Listpack, limits: Limits) -> Quicklist {
+        let mut list = Quicklist::new(limits);
+        list.push_pack(pack);
+        list
+    }
+
+    /// Adds a whole pack at the end: from a snapshot, or from a list that grew.
+    pub fn push_pack(&mut self, pack: Listpack) {
+        if !pack.is_empty() {
+            self.len += pack.len();
+            self.nodes.push_back(Node::Pack(pack));
+            self.settle(self.nodes.len() - 1);
+        }
+    }
+
+    /// Adds a node at the end for one element, however small: from a snapshot.
+    pub fn push_plain(&mut self, text: &[u8]) {
+        self.len += 1;
+        self.nodes.push_back(Node::Plain(text.into()));
+        self.settle(self.nodes.len() - 1);
+    }
+
+    /// The pack that holds everything, where that is one and small.
+    pub fn as_small_pack(&self, limits: Limits) -> Option<&Listpack> {
+        let Some(Node::Pack(pack)) = self.nodes.front() else { return None };
+        (self.nodes.len() == 1 && limits.fits_half(pack.bytes_len(), pack.len())).then_some(pack)
+    }
+
+    /// The pack that holds everything, where that is one and not too big.
+    pub fn as_only_pack(&self, limits: Limits) -> Option<&Listpack> {
+        let Some(Node::Pack(pack)) = self.nodes.front() else { return None };
+        (self.nodes.len() == 1 && !limits.exceeded(pack.bytes_len(), pack.len())).then_some(pack)
+    }
+
+    /// How many elements there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// When its packs are full.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Bytes of all its allocations.
+    pub fn memory_usage(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>() + self.nodes.iter().map(Node::memory_usage).sum::<usize>()
+    }
+
+    /// Drops up to `work` nodes with all that is in them. Returns what is left of `work`.
+    pub fn drop_some(&mut self, work: usize) -> usize {
+        let nodes = work.min(self.nodes.len());
+        let dropped = self.nodes.drain(self.nodes.len() - nodes..);
+        self.len -= dropped.map(|node| node.count()).sum::<usize>();
+        work - nodes
+    }
+
+    /// How many nodes there are.
+    pub fn nodes_len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How it is laid out.
+    pub fn shape(&self) -> Shape {
+        let squeezed = self.nodes.iter().filter(|node| matches!(node, Node::Squeezed(_))).count();
+        Shape { nodes: self.nodes.len(), squeezed, raw_bytes: self.nodes.iter().map(Node::raw_len).sum() }
+    }
+
+    /// Shows each node's bytes in order, and whether they are one big element instead of a pack.
+    pub fn each_node(&self, mut see: impl FnMut(&[u8], bool)) {
+        for node in &self.nodes {
+            let opened = node.opened();
+            match opened.as_ref().unwrap_or(node) {
+                Node::Pack(pack) => see(pack.as_bytes(), false),
+                Node::Plain(text) => see(text, true),
+                Node::Squeezed(_) => unreachable!("it was opened"),
+            }
+        }
+    }
+
+    /// The node that holds element `index`, and its index there.
+    fn locate(&self, index: usize) -> Option<(usize, usize)> {
+        if index >= self.len {
+            return None;
+        }
+        if index <= self.len / 2 {
+            let mut left = index;
+            for (at, node) in self.nodes.iter().enumerate() {
+                let count = node.count();
+                if left < count {
+                    return Some((at, left));
+                }
+                left -= count;
+            }
+        } else {
+            let mut end = self.len;
+            for (at, node) in self.nodes.iter().enumerate().rev() {
+                let start = end - node.count();
+                if index >= start {
+                    return Some((at, index - start));
+                }
+                end = start;
+            }
+        }
+        None
+    }
+
+    /// Shows the elements from `index` on, forwards or backwards, until `see` has enough.
+    pub fn visit(&self, index: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) {
+        let Some((first, within)) = self.locate(index) else { return };
+        if backwards {
+            let mut start = self.nodes[first].count() - 1 - within;
+            for node in self.nodes.range(..=first).rev() {
+                if !node.visit(start, true, see) {
+                    return;
+                }
+                start = 0;
+            }
+        } else {
+            let mut start = within;
+            for node in self.nodes.range(first..) {
+                if !node.visit(start, false, see) {
+                    return;
+                }
+                start = 0;
+            }
+        }
+    }
+
+    /// Adds an element at the end.
+    pub fn push_back(&mut self, text: &[u8]) {
+        self.len += 1;
+        if let Some(last) = self.nodes.back_mut()
+            && last.takes(text, self.limits)
+        {
+            last.open();
+            if let Node::Pack(pack) = last {
+                return pack.push_back(text);
+            }
+        }
+        self.nodes.push_back(Node::of(text, self.limits));
+        self.settle(self.nodes.len() - 1);
+    }
+
+    /// Adds an element at the front.
+    pub fn push_front(&mut self, text: &[u8]) {
+        self.len += 1;
+        if let Some(first) = self.nodes.front_mut()
+            && first.takes(text, self.limits)
+        {
+            first.open();
+            if let Node::Pack(pack) = first {
+                return pack.push_front(text);
+            }
+        }
+        self.nodes.push_front(Node::of(text, self.limits));
+        self.settle(0);
+    }
+
+    /// Adds an element so that it is number `index`; at the end where that is the length.
+    pub fn insert(&mut self, index: usize, text: &[u8]) {
+        let Some((at, within)) = self.locate(index) else { return self.push_back(text) };
+        if self.insert_in(at, within, text) {
+            self.len += 1;
+            return self.settle(at);
+        }
+        // At the beginning of a node the end of the one before may have room.
+        if within == 0 && at > 0 && self.insert_in(at - 1, self.nodes[at - 1].count(), text) {
+            self.len += 1;
+            return self.settle(at - 1);
+        }
+        let middle = if within == 0 { at } else { self.split(at, within) };
+        self.len += 1;
+        let before = middle.checked_sub(1).filter(|_| within != 0);
+        let end = before.map_or(0, |before| self.nodes[before].count());
+        if let Some(before) = before
+            && self.insert_in(before, end, text)
+        {
+            self.settle(middle);
+            return self.settle(before);
+        }
+        self.nodes.insert(middle, Node::of(text, self.limits));
+        if let Some(before) = before {
+            self.settle(before);
+        }
+        self.settle(middle + 1);
+        self.settle(middle);
+    }
+
+    /// Adds an element to a node, if that takes it.
+    fn insert_in(&mut self, at: usize, within: usize, text: &[u8]) -> bool {
+        let node = &mut self.nodes[at];
+        if !node.takes(text, self.limits) {
+            return false;
+        }
+        node.open();
+        let Node::Pack(pack) = node else { return false };
+        match pack.seek(within) {
+            Some(place) => pack.insert_before(place, text),
+            None => pack.push_back(text),
+        }
+        true
+    }
+
+    /// Parts a node in two, in front of element `within` of it. Returns where the second is.
+    fn split(&mut self, at: usize, within: usize) -> usize {
+        let node = &mut self.nodes[at];
+        node.open();
+        if let Node::Pack(pack) = node
+            && let Some(place) = pack.seek(within)
+        {
+            let tail = pack.split_off(place);
+            self.nodes.insert(at + 1, Node::Pack(tail));
+        }
+        at + 1
+    }
+
+    /// Puts another element in the place of number `index`. Returns whether there is one.
+    pub fn replace(&mut self, index: usize, text: &[u8]) -> bool {
+        let Some((at, within)) = self.locate(index) else { return false };
+        let node = &mut self.nodes[at];
+        if node.is_plain() && self.limits.is_large(text.len()) {
+            *node = Node::Plain(text.into());
+            self.settle(at);
+            return true;
+        }
+        node.open();
+        if let Node::Pack(pack) = node
+            && !self.limits.is_large(text.len())
+            && let Some(place) = pack.seek(within)
+            && !self.limits.exceeded(pack.bytes_len() - pack.get(place).len() + text.len() + OVERHEAD, pack.len())
+        {
+            pack.replace(place, text);
+            self.settle(at);
+            return true;
+        }
+        self.insert(index, text);
+        self.remove(index + 1, 1);
+        true
+    }
+
+    /// Removes up to `count` elements from `index` on.
+    pub fn remove(&mut self, index: usize, count: usize) {
+        let Some((mut at, mut within)) = self.locate(index) else { return };
+        let mut left = count.min(self.len - index);
+        self.len -= left;
+        while left > 0 {
+            let here = self.nodes[at].count() - within;
+            if within == 0 && left >= here {
+                self.nodes.remove(at);
+                left -= here;
+                continue;
+            }
+            let node = &mut self.nodes[at];
+            node.open();
+            if let Node::Pack(pack) = node
+                && let Some(place) = pack.seek(within)
+            {
+                pack.remove_many(place, left);
+            }
+            left -= left.min(here);
+            self.settle(at);
+            at += 1;
+            within = 0;
+        }
+        self.settle(at.min(self.nodes.len()));
+    }
+
+    /// Removes elements with this text: the first `max`, from the end if `backwards`. Returns how many.
+    pub fn remove_equal(&mut self, text: &[u8], max: usize, backwards: bool) -> usize {
+        let mut removed = 0;
+        let mut at = if backwards { self.nodes.len() } else { 0 };
+        while removed < max {
+            if backwards {
+                let Some(before) = at.checked_sub(1) else { break };
+                at = before;
+            } else if at == self.nodes.len() {
+                break;
+            }
+            removed += remove_equal_in(&mut self.nodes[at], text, max - removed, backwards);
+            if self.nodes[at].count() == 0 {
+                self.nodes.remove(at);
+            } else {
+                self.settle(at);
+                at += usize::from(!backwards);
+            }
+        }
+        self.len -= removed;
+        self.settle(self.nodes.len());
+        removed
+    }
+
+    /// Takes the last element out, after `see` saw it.
+    pub fn pop_back<R>(&mut self, see: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        let node = self.nodes.back_mut()?;
+        node.open();
+        let (seen, empty) = match node {
+            Node::Pack(pack) => {
+                let place = pack.last()?;
+                let seen = see(pack.get(place));
+                pack.remove(place);
+                (seen, pack.is_empty())
+            }
+            Node::Plain(text) => (see(Element::Bytes(text)), true),
+            Node::Squeezed(_) => return None,
+        };
+        self.len -= 1;
+        if empty {
+            self.nodes.pop_back();
+            self.settle(self.nodes.len());
+        }
+        Some(seen)
+    }
+
+    /// Takes the first element out, after `see` saw it.
+    pub fn pop_front<R>(&mut self, see: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        let node = self.nodes.front_mut()?;
+        node.open();
+        let (seen, empty) = match node {
+            Node::Pack(pack) => {
+                let place = pack.first()?;
+                let seen = see(pack.get(place));
+                pack.remove(place);
+                (seen, pack.is_empty())
+            }
+            Node::Plain(text) => (see(Element::Bytes(text)), true),
+            Node::Squeezed(_) => return None,
+        };
+        self.len -= 1;
+        if empty {
+            self.nodes.pop_front();
+            self.settle(self.nodes.len());
+        }
+        Some(seen)
+    }
+
+    /// Called after node `at` was made, changed or removed: the nodes at the ends are open, it and those that may have
+    /// moved away from an end are compressed.
+    fn settle(&mut self, at: usize) {
+        let (depth, len) = (self.limits.depth as usize, self.nodes.len());
+        if depth == 0 || len == 0 {
+            return;
+        }
+        for from_end in 0..depth.min(len) {
+            self.nodes[from_end].open();
+            self.nodes[len - 1 - from_end].open();
+        }
+        // One change moves a node at most two places away from an end.
+        let near = [depth, depth + 1, (len - 1).wrapping_sub(depth), (len - 1).wrapping_sub(depth + 1), at];
+        for at in near.into_iter().filter(|at| (depth..len.saturating_sub(depth)).contains(at)) {
+            self.nodes[at].squeeze();
+        }
+    }
+}
+
+fn remove_equal_in(node: &mut Node, text: &[u8], max: usize, backwards: bool) -> usize {
+    let wanted = Element::of(text);
+    let mut there = false;
+    node.visit(0, false, &mut |element| {
+        there = element == wanted;
+        !there
+    });
+    if !there {
+        return 0;
+    }
+    node.open();
+    match node {
+        Node::Pack(pack) => remove_equal_from_pack(pack, text, max, backwards),
+        // An empty pack stands for nothing until the caller removes it.
+        _ => {
+            *node = Node::Pack(Listpack::new());
+            1
+        }
+    }
+}
+
+/// Removes elements with this text from a pack: the first `max`, from the end if `backwards`. Returns how many.
+pub fn remove_equal_from_pack(pack: &mut Listpack, text: &[u8], max: usize, backwards: bool) -> usize {
+    let wanted = Element::of(text);
+    let mut removed = 0;
+    let mut place = if backwards { pack.last() } else { pack.first() };
+    while let Some(at) = place.filter(|_| removed < max) {
+        let next = if backwards { pack.previous(at) } else { pack.next(at) };
+        place = next;
+        if pack.get(at) == wanted {
+            let after = pack.remove(at);
+            removed += 1;
+            if !backwards {
+                place = after;
+            }
+        }
+    }
+    removed
+}
+
+impl std::fmt::Debug for Quicklist {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut list = out.debug_list();
+        self.visit(0, false, &mut |element| {
+            list.entry(&element);
+            true
+        });
+        list.finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "quicklist_tests.rs"]
+mod tests;
