@@ -4,7 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use keys::KeyWaits;
 
 /// What a blocked client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub enum Waiting {
     Replicas,
     /// WAITAOF: synced append-only files.
     AppendOnlyFiles,
+    /// Something in one of its keys.
+    Keys,
     /// The end of a pause: its command runs then, as if it had come only now.
     Unpausing,
 }
@@ -39,6 +45,10 @@ pub struct BlockedClients {
     deadlines: BTreeSet<(i64, u32)>,
     /// Those that wait for the end of a pause, in the order they came.
     postponed: BTreeMap<u64, u32>,
+    /// What those wait for that wait for keys.
+    pub keys: KeyWaits,
+    /// The client that tries once more, and its deadline.
+    trying: Option<(u32, Option<i64>)>,
     turns: u64,
 }
 
@@ -56,6 +66,23 @@ impl BlockedClients {
         }
     }
 
+    /// `client` is about to try once more what it waits to do: it is not blocked for so long.
+    pub fn begin_try(&mut self, client: u32) {
+        let deadline_us = self.clients.get(&client).and_then(|blocked| blocked.deadline_us);
+        self.unblock(client);
+        self.trying = Some((client, deadline_us));
+    }
+
+    /// The try is over.
+    pub fn end_try(&mut self) {
+        self.trying = None;
+    }
+
+    /// The deadline of a client that is trying: what it had before counts, if it is blocked again.
+    pub fn deadline_of_try(&self, client: u32) -> Option<Option<i64>> {
+        self.trying.filter(|(trying, _)| *trying == client).map(|(_, deadline_us)| deadline_us)
+    }
+
     /// `client` waits no longer, or is gone. Returns what it had waited for.
     pub fn unblock(&mut self, client: u32) -> Option<Waiting> {
         let blocked = self.clients.remove(&client)?;
@@ -63,6 +90,7 @@ impl BlockedClients {
             self.deadlines.remove(&(deadline_us, client));
         }
         self.postponed.remove(&blocked.turn);
+        self.keys.forget(client);
         Some(blocked.waiting)
     }
 
@@ -160,6 +188,18 @@ mod tests {
         assert_eq!(blocked.unblock(4), Some(Waiting::Unpausing));
         assert_eq!([(); 3].map(|()| blocked.take_postponed()), [Some(9), Some(7), None]);
         assert_eq!(blocked.len(), 1);
+    }
+
+    #[test]
+    fn who_tries_once_more_keeps_its_deadline() {
+        let mut blocked = BlockedClients::default();
+        blocked.block(1, Waiting::Keys, Some(300));
+        blocked.keys.wait(1, 0, [&b"k"[..]].into_iter());
+        blocked.begin_try(1);
+        assert!(blocked.is_empty() && blocked.keys.is_empty() && blocked.next_deadline_us().is_none());
+        assert_eq!((blocked.deadline_of_try(1), blocked.deadline_of_try(2)), (Some(Some(300)), None));
+        blocked.end_try();
+        assert_eq!(blocked.deadline_of_try(1), None);
     }
 
     #[test]

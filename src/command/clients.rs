@@ -7,6 +7,7 @@ use crate::blocking::{Pause, Waiting};
 use crate::command::outbox::Written;
 use crate::command::session::{ClientId, Session, SessionFlags, Slot};
 use crate::command::state::State;
+use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::{Protocol, Reply};
 use crate::tracking::Invalidation;
 
@@ -30,6 +31,43 @@ impl State {
         session.flags.insert(SessionFlags::BLOCKED);
         self.blocking.block(session.slot.0, waiting, deadline_us);
         self.plan_deadline();
+    }
+
+    /// The caller waits until one of `keys` holds what its command takes; then the command runs again. `timeout_ms` counts
+    /// from the first time it ran.
+    #[cold]
+    pub(crate) fn block_on_keys<'k>(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        keys: impl Iterator<Item = &'k [u8]>,
+        timeout_ms: i64,
+    ) {
+        let client = session.slot.0;
+        match self.blocking.deadline_of_try(client) {
+            None => self.block(session, Waiting::Keys, timeout_ms),
+            Some(deadline_us) => {
+                session.flags.insert(SessionFlags::BLOCKED);
+                self.blocking.block(client, Waiting::Keys, deadline_us);
+                self.plan_deadline();
+            }
+        }
+        self.blocking.keys.wait(client, session.db, keys);
+        session.waiting_command = Some(Box::new(OwnedArgs::from_args(args)));
+        self.plan_observers();
+    }
+
+    /// The client in `slot` has got what it waited for: `reply` is its answer.
+    #[cold]
+    pub(crate) fn answer_served(&mut self, slot: Slot, reply: &Reply) {
+        let muted = self.sessions.get(slot).is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
+        self.release(slot);
+        if !muted {
+            let text = self.effects.outbox.write(|out| out.extend_from_slice(&reply.to_vec()));
+            self.effects.outbox.post(slot, &text);
+        }
+        self.plan_deadline();
+        self.plan_observers();
     }
 
     /// The caller's command waits for the end of the pause; the server keeps it and runs it then.
@@ -61,12 +99,22 @@ impl State {
     }
 
     fn answer_unblocked(&mut self, slot: Slot, waiting: Waiting, how: Unblock) {
-        let muted = self.sessions.get(slot).is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
+        let session = self.sessions.get_mut(slot);
+        let resp3 = session.as_ref().is_some_and(|session| session.protocol == Protocol::Resp3);
+        let muted = session.as_ref().is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
+        let command = session.and_then(|session| session.waiting_command.take());
+        if let (Some(command), Unblock::Error) = (command, how) {
+            let id = self.registry.resolve(command.as_args()).id;
+            self.stats.commands[id.index()].failed += 1;
+        }
+        self.plan_observers();
         self.release(slot);
         let text: &[u8] = match (how, waiting) {
             (Unblock::Error, _) => UNBLOCKED,
             (Unblock::Timeout, Waiting::Replicas) => b":0\r\n",
             (Unblock::Timeout, Waiting::AppendOnlyFiles) => b"*2\r\n:0\r\n:0\r\n",
+            (Unblock::Timeout, Waiting::Keys) if resp3 => b"_\r\n",
+            (Unblock::Timeout, Waiting::Keys) => b"*-1\r\n",
             (Unblock::Timeout, Waiting::Unpausing) => return,
         };
         if how == Unblock::Error {
@@ -90,7 +138,7 @@ impl State {
     }
 
     /// Works out when the clock has something to do next.
-    fn plan_deadline(&mut self) {
+    pub(crate) fn plan_deadline(&mut self) {
         let pause_us = self.pause.map(|pause| pause.end_ms.saturating_mul(1000));
         let next = [self.blocking.next_deadline_us(), pause_us].into_iter().flatten().min();
         self.next_deadline_us = next.unwrap_or(i64::MAX);
@@ -128,8 +176,9 @@ impl State {
 impl State {
     /// Works out whether anybody has to hear of changed keys.
     pub(crate) fn plan_observers(&mut self) {
-        self.observes_keys = !self.watch.is_empty() || !self.tracking.is_empty();
-        self.keyspace.observe_expired(self.observes_keys);
+        let of_expired = !self.watch.is_empty() || !self.tracking.is_empty();
+        self.observes_keys = of_expired || !self.blocking.keys.is_empty();
+        self.keyspace.observe_expired(of_expired);
     }
 
     /// CLIENT TRACKING OFF, RESET, or the end of the client.

@@ -10,6 +10,7 @@ pub mod effects;
 pub mod error;
 pub mod facts;
 pub mod keys;
+mod limits;
 pub mod outbox;
 pub mod permissions;
 pub mod prepared;

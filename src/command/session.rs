@@ -182,6 +182,8 @@ pub struct Session {
     pub last_command: Option<&'static Command>,
     /// Open transaction.
     pub transaction: Option<Box<Transaction>>,
+    /// The command that waits for keys, while it does.
+    pub waiting_command: Option<Box<OwnedArgs>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<TrackingFacts>>,
     /// What the network layer knows.
@@ -207,6 +209,7 @@ impl Session {
             last_interaction_s: now_s,
             last_command: None,
             transaction: None,
+            waiting_command: None,
             tracking: None,
             net,
         }

@@ -387,6 +387,7 @@ impl State {
                 self.plan_observers();
             }
         }
+        self.blocking.keys.changed(db, key);
         let hash = self.keyspace.hash(key);
         let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());
         let clients = self.watch.touched(db, key, found != KeyState::Absent);
@@ -411,6 +412,7 @@ impl State {
     pub(crate) fn touch_watched_swap(&mut self, caller: &mut Session, left: usize, right: usize) {
         let now_ms = self.clock.unix_ms();
         for (db, other) in [(left, right), (right, left)] {
+            self.blocking.keys.database_changed(db);
             let keyspace = &self.keyspace;
             let state_in = |db: usize, key: &[u8]| keyspace.db(db).state_of(key, keyspace.hash(key), now_ms);
             let clients = self.watch.touched_all(db, |key| state_in(db, key), |key| state_in(other, key));

@@ -19,6 +19,12 @@ pub(crate) const fn rest(index: i32, step: i32, flags: KeyFlags) -> KeySpec {
     range(index, -1, step, flags)
 }
 
+/// Argument `index` says how many keys follow it.
+pub(crate) const fn counted(index: i32, flags: KeyFlags) -> KeySpec {
+    let find = Find::KeyNum { index: 0, first: 1, step: 1 };
+    KeySpec { flags, begin: Begin::Index(index), find, notes: None }
+}
+
 /// The same keys with a remark for the reader of COMMAND INFO.
 pub(crate) const fn noted(spec: KeySpec, notes: &'static str) -> KeySpec {
     KeySpec { notes: Some(notes), ..spec }

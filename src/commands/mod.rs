@@ -3,12 +3,17 @@
 #![forbid(unsafe_code)]
 
 pub mod connection;
+mod draw;
+mod elements;
 pub mod generic;
+pub mod hash;
 mod key_specs;
 pub mod keyspace;
+pub mod list;
 mod lookup;
 pub mod monitor;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transactions;
 #[cfg(test)]
@@ -21,9 +26,12 @@ use crate::command::spec::Command;
 pub static ALL: &[&[&Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
+    hash::COMMANDS,
     keyspace::COMMANDS,
+    list::COMMANDS,
     monitor::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
     waiting::COMMANDS,

@@ -13,6 +13,7 @@ mod cron;
 mod gate;
 mod observers;
 pub(crate) mod running;
+mod serve;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -81,6 +82,7 @@ impl Engine {
             transaction::stop_monitoring(state, &mut session);
             if session.is_blocked() {
                 state.blocking.unblock(slot.0);
+                state.plan_observers();
             }
         }
     }
@@ -148,6 +150,9 @@ impl Engine {
             if !state.tracking.is_empty() {
                 state.send_invalidations();
             }
+        }
+        if state.blocking.keys.any_ready() {
+            serve::serve_blocked(state);
         }
     }
 

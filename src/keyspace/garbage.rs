@@ -1,4 +1,4 @@
-//! What a flush leaves behind: to be dropped in slices between commands, or whole on another thread.
+//! What a flush leaves behind, and big values whose keys are gone: to be dropped in slices between commands, or whole on another thread.
 
 #![forbid(unsafe_code)]
 
@@ -6,12 +6,14 @@ use std::num::NonZeroU64;
 
 use crate::encoding::table::{Remains, Table};
 use crate::types::KeyEntry;
+use crate::types::ruin::Ruin;
 
 /// Keys and values that no command can see any more.
 #[derive(Default)]
 pub struct Garbage {
     entries: Vec<Remains<KeyEntry>>,
     expires: Vec<Remains<NonZeroU64>>,
+    values: Vec<Ruin>,
 }
 
 // It may be sent away to be dropped elsewhere.
@@ -24,9 +26,14 @@ impl Garbage {
         self.expires.push(expires.into_remains());
     }
 
+    /// The value of an entry that nobody can see any more.
+    pub fn of_entry(entry: KeyEntry) -> Garbage {
+        Garbage { values: entry.into_boxed().into_iter().map(|value| Ruin::of(*value)).collect(), ..Garbage::default() }
+    }
+
     /// Keys not yet dropped.
     pub fn len(&self) -> usize {
-        self.entries.iter().map(Remains::len).sum()
+        self.entries.iter().map(Remains::len).sum::<usize>() + self.values.len()
     }
 
     /// Whether no key is left to be dropped.
@@ -34,8 +41,15 @@ impl Garbage {
         self.len() == 0
     }
 
-    /// Drops about `work` buckets and keys. Returns true while something is left.
+    /// Drops about `work` buckets, keys and parts of values. Returns true while something is left.
     pub fn drop_some(&mut self, mut work: usize) -> bool {
+        while let Some(value) = self.values.last_mut() {
+            work = value.drop_some(work);
+            if work == 0 {
+                return true;
+            }
+            self.values.pop();
+        }
         work = drop_last(&mut self.entries, work);
         drop_last(&mut self.expires, work);
         !(self.entries.is_empty() && self.expires.is_empty())

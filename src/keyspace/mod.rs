@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod boxed;
 mod database;
 mod expire;
 mod garbage;
@@ -71,6 +72,12 @@ impl Keyspace {
     /// Exchanges the contents of two databases.
     pub fn swap(&mut self, left: usize, right: usize) {
         self.dbs.swap(left, right);
+    }
+
+    /// What everything that clients name is hashed with.
+    #[inline]
+    pub fn hash_key(&self) -> SipKey {
+        self.hasher.0
     }
 
     /// The hash of a key: the same in every database, never 0.

@@ -163,6 +163,7 @@ impl KeyEntry {
             Stored::Inline(bytes) => Ok(StringRef::Bytes(bytes)),
             Stored::Int(value) => Ok(StringRef::Int(value)),
             Stored::Boxed(Value::String(string)) => Ok(StringRef::Shared(string.as_bytes())),
+            Stored::Boxed(_) => Err(WrongType),
         }
     }
 
@@ -173,19 +174,6 @@ impl KeyEntry {
             string if self.is_raw() || string.len() > EMBSTR_MAX => "raw",
             _ => "embstr",
         })
-    }
-
-    /// A copy of a string under another key: expiry and encoding go with it, and a long value is shared. An integer counts
-    /// as an object of its own, which no small one is otherwise.
-    pub fn duplicate_string(&self, key: &[u8]) -> Result<KeyEntry, WrongType> {
-        let value = match self.as_string()? {
-            StringRef::Int(number) => NewValue::Int(number),
-            StringRef::Bytes(bytes) => NewValue::Inline(bytes),
-            StringRef::Shared(bytes) => NewValue::large(bytes.clone()),
-        };
-        let mut copy = KeyEntry::new(key, value, self.expire_ms());
-        copy.set_raw(self.is_raw() || matches!(self.as_string(), Ok(StringRef::Int(_))));
-        Ok(copy)
     }
 
     /// Appends to a string value, which OBJECT ENCODING calls `raw` from now on. Returns the new length.
@@ -211,8 +199,7 @@ impl KeyEntry {
     /// Changes a string that will be `len` bytes long: `small` sees the old bytes and zeros after them, `large` the
     /// reference-counted string. A string that became large stays so.
     fn edit_string(&mut self, len: usize, small: impl FnOnce(&mut [u8]), large: impl FnOnce(&mut LargeString)) {
-        if let Some(value) = self.boxed_mut() {
-            let Value::String(string) = value;
+        if let Some(Value::String(string)) = self.boxed_mut() {
             large(string);
         } else {
             let old = self.as_string().map(|string| string.to_cow()).unwrap_or_default();
@@ -299,11 +286,11 @@ mod tests {
     fn a_copy_is_what_the_original_was() {
         let mut raw = KeyEntry::new(b"key", NewValue::string(b"12"), Some(7));
         raw.append(b"3").expect("a string");
-        let copy = raw.duplicate_string(b"other").expect("a string");
+        let copy = raw.duplicate(b"other");
         assert_eq!((copy.key(), copy.expire_ms(), copy.string_encoding()), (&b"other"[..], Some(7), Ok("raw")));
         assert_eq!(copy.as_string().expect("a string").to_cow(), &b"123"[..]);
         let mut large = KeyEntry::new(b"key", NewValue::string(&[b'x'; 1000]), None);
-        let copy = large.duplicate_string(b"other").expect("a string");
+        let copy = large.duplicate(b"other");
         large.set_range(0, b"y").expect("a string");
         assert_eq!(copy.as_string().expect("a string").to_cow(), &[b'x'; 1000][..]);
     }

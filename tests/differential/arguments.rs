@@ -70,6 +70,15 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
     let bytes = match name {
         "key" => key(random),
         "value" => value(random),
+        // Keys for one type each, so that they are seldom of the wrong one.
+        "list" if random.one_in(30) => key(random),
+        "list" => format!("l{}", random.below(4)).into_bytes(),
+        "set" | "hash" if random.one_in(30) => key(random),
+        "set" => format!("s{}", random.below(4)).into_bytes(),
+        "hash" => format!("h{}", random.below(3)).into_bytes(),
+        "element" => element(random),
+        "index" if random.one_in(12) => number(random).into_bytes(),
+        "index" => (random.below(14) as i64 - 6).to_string().into_bytes(),
         // Without zero bytes: Redis does not look behind one.
         "name" => random.pick(&["me", "", "a b", "two\nlines", "\u{7f}", "{[~]}", "ü", "\"", "k1"]).as_bytes().to_vec(),
         "number" => number(random).into_bytes(),
@@ -175,7 +184,7 @@ const PARAMETERS: &[&str] = &[
     "hz",
 ];
 
-/// Parameters that change nothing for the commands of this table, each with values of which some are wrong.
+/// Parameters that change at most how values are kept, each with values of which some are wrong.
 const SETTINGS: &[(&str, &[&str])] = &[
     ("hash-max-listpack-entries", &["512", "0", "-1", "x", "1k", "99999999999999999999"]),
     ("hash-max-ziplist-value", &["64", "1", "1kb", "1.5", ""]),
@@ -196,7 +205,8 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("replica-priority", &["100", "0", "-1"]),
     ("stream-node-max-bytes", &["4096", "0", "-1", "4k"]),
     ("zset-max-listpack-value", &["64", "0", "x"]),
-    ("set-max-intset-entries", &["512", "0", "-7"]),
+    // A small one makes the encoding of results a matter of the order in which members are met.
+    ("set-max-intset-entries", &["512", "-7"]),
     ("notify-keyspace-events", &["", "KEA", "Kx", "q", "AKE", "Ag$"]),
     ("latency-tracking-info-percentiles", &["50 99 99.9", "", "101", "0 100", "x", "12.5"]),
     (
@@ -231,6 +241,15 @@ pub(crate) fn key(random: &mut Random) -> Vec<u8> {
         2 => vec![b'K'; 700],
         3 => b"a*[b]?".to_vec(),
         _ => format!("k{}", random.below(9)).into_bytes(),
+    }
+}
+
+/// One of a few that meet again, or any value.
+fn element(random: &mut Random) -> Vec<u8> {
+    match random.below(8) {
+        0 => value(random),
+        1 | 2 => random.below(300).to_string().into_bytes(),
+        _ => random.pick(&["a", "b", "c", "1", "2", "-1", "text"]).as_bytes().to_vec(),
     }
 }
 

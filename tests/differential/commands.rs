@@ -24,6 +24,79 @@ pub(crate) const TABLE: &str = "
     6 SETRANGE <key> <offset> <value>
     5 LCS <key> <key> [ LEN / IDX / IDX WITHMATCHLEN / IDX MINMATCHLEN <number> WITHMATCHLEN / LEN IDX / MINMATCHLEN ]
 
+    # Lists. Those that wait are not spoiled: they could wait for ever.
+    16 LPUSH|RPUSH <list> { <element> }
+    4 LPUSHX|RPUSHX <list> { <element> }
+    8 LPOP|RPOP <list> [ 0 / 1 / 2 / 3 / 10 / -1 / x ]
+    8 LRANGE <list> <index> <index>
+    8 LRANGE <list> 0 -1
+    3 LLEN <list>
+    4 LINDEX <list> <index>
+    4 LSET <list> <index> <element>
+    5 LINSERT <list> BEFORE|AFTER|after|nosuch <element> <element>
+    4 LREM <list> <index> <element>
+    3 LTRIM <list> <index> <index>
+    6 LPOS <list> <element> [ RANK <index> ] [ COUNT <index> ] [ MAXLEN <index> ]
+    6 LMOVE <list> <list> LEFT|RIGHT|left|up LEFT|RIGHT
+    4 RPOPLPUSH <list> <list>
+    5 LMPOP ( 1 <list> / 2 <list> <list> / 0 <list> / 3 <list> <list> / x <list> ) LEFT|RIGHT|nosuch [ COUNT 1|2|5|0|x ]
+    2 !BLPOP|BRPOP { <list> } 0.001|0.002|x|-1|nan|1e400
+    1 !BLMOVE <list> <list> LEFT|RIGHT|up LEFT|RIGHT 0.001|x|-1
+    1 !BRPOPLPUSH <list> <list> 0.001|x|-1
+    1 !BLMPOP 0.001|x|-1 ( 1 <list> / 2 <list> <list> / 0 <list> ) LEFT|RIGHT|nosuch [ COUNT 1|2|0 ]
+    4 OBJECT ENCODING <list>
+    4 DEL|UNLINK { <list> }
+    3 TYPE <list>
+    3 RENAME|RENAMENX <list> <list>
+    3 COPY <list> <list> [ REPLACE ]
+    2 EXPIRE <list> 100000
+    1 DEBUG DIGEST-VALUE { <list> }
+    1 DEBUG OBJECT <list> => kind
+    1 DUMP <list> => kind
+
+    # Sets.
+    16 SADD <set> { <element> }
+    6 SREM <set> { <element> }
+    3 SCARD <set>
+    6 SMEMBERS <set> => any-order
+    4 SISMEMBER <set> <element>
+    3 SMISMEMBER <set> { <element> }
+    5 SMOVE <set> <set> <element>
+    5 SINTER|SUNION|SDIFF { <set> } => any-order
+    6 SINTERSTORE|SUNIONSTORE|SDIFFSTORE <set> { <set> }
+    4 SINTERCARD ( 1 <set> / 2 <set> <set> / 0 <set> / 3 <set> <set> / x <set> ) [ LIMIT 0|1|2|-1|x ]
+    1 SPOP <set> 0|1000|-1|x => any-order
+    2 !SRANDMEMBER <set> [ 0 / 1 / 1000 / -2 / x ] => kind
+    3 !SSCAN <set> <cursor> COUNT 1000000 [ MATCH a*|[12]* ] => whole-scan
+    1 !SSCAN <set> 0 ( COUNT 0 / COUNT x / COUNT / nosuch / NOVALUES )
+    4 OBJECT ENCODING <set>
+    3 DEL|UNLINK|TYPE <set>
+    2 COPY <set> <set> [ REPLACE ]
+    1 DEBUG DIGEST-VALUE { <set> }
+    1 DUMP <set> => kind
+
+    # Hashes.
+    14 HSET <hash> { <element> <element> }
+    3 HMSET <hash> { <element> <element> }
+    3 HSETNX <hash> <element> <element>
+    6 HGET <hash> <element>
+    4 HMGET <hash> { <element> }
+    5 HGETALL <hash> => any-order
+    4 HKEYS|HVALS <hash> => any-order
+    5 HDEL <hash> { <element> }
+    3 HGETDEL <hash> FIELDS ( 1 <element> / 2 <element> <element> / 0 <element> / 2 <element> / x <element> )
+    3 HLEN <hash>
+    3 HEXISTS|HSTRLEN <hash> <element>
+    5 HINCRBY <hash> <element> <number>
+    4 HINCRBYFLOAT <hash> <element> <float>
+    2 !HRANDFIELD <hash> [ 0 / 1 / 1000 / -2 / x / 1 WITHVALUES / 1 nosuch ] => kind
+    3 !HSCAN <hash> <cursor> COUNT 1000000 [ MATCH a*|[12]* ] [ NOVALUES ] => whole-scan
+    4 OBJECT ENCODING <hash>
+    3 DEL|UNLINK|TYPE <hash>
+    2 COPY <hash> <hash> [ REPLACE ]
+    1 DEBUG DIGEST-VALUE { <hash> }
+    1 DUMP <hash> => kind
+
     # Keys.
     8 DEL|UNLINK { <key> }
     8 EXISTS|TOUCH { <key> }
@@ -170,5 +243,9 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("info errorstats", "counted other errors"),
     ("info keyspace", "did not count what expires within hashes"),
     ("scan x", "took other texts for a cursor"),
+    ("object encoding", "kept every list in nodes"),
+    ("hgetdel", "came with 8.0"),
+    ("hscan", "knew no NOVALUES"),
+    ("sscan", "knew no NOVALUES"),
     ("debug", "has other subcommands"),
 ];

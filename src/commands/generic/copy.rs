@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::command::context::Context;
-use crate::command::error::{CommandError, SYNTAX, WRONG_TYPE};
+use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
 use crate::resp::args::Args;
@@ -76,7 +76,7 @@ fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let entry = entry.duplicate_string(to).map_err(|_| WRONG_TYPE)?;
+    let entry = entry.duplicate(to);
     let target = ctx.state.keyspace.db_mut(to_db);
     if target.exists(to, to_hash, now_ms) && !replace {
         ctx.reply.integer(0);

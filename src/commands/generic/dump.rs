@@ -6,17 +6,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
-
 use crate::base::crc64;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX, WRONG_TYPE};
+use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
 use crate::config::MaxmemoryPolicy;
-use crate::encoding::rdb::{self, Malformed, Reader};
+use crate::encoding::rdb::{self, Reader};
 use crate::resp::args::Args;
+use crate::types::snapshot::{self, Restored};
 use crate::types::{KeyEntry, NewValue};
 
 /// `DUMP`
@@ -81,26 +80,25 @@ fn dump(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.null();
         return Ok(());
     };
-    let payload = payload(entry, compress)?;
+    let payload = payload(entry, compress);
     ctx.reply.bulk(&payload);
     Ok(())
 }
 
-fn payload(entry: &KeyEntry, compress: bool) -> Result<Vec<u8>, CommandError> {
-    let mut payload = vec![rdb::TYPE_STRING];
-    let text = entry.as_string().map_err(|_| WRONG_TYPE)?.to_cow();
-    rdb::write_string(&mut payload, &text, compress);
+fn payload(entry: &KeyEntry, compress: bool) -> Vec<u8> {
+    let mut payload = Vec::new();
+    snapshot::write(&mut payload, entry, compress);
     payload.extend(rdb::VERSION.to_le_bytes());
     payload.extend(crc64::update(0, &payload).to_le_bytes());
-    Ok(payload)
+    payload
 }
 
 /// Bytes of version and checksum.
 const FOOTER_LEN: usize = 10;
 
 /// Bytes that the value of an entry takes in a snapshot, its type left out.
-pub(crate) fn serialized_len(entry: &KeyEntry, compress: bool) -> Result<usize, CommandError> {
-    payload(entry, compress).map(|payload| payload.len() - FOOTER_LEN - 1)
+pub(crate) fn serialized_len(entry: &KeyEntry, compress: bool) -> usize {
+    payload(entry, compress).len() - FOOTER_LEN - 1
 }
 
 /// Whether the end of a payload vouches for the rest.
@@ -110,12 +108,6 @@ fn check_footer(payload: &[u8], any_checksum: bool) -> Result<(), CommandError> 
     let sound = u16::from_le_bytes(*version) <= rdb::VERSION
         && (any_checksum || crc64::update(0, body) == u64::from_le_bytes(*checksum));
     if sound { Ok(()) } else { Err(BAD_FOOTER) }
-}
-
-/// What is restored. As in Redis a value may be longer than it should, as far as the footer has bytes for it.
-fn read_value(payload: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
-    let mut reader = Reader::new(payload);
-    if reader.byte()? == rdb::TYPE_STRING { reader.string() } else { Err(Malformed) }
 }
 
 /// Options of RESTORE.
@@ -166,14 +158,24 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(BAD_TTL);
     }
     check_footer(args.get(3), ctx.state.debug.checksum_skipped)?;
-    let value = read_value(args.get(3)).map_err(|_| BAD_FORMAT)?;
+    // As in Redis a value may be longer than it should, as far as the footer has bytes for it.
+    let limits = ctx.state.type_limits();
+    let value = snapshot::read(&mut Reader::new(args.get(3)), &limits).map_err(|_| BAD_FORMAT)?;
 
     let removed = options.replace && ctx.db().remove(key, hash, now_ms);
     let base_ms = if options.absolute { 0 } else { now_ms };
     let expire_ms = (ttl_ms != 0).then(|| base_ms.saturating_add(ttl_ms));
     let is_over = expire_ms.is_some_and(|at_ms| now_ms >= at_ms);
     if !is_over {
-        let entry = KeyEntry::new(key, NewValue::string(&value), expire_ms);
+        let text;
+        let value = match value {
+            Restored::Other(value) => NewValue::of(value),
+            Restored::String(string) => {
+                text = string;
+                NewValue::string(&text)
+            }
+        };
+        let entry = KeyEntry::new(key, value, expire_ms);
         ctx.db().put(hash, entry, now_ms);
         stamp(ctx, key, &options);
     }

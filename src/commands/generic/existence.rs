@@ -6,6 +6,7 @@ use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
+use crate::keyspace::Garbage;
 use crate::resp::args::Args;
 
 /// `DEL`
@@ -40,7 +41,7 @@ pub(super) static UNLINK: Command = Command {
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     key_specs: &[key_specs::rest(1, 1, KeyFlags::RM.union(KeyFlags::DELETE))],
     args: &[ArgSpec::key("key", 0).multiple()],
-    handler: Some(del),
+    handler: Some(unlink),
     ..Command::BLANK
 };
 
@@ -98,13 +99,27 @@ pub(super) static TYPE: Command = Command {
     ..Command::BLANK
 };
 
-/// DEL and UNLINK: freeing one string is a single step, so there is nothing to put off.
+/// Values that take more allocations to free than this are freed in slices, where the command allows it.
+const FREED_AT_ONCE_MAX: usize = 64;
+
 fn del(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let lazy = ctx.state.config.lazyfree_lazy_user_del;
+    remove(ctx, args, lazy)
+}
+
+fn unlink(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    remove(ctx, args, true)
+}
+
+fn remove(ctx: &mut Context<'_>, args: Args<'_>, lazy: bool) -> Result<(), CommandError> {
     let now_ms = ctx.now_ms();
     let mut removed = 0;
     lookup::each_key(ctx, args, 1, |ctx, index, hash| {
         let key = args.get(index);
-        if ctx.db().remove(key, hash, now_ms) {
+        if let Some(entry) = ctx.db().take(key, hash, now_ms) {
+            if lazy && entry.effort() > FREED_AT_ONCE_MAX {
+                ctx.state.discard_garbage(Garbage::of_entry(entry));
+            }
             ctx.signal_modified(key);
             ctx.state.stats.dirty += 1;
             removed += 1;

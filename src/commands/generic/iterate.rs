@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use super::scan::{Filter, INVALID_CURSOR, Scanned};
 use crate::base::{glob, integer};
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX};
+use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::commands::lookup;
 use crate::resp::args::Args;
@@ -65,12 +66,6 @@ pub(super) static RANDOMKEY: Command = Command {
     ..Command::BLANK
 };
 
-const INVALID_CURSOR: CommandError = CommandError::fixed("invalid cursor");
-const NOVALUES: CommandError = CommandError::fixed("NOVALUES option can only be used in HSCAN");
-
-/// How many keys one SCAN looks at unless told otherwise.
-const COUNT_DEFAULT: i64 = 10;
-
 /// KEYS leaves expired keys where they are: it only does not mention them.
 fn keys(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (pattern, now_ms) = (args.get(1), ctx.now_ms());
@@ -97,55 +92,15 @@ fn randomkey(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError>
     Ok(())
 }
 
-/// Options of SCAN.
-struct Filter<'a> {
-    count: i64,
-    pattern: Option<&'a [u8]>,
-    type_name: Option<&'a [u8]>,
-}
-
-impl<'a> Filter<'a> {
-    fn read(args: Args<'a>, first: usize) -> Result<Filter<'a>, CommandError> {
-        let mut filter = Filter { count: COUNT_DEFAULT, pattern: None, type_name: None };
-        let mut index = first;
-        while index < args.len() {
-            let word = args.get(index);
-            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-            if is("NOVALUES") {
-                return Err(NOVALUES);
-            }
-            if index + 1 == args.len() {
-                return Err(SYNTAX);
-            }
-            let value = args.get(index + 1);
-            if is("COUNT") {
-                filter.count = integer::parse_i64(value).ok_or(NOT_AN_INTEGER)?;
-                if filter.count < 1 {
-                    return Err(SYNTAX);
-                }
-            } else if is("MATCH") {
-                filter.pattern = (value != b"*").then_some(value);
-            } else if is("TYPE") {
-                filter.type_name = Some(value);
-            } else {
-                return Err(SYNTAX);
-            }
-            index += 2;
-        }
-        Ok(filter)
-    }
-}
-
 fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let cursor = integer::parse_u64_lenient(args.get(1)).ok_or(INVALID_CURSOR)?;
-    let filter = Filter::read(args, 2)?;
+    let filter = Filter::read(args, 2, Scanned::Keys)?;
     let now_ms = ctx.now_ms();
-    let count = usize::try_from(filter.count).unwrap_or(usize::MAX);
 
     // The cursor is answered before the keys but known after them: the names wait here, back to back.
     let (mut names, mut ends) = (Vec::new(), Vec::new());
     let db = ctx.state.keyspace.db(ctx.session.db);
-    let next = db.scan_with_expired(cursor, count, |entry| {
+    let next = db.scan_with_expired(cursor, filter.count, |entry| {
         if filter.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key())) {
             names.extend_from_slice(entry.key());
             ends.push(names.len());

@@ -11,6 +11,7 @@ mod expire;
 mod iterate;
 pub(crate) mod object;
 mod rename;
+pub(crate) mod scan;
 mod ttl;
 
 /// Commands of this group.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::command::context::Context;
-use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::error::CommandError;
 use crate::command::spec::{ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
 use crate::commands::{key_specs, lookup};
@@ -140,7 +140,7 @@ fn answer<T>(
 }
 
 fn encoding(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    if let Some(name) = answer(ctx, args, |entry| entry.string_encoding().map_err(|_| WRONG_TYPE))? {
+    if let Some(name) = answer(ctx, args, |entry| Ok(entry.encoding()))? {
         ctx.reply.bulk(name.as_bytes());
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::digest::Digest;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER, WRONG_TYPE};
+use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER};
 use crate::command::spec::{Categories, Command, Flags};
 use crate::commands::generic::{dump, object};
 use crate::keyspace::SetExpire;
@@ -17,6 +17,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 use crate::sys::{process, random, time};
 use crate::types::NewValue;
+use crate::types::list::List;
 
 /// `DEBUG`.
 pub(super) static DEBUG: Command = Command {
@@ -207,12 +208,27 @@ fn object(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let text = format!(
         "Value at:{address:?} refcount:{} encoding:{} serializedlength:{} lru:{stamp} lru_seconds_idle:",
         object::references(entry, shares),
-        entry.string_encoding().map_err(|_| WRONG_TYPE)?,
-        dump::serialized_len(entry, compress)?,
+        entry.encoding(),
+        dump::serialized_len(entry, compress),
     );
+    let nodes = entry.as_list().map(nodes).unwrap_or_default();
     let idle_s = ctx.db().idle_s(stamp);
-    ctx.reply.status(format!("{text}{idle_s}"));
+    ctx.reply.status(format!("{text}{idle_s}{nodes}"));
     Ok(())
+}
+
+/// What DEBUG OBJECT says of a long list beside the rest.
+fn nodes(list: &List) -> String {
+    let List::Quick(quick) = list else { return String::new() };
+    let shape = quick.shape();
+    let average = quick.len() as f64 / shape.nodes as f64;
+    format!(
+        " ql_nodes:{} ql_avg_node:{average:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
+        shape.nodes,
+        quick.limits().fill,
+        u32::from(quick.limits().depth > 0),
+        shape.raw_bytes,
+    )
 }
 
 /// Keys that are there stay as they are.

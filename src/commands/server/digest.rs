@@ -7,14 +7,17 @@
 
 use crate::base::sha1::{self, DIGEST_LEN};
 use crate::keyspace::Keyspace;
-use crate::types::KeyEntry;
+use crate::types::{Collection, KeyEntry, Value};
 
 /// A digest in the making.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Digest([u8; DIGEST_LEN]);
 
-/// The number of the type string.
+/// The numbers of the types.
 const TYPE_STRING: u32 = 0;
+const TYPE_LIST: u32 = 1;
+const TYPE_SET: u32 = 2;
+const TYPE_HASH: u32 = 4;
 
 /// Stands for any expiry time, which is no part of the digest.
 const EXPIRES: &[u8] = b"!!expire!!";
@@ -31,9 +34,30 @@ impl Digest {
 
     /// Takes in a value and whether it expires.
     fn add_value(&mut self, entry: &KeyEntry) {
-        self.mix(&TYPE_STRING.to_be_bytes());
-        if let Ok(string) = entry.as_string() {
-            self.mix(&string.to_cow());
+        match entry.boxed() {
+            Some(Value::Other(Collection::List(list))) => {
+                self.mix(&TYPE_LIST.to_be_bytes());
+                list.each(|element| self.mix(&element.to_cow()));
+            }
+            Some(Value::Other(Collection::Set(set))) => {
+                self.mix(&TYPE_SET.to_be_bytes());
+                set.each(|member| self.xor(&member.to_cow()));
+            }
+            Some(Value::Other(Collection::Hash(hash))) => {
+                self.mix(&TYPE_HASH.to_be_bytes());
+                hash.each(|name, value| {
+                    let mut of_field = Digest::default();
+                    of_field.mix(&name.to_cow());
+                    of_field.mix(&value.to_cow());
+                    self.xor(&of_field.0);
+                });
+            }
+            Some(Value::String(_)) | None => {
+                self.mix(&TYPE_STRING.to_be_bytes());
+                if let Ok(string) = entry.as_string() {
+                    self.mix(&string.to_cow());
+                }
+            }
         }
         if entry.expire_ms().is_some() {
             self.xor(EXPIRES);

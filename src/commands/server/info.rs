@@ -142,7 +142,7 @@ fn clients(source: &Source<'_>, text: &mut InfoText) {
         .field("watching_clients", state.watch.clients_len())
         .field("clients_in_timeout_table", state.blocking.deadlines_len())
         .field("total_watched_keys", state.watch.keys_len())
-        .field("total_blocking_keys", 0)
+        .field("total_blocking_keys", state.blocking.keys.len())
         .field("total_blocking_keys_on_nokey", 0);
 }
 

@@ -1,0 +1,36 @@
+//! When values change their encodings, from the configuration. Main thread.
+
+#![forbid(unsafe_code)]
+
+use crate::command::state::State;
+use crate::types::TypeLimits;
+use crate::types::hash::HashLimits;
+use crate::types::set::SetLimits;
+
+impl State {
+    /// For sets.
+    #[inline]
+    pub(crate) fn set_limits(&self) -> SetLimits {
+        SetLimits {
+            ints: self.config.set_max_intset_entries,
+            pack: self.config.set_max_listpack_entries,
+            value: self.config.set_max_listpack_value,
+            key: self.keyspace.hash_key(),
+        }
+    }
+
+    /// For hashes.
+    #[inline]
+    pub(crate) fn hash_limits(&self) -> HashLimits {
+        HashLimits {
+            entries: self.config.hash_max_listpack_entries,
+            value: self.config.hash_max_listpack_value,
+            key: self.keyspace.hash_key(),
+        }
+    }
+
+    /// For all types.
+    pub(crate) fn type_limits(&self) -> TypeLimits {
+        TypeLimits { list: self.config.list_limits(), set: self.set_limits(), hash: self.hash_limits() }
+    }
+}

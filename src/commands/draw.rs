@@ -1,0 +1,77 @@
+//! Random choices that several groups of commands make: how many, and which of those that a collection holds. Pure but for
+//! the random numbers; main thread.
+
+#![forbid(unsafe_code)]
+
+use crate::base::integer::parse_i64;
+use crate::base::rng::Rng;
+use crate::command::error::{CommandError, NOT_AN_INTEGER};
+
+/// The most answers that may be asked for with repetitions: more than any client can want, and still a bound.
+const REPEATED_MAX: i64 = i32::MAX as i64;
+
+const OUT_OF_RANGE: CommandError = CommandError::fixed("value is out of range");
+const NO_OPPOSITE: CommandError =
+    CommandError::fixed("value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+
+/// How many are wanted; fewer than 0: that many, with repetitions.
+pub(crate) fn count(text: &[u8]) -> Result<i64, CommandError> {
+    let count = parse_i64(text).ok_or(NOT_AN_INTEGER)?;
+    if count == i64::MIN {
+        return Err(NO_OPPOSITE);
+    }
+    if count < -REPEATED_MAX { Err(OUT_OF_RANGE) } else { Ok(count) }
+}
+
+/// Chooses some of many that are met one after the other, each with the same chance.
+pub(crate) struct Choice {
+    left: usize,
+    wanted: usize,
+}
+
+impl Choice {
+    /// `wanted` of `all`.
+    pub(crate) fn new(all: usize, wanted: usize) -> Choice {
+        Choice { left: all, wanted: wanted.min(all) }
+    }
+
+    /// Whether the next one is chosen.
+    pub(crate) fn takes_next(&mut self, rng: &mut Rng) -> bool {
+        if self.wanted == 0 {
+            return false;
+        }
+        let takes = rng.below(self.left as u64) < self.wanted as u64;
+        self.left -= 1;
+        self.wanted -= usize::from(takes);
+        takes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_has_the_size_and_everyone_the_same_chance() {
+        let mut rng = Rng::seeded(5);
+        let mut chosen = [0; 10];
+        for _ in 0..10_000 {
+            let mut choice = Choice::new(10, 3);
+            let taken: Vec<usize> = (0..10).filter(|_| choice.takes_next(&mut rng)).collect();
+            assert_eq!(taken.len(), 3);
+            taken.iter().for_each(|&number| chosen[number] += 1);
+        }
+        assert!(chosen.iter().all(|&count| (2800..3200).contains(&count)), "{chosen:?}");
+        let mut all = Choice::new(4, 9);
+        assert!((0..4).all(|_| all.takes_next(&mut rng)) && !all.takes_next(&mut rng));
+    }
+
+    #[test]
+    fn counts_have_bounds() {
+        assert_eq!(count(b"-5").ok(), Some(-5));
+        assert_eq!(count(b"9223372036854775807").ok(), Some(i64::MAX));
+        assert_eq!(count(b"-9223372036854775808").err(), Some(NO_OPPOSITE));
+        assert_eq!(count(b"-4611686018427387905").err(), Some(OUT_OF_RANGE));
+        assert_eq!(count(b"x").err(), Some(NOT_AN_INTEGER));
+    }
+}

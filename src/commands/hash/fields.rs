@@ -1,0 +1,328 @@
+//! HOT PATH. Setting and removing fields: HSET, HMSET, HSETNX, HDEL, HGETDEL.
+
+#![forbid(unsafe_code)]
+
+use super::{hash_mut, hash_or_new, removed};
+use crate::base::integer::parse_i64;
+use crate::command::context::Context;
+use crate::command::error::CommandError;
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::commands::elements::reply_element;
+use crate::commands::key_specs;
+use crate::resp::args::Args;
+
+/// `HSET`
+pub(super) static HSET: Command = Command {
+    name: "hset",
+    full_name: "hset",
+    summary: "Sets the values of fields.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(1) for each field; O(N) for N of them",
+    arity: -4,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))],
+    history: &[("4.0.0", "Takes several fields.")],
+    args: &[
+        ArgSpec::key("key", 0),
+        ArgSpec::new("data", ArgKind::Block)
+            .multiple()
+            .children(&[ArgSpec::new("field", ArgKind::String), ArgSpec::new("value", ArgKind::String)]),
+    ],
+    handler: Some(hset),
+    ..Command::BLANK
+};
+
+/// `HMSET`
+pub(super) static HMSET: Command = Command {
+    name: "hmset",
+    full_name: "hmset",
+    summary: "Sets the values of several fields.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(N), N being the number of fields that are named",
+    arity: -4,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))],
+    deprecated: Some(("4.0.0", "`HSET` with several fields")),
+    args: &[
+        ArgSpec::key("key", 0),
+        ArgSpec::new("data", ArgKind::Block)
+            .multiple()
+            .children(&[ArgSpec::new("field", ArgKind::String), ArgSpec::new("value", ArgKind::String)]),
+    ],
+    handler: Some(hmset),
+    ..Command::BLANK
+};
+
+/// `HSETNX`
+pub(super) static HSETNX: Command = Command {
+    name: "hsetnx",
+    full_name: "hsetnx",
+    summary: "Sets the value of a field that is not there yet.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(1)",
+    arity: 4,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::INSERT))],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String), ArgSpec::new("value", ArgKind::String)],
+    handler: Some(hsetnx),
+    ..Command::BLANK
+};
+
+/// `HDEL`
+pub(super) static HDEL: Command = Command {
+    name: "hdel",
+    full_name: "hdel",
+    summary: "Removes fields from a hash.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(N), N being the number of fields that are named",
+    arity: -3,
+    flags: Flags::WRITE.union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::DELETE))],
+    history: &[("2.4.0", "Takes several fields.")],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String).multiple()],
+    handler: Some(hdel),
+    ..Command::BLANK
+};
+
+/// `HGETDEL`
+pub(super) static HGETDEL: Command = Command {
+    name: "hgetdel",
+    full_name: "hgetdel",
+    summary: "Answers the values of fields and removes them.",
+    since: "8.0.0",
+    group: "hash",
+    complexity: "O(N), N being the number of fields that are named",
+    arity: -5,
+    flags: Flags::WRITE.union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    args: &[
+        ArgSpec::key("key", 0),
+        ArgSpec::new("fields", ArgKind::Block).token("FIELDS").children(&[
+            ArgSpec::new("numfields", ArgKind::Integer),
+            ArgSpec::new("field", ArgKind::String).multiple(),
+        ]),
+    ],
+    handler: Some(hgetdel),
+    ..Command::BLANK
+};
+
+const NO_FIELDS_WORD: CommandError =
+    CommandError::fixed("Mandatory argument FIELDS is missing or not at the right position");
+const NO_COUNT: CommandError = CommandError::fixed("Number of fields must be a positive integer");
+const OTHER_COUNT: CommandError = CommandError::fixed("The `numfields` parameter must match the number of arguments");
+
+fn hset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let new = set_pairs(ctx, args)?;
+    ctx.reply.integer(new as i64);
+    Ok(())
+}
+
+fn hmset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    set_pairs(ctx, args)?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Sets fields and values, which come in turns. Returns how many fields are new.
+fn set_pairs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<usize, CommandError> {
+    if args.len() % 2 == 1 {
+        return Err(CommandError::arity(ctx.command.full_name));
+    }
+    let limits = ctx.state.hash_limits();
+    let texts = args.skip(2);
+    let hash = hash_or_new(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    hash.make_room(texts.iter(), &limits);
+    let pairs = (0..texts.len()).step_by(2);
+    let new = pairs.filter(|&index| hash.set(texts.get(index), texts.get(index + 1), &limits)).count();
+    ctx.signal_modified(args.get(1));
+    ctx.state.stats.dirty += texts.len() as u64 / 2;
+    Ok(new)
+}
+
+fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let limits = ctx.state.hash_limits();
+    let hash = hash_or_new(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    if hash.get(args.get(2)).is_some() {
+        ctx.reply.integer(0);
+        return Ok(());
+    }
+    hash.make_room([args.get(2), args.get(3)].into_iter(), &limits);
+    hash.set(args.get(2), args.get(3), &limits);
+    ctx.signal_modified(args.get(1));
+    ctx.state.stats.dirty += 1;
+    ctx.reply.integer(1);
+    Ok(())
+}
+
+fn hdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (key, key_hash) = (args.get(1), ctx.first_key_hash);
+    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+        ctx.reply.integer(0);
+        return Ok(());
+    };
+    let gone = args.skip(2).iter().filter(|name| hash.remove(name)).count();
+    let empty = hash.is_empty();
+    if gone > 0 {
+        removed(ctx, key, key_hash, empty);
+        ctx.state.stats.dirty += gone as u64;
+    }
+    ctx.reply.integer(gone as i64);
+    Ok(())
+}
+
+fn hgetdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (key, key_hash) = (args.get(1), ctx.first_key_hash);
+    hash_mut(ctx.state, ctx.session.db, key, key_hash)?;
+    if !args.get(2).eq_ignore_ascii_case(b"fields") {
+        return Err(NO_FIELDS_WORD);
+    }
+    let count = parse_i64(args.get(3)).and_then(|count| usize::try_from(count).ok());
+    let count = count.filter(|&count| count > 0).ok_or(NO_COUNT)?;
+    if count != args.len() - 4 {
+        return Err(OTHER_COUNT);
+    }
+    ctx.reply.array(count);
+    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+        (0..count).for_each(|_| ctx.reply.null());
+        return Ok(());
+    };
+    let mut gone = 0;
+    for name in args.skip(4).iter() {
+        match hash.get(name) {
+            Some(value) => reply_element(ctx.reply, value),
+            None => {
+                ctx.reply.null();
+                continue;
+            }
+        }
+        hash.remove(name);
+        gone += 1;
+    }
+    let empty = hash.is_empty();
+    if gone > 0 {
+        removed(ctx, key, key_hash, empty);
+        ctx.state.stats.dirty += gone;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn fields_come_and_go() {
+        replay(
+            r#"
+            > HSET k a 1 b 2 a 3
+            (integer) 2
+            > HMSET k c x
+            OK
+            > HGETALL k
+            1) "a"
+            2) "3"
+            3) "b"
+            4) "2"
+            5) "c"
+            6) "x"
+            > HSETNX k a 9
+            (integer) 0
+            > HSETNX k d 9
+            (integer) 1
+            > HDEL k a zz d
+            (integer) 2
+            > HDEL k b c
+            (integer) 2
+            > EXISTS k
+            (integer) 0
+            > HDEL k a
+            (integer) 0
+            > HSET k a
+            (error) ERR wrong number of arguments for 'hset' command
+            > HSET k a 1 b
+            (error) ERR wrong number of arguments for 'hset' command
+            > HMSET k a 1 b
+            (error) ERR wrong number of arguments for 'hmset' command
+            > SET s x
+            OK
+            > HSET s a 1
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            > HDEL s a
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            "#,
+        );
+    }
+
+    #[test]
+    fn fields_are_taken_out() {
+        replay(
+            r#"
+            > HSET k a 1 b 2
+            (integer) 2
+            > HGETDEL k FIELDS 2 a zz
+            1) "1"
+            2) (nil)
+            > HGETDEL k fields 1 b
+            1) "2"
+            > EXISTS k
+            (integer) 0
+            > HGETDEL k FIELDS 2 a b
+            1) (nil)
+            2) (nil)
+            > HGETDEL k FIELDS 0 a
+            (error) ERR Number of fields must be a positive integer
+            > HGETDEL k FIELDS x a
+            (error) ERR Number of fields must be a positive integer
+            > HGETDEL k FIELDS 2 a
+            (error) ERR The `numfields` parameter must match the number of arguments
+            > HGETDEL k FOO 1 a
+            (error) ERR Mandatory argument FIELDS is missing or not at the right position
+            > SET s x
+            OK
+            > HGETDEL s FOO 1 a
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            "#,
+        );
+    }
+
+    #[test]
+    fn the_encoding_follows_the_configuration() {
+        replay(
+            r#"
+            > CONFIG SET hash-max-listpack-entries 2 hash-max-listpack-value 4
+            OK
+            > HSET k a 1 b 2
+            (integer) 2
+            > OBJECT ENCODING k
+            "listpack"
+            > HSET k c 3
+            (integer) 1
+            > OBJECT ENCODING k
+            "hashtable"
+            > HGET k a
+            "1"
+            > HSET l a abcde
+            (integer) 1
+            > OBJECT ENCODING l
+            "hashtable"
+            > HSET m a abcd
+            (integer) 1
+            > OBJECT ENCODING m
+            "listpack"
+            > HINCRBYFLOAT m a2 1.25678
+            "1.25678"
+            > OBJECT ENCODING m
+            "hashtable"
+            "#,
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Fields chosen at random: HRANDFIELD.
+
+#![forbid(unsafe_code)]
+
+use super::read_hash;
+use crate::command::context::Context;
+use crate::command::error::{CommandError, SYNTAX};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::commands::elements::reply_element;
+use crate::commands::{draw, key_specs};
+use crate::encoding::listpack::Element;
+use crate::resp::args::Args;
+use crate::resp::reply::{Protocol, Reply};
+
+/// `HRANDFIELD`
+pub(super) static HRANDFIELD: Command = Command {
+    name: "hrandfield",
+    full_name: "hrandfield",
+    summary: "Answers fields of a hash that are chosen at random.",
+    since: "6.2.0",
+    group: "hash",
+    complexity: "O(N), N being the number of fields answered",
+    arity: -2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::HASH).union(Categories::SLOW),
+    tips: &["nondeterministic_output"],
+    key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[
+        ArgSpec::key("key", 0),
+        ArgSpec::new("options", ArgKind::Block).optional().children(&[
+            ArgSpec::new("count", ArgKind::Integer),
+            ArgSpec::pure_token("withvalues", "WITHVALUES").optional(),
+        ]),
+    ],
+    handler: Some(hrandfield),
+    ..Command::BLANK
+};
+
+fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let count = if args.len() == 2 { None } else { Some(draw::count(args.get(2))?) };
+    let with_values = match args.len() {
+        2 | 3 => false,
+        4 if args.get(3).eq_ignore_ascii_case(b"withvalues") => true,
+        _ => return Err(SYNTAX),
+    };
+    let mut rng = ctx.state.rng.clone();
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    match (hash, count) {
+        (None, None) => ctx.reply.null(),
+        (None, Some(_)) => ctx.reply.array(0),
+        (Some(hash), None) => match hash.random(&mut rng) {
+            Some((name, _)) => reply_element(ctx.reply, name),
+            None => ctx.reply.null(),
+        },
+        (Some(hash), Some(count)) if count < 0 => {
+            let count = count.unsigned_abs() as usize;
+            begin(ctx.reply, count, with_values);
+            for _ in 0..count {
+                if let Some((name, value)) = hash.random(&mut rng) {
+                    answer(ctx.reply, name, value, with_values);
+                }
+            }
+        }
+        (Some(hash), Some(count)) => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX).min(hash.len());
+            begin(ctx.reply, count, with_values);
+            let mut choice = draw::Choice::new(hash.len(), count);
+            hash.each(|name, value| {
+                if choice.takes_next(&mut rng) {
+                    answer(ctx.reply, name, value, with_values);
+                }
+            });
+        }
+    }
+    ctx.state.rng = rng;
+    Ok(())
+}
+
+/// In RESP3 each field and its value are an array of their own.
+fn begin(reply: &mut Reply, count: usize, with_values: bool) {
+    let flat = with_values && reply.protocol() == Protocol::Resp2;
+    reply.array(if flat { 2 * count } else { count });
+}
+
+fn answer(reply: &mut Reply, name: Element<'_>, value: Element<'_>, with_value: bool) {
+    if with_value && reply.protocol() == Protocol::Resp3 {
+        reply.array(2);
+    }
+    reply_element(reply, name);
+    if with_value {
+        reply_element(reply, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::{replay, replay_resp3};
+
+    #[test]
+    fn small_choices_are_no_choice() {
+        replay(
+            r#"
+            > HSET k a 1
+            (integer) 1
+            > HRANDFIELD k
+            "a"
+            > HRANDFIELD k 3
+            1) "a"
+            > HRANDFIELD k 3 WITHVALUES
+            1) "a"
+            2) "1"
+            > HRANDFIELD k -2 withvalues
+            1) "a"
+            2) "1"
+            3) "a"
+            4) "1"
+            > HRANDFIELD k 0
+            (empty array)
+            > HRANDFIELD missing
+            (nil)
+            > HRANDFIELD missing 1 WITHVALUES
+            (empty array)
+            > HRANDFIELD k 1 FOO
+            (error) ERR syntax error
+            > HRANDFIELD k x FOO
+            (error) ERR value is not an integer or out of range
+            > HRANDFIELD k -4611686018427387905 WITHVALUES
+            (error) ERR value is out of range
+            "#,
+        );
+    }
+
+    #[test]
+    fn pairs_are_pairs_in_resp3() {
+        replay_resp3(
+            r#"
+            > HSET k a 1
+            (integer) 1
+            > HRANDFIELD k 1 WITHVALUES
+            1) 1) "a"
+               2) "1"
+            "#,
+        );
+    }
+}

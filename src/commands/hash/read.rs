@@ -1,0 +1,290 @@
+//! HOT PATH. Reading fields: HGET, HMGET, HGETALL, HKEYS, HVALS, HLEN, HEXISTS, HSTRLEN.
+
+#![forbid(unsafe_code)]
+
+use super::read_hash;
+use crate::command::context::Context;
+use crate::command::error::CommandError;
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::commands::elements::reply_element;
+use crate::commands::key_specs;
+use crate::encoding::listpack::Element;
+use crate::resp::args::Args;
+use crate::resp::reply::Reply;
+use crate::types::hash::Hash;
+
+/// `HGET`
+pub(super) static HGET: Command = Command {
+    name: "hget",
+    full_name: "hget",
+    summary: "Answers the value of a field.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(1)",
+    arity: 3,
+    flags: Flags::READONLY.union(Flags::FAST),
+    categories: Categories::READ.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String)],
+    handler: Some(hget),
+    ..Command::BLANK
+};
+
+/// `HMGET`
+pub(super) static HMGET: Command = Command {
+    name: "hmget",
+    full_name: "hmget",
+    summary: "Answers the values of several fields.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(N), N being the number of fields that are named",
+    arity: -3,
+    flags: Flags::READONLY.union(Flags::FAST),
+    categories: Categories::READ.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String).multiple()],
+    handler: Some(hmget),
+    ..Command::BLANK
+};
+
+/// `HGETALL`
+pub(super) static HGETALL: Command = Command {
+    name: "hgetall",
+    full_name: "hgetall",
+    summary: "Answers all fields of a hash and their values.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(N), N being the fields of the hash",
+    arity: 2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::HASH).union(Categories::SLOW),
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0)],
+    handler: Some(hgetall),
+    ..Command::BLANK
+};
+
+/// `HKEYS`
+pub(super) static HKEYS: Command = Command {
+    name: "hkeys",
+    full_name: "hkeys",
+    summary: "Answers all fields of a hash.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(N), N being the fields of the hash",
+    arity: 2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::HASH).union(Categories::SLOW),
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0)],
+    handler: Some(hkeys),
+    ..Command::BLANK
+};
+
+/// `HVALS`
+pub(super) static HVALS: Command = Command {
+    name: "hvals",
+    full_name: "hvals",
+    summary: "Answers all values of a hash.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(N), N being the fields of the hash",
+    arity: 2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::HASH).union(Categories::SLOW),
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0)],
+    handler: Some(hvals),
+    ..Command::BLANK
+};
+
+/// `HLEN`
+pub(super) static HLEN: Command = Command {
+    name: "hlen",
+    full_name: "hlen",
+    summary: "Counts the fields of a hash.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(1)",
+    arity: 2,
+    flags: Flags::READONLY.union(Flags::FAST),
+    categories: Categories::READ.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RO)],
+    args: &[ArgSpec::key("key", 0)],
+    handler: Some(hlen),
+    ..Command::BLANK
+};
+
+/// `HEXISTS`
+pub(super) static HEXISTS: Command = Command {
+    name: "hexists",
+    full_name: "hexists",
+    summary: "Answers whether a hash has a field.",
+    since: "2.0.0",
+    group: "hash",
+    complexity: "O(1)",
+    arity: 3,
+    flags: Flags::READONLY.union(Flags::FAST),
+    categories: Categories::READ.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RO)],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String)],
+    handler: Some(hexists),
+    ..Command::BLANK
+};
+
+/// `HSTRLEN`
+pub(super) static HSTRLEN: Command = Command {
+    name: "hstrlen",
+    full_name: "hstrlen",
+    summary: "Counts the bytes of a field's value.",
+    since: "3.2.0",
+    group: "hash",
+    complexity: "O(1)",
+    arity: 3,
+    flags: Flags::READONLY.union(Flags::FAST),
+    categories: Categories::READ.union(Categories::HASH).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RO)],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String)],
+    handler: Some(hstrlen),
+    ..Command::BLANK
+};
+
+fn reply_value(reply: &mut Reply, value: Option<Element<'_>>) {
+    match value {
+        Some(value) => reply_element(reply, value),
+        None => reply.null(),
+    }
+}
+
+fn hget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    reply_value(ctx.reply, hash.and_then(|hash| hash.get(args.get(2))));
+    Ok(())
+}
+
+fn hmget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let names = args.skip(2);
+    ctx.reply.array(names.len());
+    names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name))));
+    Ok(())
+}
+
+fn hgetall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    ctx.reply.map(hash.map_or(0, Hash::len));
+    if let Some(hash) = hash {
+        hash.each(|name, value| {
+            reply_element(ctx.reply, name);
+            reply_element(ctx.reply, value);
+        });
+    }
+    Ok(())
+}
+
+fn hkeys(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    ctx.reply.array(hash.map_or(0, Hash::len));
+    if let Some(hash) = hash {
+        hash.each(|name, _| reply_element(ctx.reply, name));
+    }
+    Ok(())
+}
+
+fn hvals(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    ctx.reply.array(hash.map_or(0, Hash::len));
+    if let Some(hash) = hash {
+        hash.each(|_, value| reply_element(ctx.reply, value));
+    }
+    Ok(())
+}
+
+fn hlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    ctx.reply.integer(hash.map_or(0, Hash::len) as i64);
+    Ok(())
+}
+
+fn hexists(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    ctx.reply.integer(i64::from(hash.is_some_and(|hash| hash.get(args.get(2)).is_some())));
+    Ok(())
+}
+
+fn hstrlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let value = hash.and_then(|hash| hash.get(args.get(2)));
+    ctx.reply.integer(value.map_or(0, |value| value.len()) as i64);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::{replay, replay_resp3};
+
+    #[test]
+    fn fields_are_read() {
+        replay(
+            r#"
+            > HSET k a 1 b xyz
+            (integer) 2
+            > HGET k b
+            "xyz"
+            > HGET k zz
+            (nil)
+            > HGET missing a
+            (nil)
+            > HMGET k b zz a
+            1) "xyz"
+            2) (nil)
+            3) "1"
+            > HMGET missing a
+            1) (nil)
+            > HKEYS k
+            1) "a"
+            2) "b"
+            > HVALS k
+            1) "1"
+            2) "xyz"
+            > HKEYS missing
+            (empty array)
+            > HGETALL missing
+            (empty array)
+            > HLEN k
+            (integer) 2
+            > HEXISTS k a
+            (integer) 1
+            > HEXISTS missing a
+            (integer) 0
+            > HSTRLEN k b
+            (integer) 3
+            > HSTRLEN k zz
+            (integer) 0
+            > TYPE k
+            hash
+            > SET s x
+            OK
+            > HGET s a
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            > HMGET s a
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            "#,
+        );
+    }
+
+    #[test]
+    fn hashes_are_maps_in_resp3() {
+        replay_resp3(
+            r#"
+            > HSET k a 1
+            (integer) 1
+            > HGETALL k
+            1# "a" => "1"
+            "#,
+        );
+    }
+}

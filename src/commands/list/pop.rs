@@ -1,0 +1,244 @@
+//! HOT PATH. Taking elements out of lists: LPOP, RPOP, LMPOP.
+
+#![forbid(unsafe_code)]
+
+use super::{end_named, list_mut, removed};
+use crate::base::integer::parse_i64;
+use crate::command::context::Context;
+use crate::command::error::{CommandError, SYNTAX};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::commands::elements::reply_element;
+use crate::commands::key_specs;
+use crate::resp::args::Args;
+use crate::types::list::End;
+
+/// `LPOP`
+pub(super) static LPOP: Command = Command {
+    name: "lpop",
+    full_name: "lpop",
+    summary: "Takes the first element out of a list, or the first few.",
+    since: "1.0.0",
+    group: "list",
+    complexity: "O(N), N being the number of elements",
+    arity: -2,
+    flags: Flags::WRITE.union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::LIST).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    history: &[("6.2.0", "Takes a count.")],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("count", ArgKind::Integer).since("6.2.0").optional()],
+    handler: Some(lpop),
+    ..Command::BLANK
+};
+
+/// `RPOP`
+pub(super) static RPOP: Command = Command {
+    name: "rpop",
+    full_name: "rpop",
+    summary: "Takes the last element out of a list, or the last few.",
+    since: "1.0.0",
+    group: "list",
+    complexity: "O(N), N being the number of elements",
+    arity: -2,
+    flags: Flags::WRITE.union(Flags::FAST),
+    categories: Categories::WRITE.union(Categories::LIST).union(Categories::FAST),
+    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    history: &[("6.2.0", "Takes a count.")],
+    args: &[ArgSpec::key("key", 0), ArgSpec::new("count", ArgKind::Integer).since("6.2.0").optional()],
+    handler: Some(rpop),
+    ..Command::BLANK
+};
+
+/// `LMPOP`
+pub(super) static LMPOP: Command = Command {
+    name: "lmpop",
+    full_name: "lmpop",
+    summary: "Takes elements out of the first list that has any.",
+    since: "7.0.0",
+    group: "list",
+    complexity: "O(N+M), N being the number of keys, M that of elements taken",
+    arity: -4,
+    flags: Flags::WRITE.union(Flags::MOVABLEKEYS),
+    categories: Categories::WRITE.union(Categories::LIST).union(Categories::SLOW),
+    key_specs: &[key_specs::counted(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    args: &[
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 0).multiple(),
+        ArgSpec::new("where", ArgKind::OneOf)
+            .children(&[ArgSpec::pure_token("left", "LEFT"), ArgSpec::pure_token("right", "RIGHT")]),
+        ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional(),
+    ],
+    handler: Some(lmpop),
+    ..Command::BLANK
+};
+
+const NOT_POSITIVE: CommandError = CommandError::fixed("value is out of range, must be positive");
+const NO_KEYS: CommandError = CommandError::fixed("numkeys should be greater than 0");
+const NO_COUNT: CommandError = CommandError::fixed("count should be greater than 0");
+
+fn lpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    pop(ctx, args, End::Front)
+}
+
+fn rpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    pop(ctx, args, End::Back)
+}
+
+fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandError> {
+    let count = match args.len() {
+        2 => None,
+        3 => {
+            let count = parse_i64(args.get(2)).and_then(|count| usize::try_from(count).ok());
+            Some(count.ok_or(NOT_POSITIVE)?)
+        }
+        _ => return Err(CommandError::arity(ctx.command.full_name)),
+    };
+    let (key, hash) = (args.get(1), ctx.first_key_hash);
+    match (list_mut(ctx.state, ctx.session.db, key, hash)?, count) {
+        (None, None) => ctx.reply.null(),
+        (None, Some(_)) => ctx.reply.null_array(),
+        (Some(_), Some(0)) => ctx.reply.array(0),
+        (Some(list), Some(count)) => {
+            let count = count.min(list.len());
+            ctx.reply.array(count);
+            take(ctx, key, hash, end, count)?;
+        }
+        (Some(_), None) => take(ctx, key, hash, end, 1)?,
+    }
+    Ok(())
+}
+
+/// Takes out `count` elements, of which there are so many, and answers each.
+pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count: usize) -> Result<(), CommandError> {
+    let limits = ctx.state.config.list_limits();
+    let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
+    for _ in 0..count {
+        list.pop(end, |element| reply_element(ctx.reply, element));
+    }
+    list.shrink(limits);
+    let empty = list.is_empty();
+    removed(ctx, key, hash, empty);
+    ctx.state.stats.dirty += count as u64;
+    Ok(())
+}
+
+/// The arguments of LMPOP and BLMPOP from the number of keys on.
+pub(super) struct ManyKeys {
+    /// Which arguments are keys.
+    pub(super) keys: std::ops::Range<usize>,
+    pub(super) end: End,
+    pub(super) count: usize,
+}
+
+impl ManyKeys {
+    /// `first` is where the number of keys stands.
+    pub(super) fn read(args: Args<'_>, first: usize) -> Result<ManyKeys, CommandError> {
+        let count = parse_i64(args.get(first)).and_then(|count| usize::try_from(count).ok());
+        let numkeys = count.filter(|&count| count > 0).ok_or(NO_KEYS)?;
+        let where_at = numkeys.checked_add(first + 1).filter(|&at| at < args.len()).ok_or(SYNTAX)?;
+        let end = end_named(args.get(where_at)).ok_or(SYNTAX)?;
+        let mut count = None;
+        for index in (where_at + 1..args.len()).step_by(2) {
+            let is_count = args.get(index).eq_ignore_ascii_case(b"count") && index + 1 < args.len();
+            if !is_count || count.is_some() {
+                return Err(SYNTAX);
+            }
+            let number = parse_i64(args.get(index + 1)).and_then(|count| usize::try_from(count).ok());
+            count = Some(number.filter(|&count| count > 0).ok_or(NO_COUNT)?);
+        }
+        Ok(ManyKeys { keys: first + 1..where_at, end, count: count.unwrap_or(1) })
+    }
+
+    /// Takes elements out of the first list that has any, and answers them with its key. Returns whether there was one.
+    pub(super) fn take(&self, ctx: &mut Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
+        for index in self.keys.clone() {
+            let key = args.get(index);
+            let hash = ctx.state.keyspace.hash(key);
+            if let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? {
+                let count = self.count.min(list.len());
+                ctx.reply.array(2);
+                ctx.reply.bulk(key);
+                ctx.reply.array(count);
+                take(ctx, key, hash, self.end, count)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn lmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let wanted = ManyKeys::read(args, 1)?;
+    if !wanted.take(ctx, args)? {
+        ctx.reply.null_array();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn elements_are_taken_out() {
+        replay(
+            r#"
+            > RPUSH k a b c d e
+            (integer) 5
+            > LPOP k
+            "a"
+            > RPOP k
+            "e"
+            > LPOP k 0
+            (empty array)
+            > RPOP k 2
+            1) "d"
+            2) "c"
+            > LPOP k 9
+            1) "b"
+            > EXISTS k
+            (integer) 0
+            > LPOP k
+            (nil)
+            > LPOP k -1
+            (error) ERR value is out of range, must be positive
+            > LPOP k 1 2
+            (error) ERR wrong number of arguments for 'lpop' command
+            > SET s 1
+            OK
+            > LPOP s
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            "#,
+        );
+    }
+
+    #[test]
+    fn the_first_list_that_has_any_gives() {
+        replay(
+            r#"
+            > RPUSH b 1 2 3
+            (integer) 3
+            > LMPOP 2 a b LEFT COUNT 2
+            1) "b"
+            2) 1) "1"
+               2) "2"
+            > LMPOP 2 a b right
+            1) "b"
+            2) 1) "3"
+            > LMPOP 2 a b LEFT
+            (nil)
+            > LMPOP 0 a LEFT
+            (error) ERR numkeys should be greater than 0
+            > LMPOP 2 a LEFT
+            (error) ERR syntax error
+            > LMPOP 9223372036854775807 a LEFT
+            (error) ERR syntax error
+            > LMPOP 1 a UP
+            (error) ERR syntax error
+            > LMPOP 1 a LEFT COUNT 0
+            (error) ERR count should be greater than 0
+            > LMPOP 1 a LEFT COUNT 1 COUNT 1
+            (error) ERR syntax error
+            "#,
+        );
+    }
+}

@@ -1,0 +1,422 @@
+//! Several sets at once: SINTER, SUNION, SDIFF, the same with a place to store the result, and SINTERCARD.
+
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use super::read_set;
+use crate::base::integer::parse_i64;
+use crate::command::context::Context;
+use crate::command::error::{CommandError, SYNTAX};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::command::state::State;
+use crate::commands::elements::reply_element;
+use crate::commands::key_specs;
+use crate::encoding::listpack::Element;
+use crate::resp::args::Args;
+use crate::types::set::{Set, SetLimits};
+use crate::types::{KeyEntry, NewValue};
+
+/// `SINTER`
+pub(super) static SINTER: Command = Command {
+    name: "sinter",
+    full_name: "sinter",
+    summary: "Answers what is in every one of the sets.",
+    since: "1.0.0",
+    group: "set",
+    complexity: "O(N*M) at worst, N being the members of the smallest set, M the number of sets",
+    arity: -2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::SET).union(Categories::SLOW),
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[key_specs::rest(1, 1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0).multiple()],
+    handler: Some(sinter),
+    ..Command::BLANK
+};
+
+/// `SUNION`
+pub(super) static SUNION: Command = Command {
+    name: "sunion",
+    full_name: "sunion",
+    summary: "Answers what is in any of the sets.",
+    since: "1.0.0",
+    group: "set",
+    complexity: "O(N), N being the members of all sets",
+    arity: -2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::SET).union(Categories::SLOW),
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[key_specs::rest(1, 1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0).multiple()],
+    handler: Some(sunion),
+    ..Command::BLANK
+};
+
+/// `SDIFF`
+pub(super) static SDIFF: Command = Command {
+    name: "sdiff",
+    full_name: "sdiff",
+    summary: "Answers what is in the first set and in none of the others.",
+    since: "1.0.0",
+    group: "set",
+    complexity: "O(N), N being the members of all sets",
+    arity: -2,
+    flags: Flags::READONLY,
+    categories: Categories::READ.union(Categories::SET).union(Categories::SLOW),
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[key_specs::rest(1, 1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[ArgSpec::key("key", 0).multiple()],
+    handler: Some(sdiff),
+    ..Command::BLANK
+};
+
+/// `SINTERSTORE`
+pub(super) static SINTERSTORE: Command = Command {
+    name: "sinterstore",
+    full_name: "sinterstore",
+    summary: "Stores what is in every one of the sets.",
+    since: "1.0.0",
+    group: "set",
+    complexity: "O(N*M) at worst, N being the members of the smallest set, M the number of sets",
+    arity: -3,
+    flags: Flags::WRITE.union(Flags::DENYOOM),
+    categories: Categories::WRITE.union(Categories::SET).union(Categories::SLOW),
+    key_specs: &[
+        key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        key_specs::rest(2, 1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    ],
+    args: &[ArgSpec::key("destination", 0), ArgSpec::key("key", 1).multiple()],
+    handler: Some(sinterstore),
+    ..Command::BLANK
+};
+
+/// `SUNIONSTORE`
+pub(super) static SUNIONSTORE: Command = Command {
+    name: "sunionstore",
+    full_name: "sunionstore",
+    summary: "Stores what is in any of the sets.",
+    since: "1.0.0",
+    group: "set",
+    complexity: "O(N), N being the members of all sets",
+    arity: -3,
+    flags: Flags::WRITE.union(Flags::DENYOOM),
+    categories: Categories::WRITE.union(Categories::SET).union(Categories::SLOW),
+    key_specs: &[
+        key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        key_specs::rest(2, 1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    ],
+    args: &[ArgSpec::key("destination", 0), ArgSpec::key("key", 1).multiple()],
+    handler: Some(sunionstore),
+    ..Command::BLANK
+};
+
+/// `SDIFFSTORE`
+pub(super) static SDIFFSTORE: Command = Command {
+    name: "sdiffstore",
+    full_name: "sdiffstore",
+    summary: "Stores what is in the first set and in none of the others.",
+    since: "1.0.0",
+    group: "set",
+    complexity: "O(N), N being the members of all sets",
+    arity: -3,
+    flags: Flags::WRITE.union(Flags::DENYOOM),
+    categories: Categories::WRITE.union(Categories::SET).union(Categories::SLOW),
+    key_specs: &[
+        key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        key_specs::rest(2, 1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    ],
+    args: &[ArgSpec::key("destination", 0), ArgSpec::key("key", 1).multiple()],
+    handler: Some(sdiffstore),
+    ..Command::BLANK
+};
+
+/// `SINTERCARD`
+pub(super) static SINTERCARD: Command = Command {
+    name: "sintercard",
+    full_name: "sintercard",
+    summary: "Counts what is in every one of the sets, up to a limit.",
+    since: "7.0.0",
+    group: "set",
+    complexity: "O(N*M) at worst, N being the members of the smallest set, M the number of sets",
+    arity: -3,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
+    categories: Categories::READ.union(Categories::SET).union(Categories::SLOW),
+    key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 0).multiple(),
+        ArgSpec::new("limit", ArgKind::Integer).token("LIMIT").optional(),
+    ],
+    handler: Some(sintercard),
+    ..Command::BLANK
+};
+
+const NO_KEYS: CommandError = CommandError::fixed("numkeys should be greater than 0");
+const TOO_MANY_KEYS: CommandError = CommandError::fixed("Number of keys can't be greater than number of args");
+const NEGATIVE_LIMIT: CommandError = CommandError::fixed("LIMIT can't be negative");
+
+/// The sets at several keys.
+struct Sets<'s>(Vec<Option<&'s Set>>);
+
+impl<'s> Sets<'s> {
+    /// Looks all keys up, which counts hits and misses, and then holds all sets at once.
+    fn read(state: &'s mut State, db: usize, args: Args<'_>, keys: Range<usize>) -> Result<Sets<'s>, CommandError> {
+        let now_ms = state.clock.unix_ms();
+        let mut hashes = Vec::with_capacity(keys.len());
+        for index in keys.clone() {
+            let hash = state.keyspace.hash(args.get(index));
+            read_set(state, db, args.get(index), hash)?;
+            hashes.push(hash);
+        }
+        let db = state.keyspace.db(db);
+        let sets = keys.zip(hashes).map(|(index, hash)| db.live(args.get(index), hash, now_ms)?.as_set().ok());
+        Ok(Sets(sets.collect()))
+    }
+
+    /// Shows what is in every set, until `see` has enough. Nothing is, where one is missing.
+    fn intersection(&self, mut see: impl FnMut(Element<'_>) -> bool) {
+        let Some(mut sets) = self.0.iter().copied().collect::<Option<Vec<&Set>>>() else { return };
+        sets.sort_by_key(|set| set.len());
+        let Some((smallest, others)) = sets.split_first() else { return };
+        smallest.visit(|member| {
+            let everywhere = match member {
+                Element::Bytes(text) => others.iter().all(|set| set.contains(text)),
+                Element::Int(_) => {
+                    let text = member.to_cow();
+                    others.iter().all(|set| set.contains(&text))
+                }
+            };
+            !everywhere || see(member)
+        });
+    }
+
+    fn union(&self, limits: &SetLimits) -> Set {
+        let mut union = Set::default();
+        for set in self.0.iter().flatten() {
+            set.each(|member| _ = union.add(&member.to_cow(), limits));
+        }
+        union
+    }
+
+    /// Redis' two ways, chosen by its rule, because the encoding of what is stored follows from the way: asking all other
+    /// sets for each member of the first, or taking all members of the others out of a copy.
+    fn difference(&self, limits: &SetLimits) -> Set {
+        let mut difference = Set::default();
+        let Some((Some(first), others)) = self.0.split_first() else { return difference };
+        let others: Vec<&Set> = others.iter().flatten().copied().collect();
+        let asking = first.len() * (1 + others.len()) / 2;
+        let copying = first.len() + others.iter().map(|set| set.len()).sum::<usize>();
+        if asking <= copying {
+            first.each(|member| {
+                let text = member.to_cow();
+                if !others.iter().any(|set| set.contains(&text)) {
+                    difference.add(&text, limits);
+                }
+            });
+            return difference;
+        }
+        first.each(|member| _ = difference.add(&member.to_cow(), limits));
+        for set in others {
+            set.each(|member| _ = difference.remove(&member.to_cow()));
+        }
+        difference
+    }
+}
+
+fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let sets = Sets::read(ctx.state, ctx.session.db, args, 1..args.len())?;
+    let reply = ctx.reply.deferred();
+    let mut count = 0;
+    sets.intersection(|member| {
+        reply_element(ctx.reply, member);
+        count += 1;
+        true
+    });
+    ctx.reply.end_set(reply, count);
+    Ok(())
+}
+
+fn sunion(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let limits = ctx.state.set_limits();
+    let union = Sets::read(ctx.state, ctx.session.db, args, 1..args.len())?.union(&limits);
+    reply_set(ctx, &union);
+    Ok(())
+}
+
+fn sdiff(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let limits = ctx.state.set_limits();
+    let difference = Sets::read(ctx.state, ctx.session.db, args, 1..args.len())?.difference(&limits);
+    reply_set(ctx, &difference);
+    Ok(())
+}
+
+fn reply_set(ctx: &mut Context<'_>, set: &Set) {
+    ctx.reply.set(set.len());
+    set.each(|member| reply_element(ctx.reply, member));
+}
+
+fn sinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let limits = ctx.state.set_limits();
+    let mut result = Set::default();
+    Sets::read(ctx.state, ctx.session.db, args, 2..args.len())?.intersection(|member| {
+        result.add(&member.to_cow(), &limits);
+        true
+    });
+    store(ctx, args, result);
+    Ok(())
+}
+
+fn sunionstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let limits = ctx.state.set_limits();
+    let union = Sets::read(ctx.state, ctx.session.db, args, 2..args.len())?.union(&limits);
+    store(ctx, args, union);
+    Ok(())
+}
+
+fn sdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let limits = ctx.state.set_limits();
+    let difference = Sets::read(ctx.state, ctx.session.db, args, 2..args.len())?.difference(&limits);
+    store(ctx, args, difference);
+    Ok(())
+}
+
+/// Puts a result in the place of whatever the first argument's key holds; an empty one removes the key.
+fn store(ctx: &mut Context<'_>, args: Args<'_>, result: Set) {
+    let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
+    let len = result.len();
+    let changed = if result.is_empty() {
+        ctx.db().remove(key, hash, now_ms)
+    } else {
+        ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
+        true
+    };
+    if changed {
+        ctx.signal_modified(key);
+        ctx.state.stats.dirty += 1;
+    }
+    ctx.reply.integer(len as i64);
+}
+
+fn sintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let numkeys = parse_i64(args.get(1)).filter(|&count| count > 0).ok_or(NO_KEYS)?;
+    let numkeys = usize::try_from(numkeys).ok().filter(|&count| count <= args.len() - 2).ok_or(TOO_MANY_KEYS)?;
+    let mut limit = 0;
+    for index in (2 + numkeys..args.len()).step_by(2) {
+        if !args.get(index).eq_ignore_ascii_case(b"limit") || index + 1 == args.len() {
+            return Err(SYNTAX);
+        }
+        limit = parse_i64(args.get(index + 1)).filter(|&limit| limit >= 0).ok_or(NEGATIVE_LIMIT)?;
+    }
+    let sets = Sets::read(ctx.state, ctx.session.db, args, 2..2 + numkeys)?;
+    let mut count = 0;
+    sets.intersection(|_| {
+        count += 1;
+        count != limit
+    });
+    ctx.reply.integer(count);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn results_are_answered() {
+        replay(
+            r#"
+            > SADD s 1 2 3 a
+            (integer) 4
+            > SADD t 2 3 4
+            (integer) 3
+            > SINTER s t
+            1) "2"
+            2) "3"
+            > SINTER s missing
+            (empty array)
+            > SUNION t missing
+            1) "2"
+            2) "3"
+            3) "4"
+            > SDIFF t s missing
+            1) "4"
+            > SDIFF missing s
+            (empty array)
+            > SDIFF s s
+            (empty array)
+            > SET str x
+            OK
+            > SINTER missing str
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            > SUNION str
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            "#,
+        );
+    }
+
+    #[test]
+    fn results_are_stored() {
+        replay(
+            r#"
+            > SADD s 1 2 3 a
+            (integer) 4
+            > SADD t 2 3 4
+            (integer) 3
+            > SET d string EX 100
+            OK
+            > SINTERSTORE d s t
+            (integer) 2
+            > TTL d
+            (integer) -1
+            > OBJECT ENCODING d
+            "intset"
+            > SUNIONSTORE d d s
+            (integer) 4
+            > OBJECT ENCODING d
+            "listpack"
+            > SDIFFSTORE s s t
+            (integer) 2
+            > SMEMBERS s
+            1) "1"
+            2) "a"
+            > SDIFFSTORE d t t
+            (integer) 0
+            > EXISTS d
+            (integer) 0
+            > SINTERSTORE d s missing
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn results_are_counted() {
+        replay(
+            r#"
+            > SADD s 1 2 3 a
+            (integer) 4
+            > SADD t 2 3 4
+            (integer) 3
+            > SINTERCARD 2 s t
+            (integer) 2
+            > SINTERCARD 2 s t LIMIT 1
+            (integer) 1
+            > SINTERCARD 1 s LIMIT 1 LIMIT 0
+            (integer) 4
+            > SINTERCARD 2 s missing
+            (integer) 0
+            > SINTERCARD 0 s
+            (error) ERR numkeys should be greater than 0
+            > SINTERCARD x s
+            (error) ERR numkeys should be greater than 0
+            > SINTERCARD 2 s
+            (error) ERR Number of keys can't be greater than number of args
+            > SINTERCARD 1 s LIMIT
+            (error) ERR syntax error
+            > SINTERCARD 1 s LIMIT -1
+            (error) ERR LIMIT can't be negative
+            "#,
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! The commands of the `set` group. Main thread.
+
+#![forbid(unsafe_code)]
+
+mod algebra;
+mod members;
+mod random;
+mod walk;
+
+use crate::command::context::Context;
+use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::spec::Command;
+use crate::command::state::State;
+use crate::commands::lookup;
+use crate::types::set::Set;
+use crate::types::{KeyEntry, Value};
+
+/// Commands of this group.
+pub static COMMANDS: &[&Command] = &[
+    &algebra::SDIFF,
+    &algebra::SDIFFSTORE,
+    &algebra::SINTER,
+    &algebra::SINTERCARD,
+    &algebra::SINTERSTORE,
+    &algebra::SUNION,
+    &algebra::SUNIONSTORE,
+    &members::SADD,
+    &members::SCARD,
+    &members::SISMEMBER,
+    &members::SMEMBERS,
+    &members::SMISMEMBER,
+    &members::SMOVE,
+    &members::SREM,
+    &random::SPOP,
+    &random::SRANDMEMBER,
+    &walk::SSCAN,
+];
+
+/// The set at a key, for a command that reads it: counted as a hit or a miss.
+#[inline]
+fn read_set<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<&'s Set>, CommandError> {
+    lookup::read(state, db, key, hash).map(KeyEntry::as_set).transpose().map_err(|_| WRONG_TYPE)
+}
+
+/// The set at a key, for a command that changes it.
+#[inline]
+fn set_mut<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<&'s mut Set>, CommandError> {
+    let now_ms = state.clock.unix_ms();
+    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms).map_err(|_| WRONG_TYPE)?;
+    value.map(Value::as_set_mut).transpose().map_err(|_| WRONG_TYPE)
+}
+
+/// Called after members were removed from the set at a key: the key goes with the last of them.
+fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool) {
+    if now_empty {
+        let now_ms = ctx.now_ms();
+        ctx.db().remove(key, hash, now_ms);
+    }
+    ctx.signal_modified(key);
+}

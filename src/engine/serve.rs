@@ -1,0 +1,82 @@
+//! Clients that wait for keys: after a command that changed such keys, theirs run again, before anybody else's does.
+
+#![forbid(unsafe_code)]
+
+use crate::command::prepared::{Prepared, Verdict};
+use crate::command::session::{SessionFlags, Slot};
+use crate::command::state::State;
+use crate::engine::call::call;
+use crate::engine::running;
+use crate::resp::args::OwnedArgs;
+use crate::resp::reply::Reply;
+
+/// What a reply to one of them usually fits into, in bytes.
+const REPLY_CAPACITY: usize = 256;
+
+/// Runs the commands of those who wait for a key that changed, as long as it holds something that is waited for: those
+/// first that were blocked first. What they change may serve others in turn.
+#[cold]
+pub(super) fn serve_blocked(state: &mut State) {
+    while let Some((db, key)) = state.blocking.keys.take_ready() {
+        let hash = state.keyspace.hash(&key);
+        for client in state.blocking.keys.waiting_for(db, &key) {
+            let now_ms = state.clock.unix_ms();
+            let found = state.keyspace.db_mut(db).peek(&key, hash, now_ms);
+            if found.is_none_or(|entry| entry.as_list().is_err()) {
+                break;
+            }
+            try_again(state, Slot(client));
+        }
+    }
+    if !state.tracking.is_empty() {
+        state.send_invalidations();
+    }
+}
+
+fn try_again(state: &mut State, slot: Slot) {
+    let mut session = state.sessions.take(slot);
+    let Some(command) = session.waiting_command.take() else { return state.sessions.put(session) };
+    state.blocking.begin_try(slot.0);
+    session.flags.remove(SessionFlags::BLOCKED);
+    let args = command.as_args();
+    let prepared = prepare(state, &command);
+    let mut reply = Reply::new(REPLY_CAPACITY);
+    reply.set_protocol(session.protocol);
+    let restricted = session.flags.contains(SessionFlags::RESTRICTED);
+    let refused = match prepared.command {
+        Some(command) if restricted => state.check_permission(&session, &prepared, command, args).err(),
+        _ => None,
+    };
+    match refused {
+        Some(error) => {
+            reply.error(error.text());
+            state.stats.count_error(reply.last_error_code());
+        }
+        None => {
+            // It counted when it began to wait.
+            state.stats.commands[prepared.id.index()].calls =
+                state.stats.commands[prepared.id.index()].calls.saturating_sub(1);
+            state.stats.commands_processed = state.stats.commands_processed.saturating_sub(1);
+            running::begin(&session, &args);
+            call(state, &mut session, &prepared, args, &mut reply);
+            running::done();
+        }
+    }
+    state.blocking.end_try();
+    let still_blocked = session.is_blocked();
+    state.sessions.put(session);
+    if !still_blocked {
+        state.answer_served(slot, &reply);
+    }
+}
+
+fn prepare(state: &State, command: &OwnedArgs) -> Prepared {
+    let args = command.as_args();
+    let mut prepared = state.registry.resolve(args);
+    debug_assert!(prepared.verdict == Verdict::Run, "it ran before");
+    let first_key = usize::from(prepared.first_key);
+    if first_key != 0 && first_key < args.len() {
+        prepared.hash = state.keyspace.hash(args.get(first_key));
+    }
+    prepared
+}

@@ -1,0 +1,42 @@
+//! What is left of a value that nobody can see any more: dropped in slices, so that nobody waits for it. Any one thread.
+
+#![forbid(unsafe_code)]
+
+use super::hash::Hash;
+use super::list::List;
+use super::set::Set;
+use super::{Collection, Value};
+use crate::encoding::fields::FieldsRemains;
+use crate::encoding::quicklist::Quicklist;
+
+/// Parts of a value that are left.
+pub enum Ruin {
+    /// Nodes of a list.
+    Nodes(Box<Quicklist>),
+    /// Fields of a table.
+    Fields(FieldsRemains),
+    /// A few allocations.
+    Rest(Value),
+}
+
+impl Ruin {
+    /// A whole value.
+    pub fn of(value: Value) -> Ruin {
+        match value {
+            Value::Other(Collection::List(List::Quick(quick))) => Ruin::Nodes(quick),
+            Value::Other(Collection::Set(Set::Table(table))) | Value::Other(Collection::Hash(Hash::Table(table))) => {
+                Ruin::Fields(table.into_remains())
+            }
+            value => Ruin::Rest(value),
+        }
+    }
+
+    /// Drops about `work` parts. Returns what is left of `work`: 0 while there may be more to drop.
+    pub fn drop_some(&mut self, work: usize) -> usize {
+        match self {
+            Ruin::Nodes(quick) => quick.drop_some(work),
+            Ruin::Fields(remains) => remains.drop_some(work),
+            Ruin::Rest(_) => work,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Sets: sorted integers, one pack, or a table. Redis' conversions at Redis' limits; a set never goes back to a smaller
+//! encoding. Any one thread.
+
+#![forbid(unsafe_code)]
+
+use crate::base::rng::Rng;
+use crate::base::siphash::SipKey;
+use crate::encoding::fields::Fields;
+use crate::encoding::intset::Intset;
+use crate::encoding::listpack::{self, Element, Listpack};
+
+/// The most integers that a set may be told to keep sorted.
+const INTS_MAX: usize = 1 << 30;
+
+/// When a set changes its encoding.
+#[derive(Clone, Copy, Debug)]
+pub struct SetLimits {
+    /// Members of a set of integers: `set-max-intset-entries`.
+    pub ints: usize,
+    /// Members of a pack: `set-max-listpack-entries`.
+    pub pack: usize,
+    /// Bytes of a member of a pack: `set-max-listpack-value`.
+    pub value: usize,
+    /// What tables hash with.
+    pub key: SipKey,
+}
+
+/// The set. One that a key holds has members.
+#[derive(Clone, Debug)]
+pub enum Set {
+    /// Integers only.
+    Ints(Intset),
+    /// Few and short members.
+    Pack(Listpack),
+    /// Any.
+    Table(Box<Fields>),
+}
+
+const _: () = assert!(size_of::<Set>() == 24);
+
+impl Default for Set {
+    fn default() -> Set {
+        Set::Ints(Intset::new())
+    }
+}
+
+/// The integer that a text stands for.
+fn integer(text: &[u8]) -> Option<i64> {
+    match Element::of(text) {
+        Element::Int(number) => Some(number),
+        Element::Bytes(_) => None,
+    }
+}
+
+impl Set {
+    /// An empty one for about `count` members of which this is the first.
+    pub fn for_member(text: &[u8], count: usize, limits: &SetLimits) -> Set {
+        if integer(text).is_some() && count <= limits.ints {
+            Set::default()
+        } else if count <= limits.pack {
+            Set::Pack(Listpack::new())
+        } else {
+            Set::Table(Box::new(Fields::new(limits.key)))
+        }
+    }
+
+    /// The encoding as OBJECT ENCODING answers it.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Set::Ints(_) => "intset",
+            Set::Pack(_) => "listpack",
+            Set::Table(_) => "hashtable",
+        }
+    }
+
+    /// How many members there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Set::Ints(ints) => ints.len(),
+            Set::Pack(pack) => pack.len(),
+            Set::Table(table) => table.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes behind the set.
+    pub fn memory_usage(&self) -> usize {
+        match self {
+            Set::Ints(ints) => ints.memory_usage(),
+            Set::Pack(pack) => pack.memory_usage(),
+            Set::Table(table) => size_of::<Fields>() + table.memory_usage(),
+        }
+    }
+
+    /// How many allocations freeing it takes, about.
+    pub fn effort(&self) -> usize {
+        match self {
+            Set::Ints(_) | Set::Pack(_) => 1,
+            Set::Table(table) => table.len(),
+        }
+    }
+
+    /// Called before so many members are added: changes the encoding where that is more than it may have.
+    pub fn make_room(&mut self, count: usize, limits: &SetLimits) {
+        let too_many = match self {
+            Set::Ints(_) => count > limits.ints,
+            Set::Pack(_) => count > limits.pack,
+            Set::Table(_) => false,
+        };
+        if too_many {
+            self.table(limits);
+        }
+    }
+
+    /// Turns the set into a table.
+    fn table(&mut self, limits: &SetLimits) -> &mut Fields {
+        if !matches!(self, Set::Table(_)) {
+            let mut table = Fields::new(limits.key);
+            self.each(|member| _ = table.set(&member.to_cow(), b""));
+            *self = Set::Table(Box::new(table));
+        }
+        match self {
+            Set::Table(table) => table,
+            _ => unreachable!("it was just made one"),
+        }
+    }
+
+    /// Adds a member. Returns whether it is new.
+    #[inline]
+    pub fn add(&mut self, text: &[u8], limits: &SetLimits) -> bool {
+        match self {
+            Set::Table(table) => table.set(text, b""),
+            Set::Pack(pack) => {
+                if pack.find(text, pack.first(), 0).is_some() {
+                    return false;
+                }
+                let fits = pack.len() < limits.pack
+                    && text.len() <= limits.value
+                    && pack.bytes_len() + text.len() < listpack::BYTES_MAX;
+                if fits {
+                    pack.push_back(text);
+                } else {
+                    self.table(limits).set(text, b"");
+                }
+                true
+            }
+            Set::Ints(ints) => match integer(text) {
+                Some(number) => {
+                    let new = ints.insert(number);
+                    if new && ints.len() > limits.ints.min(INTS_MAX) {
+                        self.table(limits);
+                    }
+                    new
+                }
+                None => {
+                    self.add_first_text(text, limits);
+                    true
+                }
+            },
+        }
+    }
+
+    /// A set of integers becomes a set of texts.
+    #[cold]
+    fn add_first_text(&mut self, text: &[u8], limits: &SetLimits) {
+        let Set::Ints(ints) = self else { return };
+        let longest = |number: Option<i64>| number.map_or(0, |number| Element::Int(number).len());
+        let longest = longest(ints.get(0)).max(longest(ints.len().checked_sub(1).and_then(|last| ints.get(last))));
+        if ints.len() < limits.pack && text.len() <= limits.value && longest <= limits.value {
+            let mut pack = Listpack::new();
+            ints.iter().for_each(|number| pack.push_back(&Element::Int(number).to_cow()));
+            pack.push_back(text);
+            *self = Set::Pack(pack);
+        } else {
+            self.table(limits).set(text, b"");
+        }
+    }
+
+    /// Removes a member. Returns whether it was one.
+    #[inline]
+    pub fn remove(&mut self, text: &[u8]) -> bool {
+        match self {
+            Set::Table(table) => table.remove(text),
+            Set::Ints(ints) => integer(text).is_some_and(|number| ints.remove(number)),
+            Set::Pack(pack) => match pack.find(text, pack.first(), 0) {
+                Some(place) => {
+                    pack.remove(place);
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// Whether it is a member.
+    #[inline]
+    pub fn contains(&self, text: &[u8]) -> bool {
+        match self {
+            Set::Table(table) => table.contains(text),
+            Set::Ints(ints) => integer(text).is_some_and(|number| ints.contains(number)),
+            Set::Pack(pack) => pack.find(text, pack.first(), 0).is_some(),
+        }
+    }
+
+    /// Shows members until `see` has enough.
+    pub fn visit(&self, mut see: impl FnMut(Element<'_>) -> bool) {
+        match self {
+            Set::Ints(ints) => _ = ints.iter().all(|number| see(Element::Int(number))),
+            Set::Pack(pack) => _ = pack.iter().all(see),
+            Set::Table(table) => _ = table.iter().all(|(name, _)| see(Element::Bytes(name))),
+        }
+    }
+
+    /// Shows all members.
+    pub fn each(&self, mut see: impl FnMut(Element<'_>)) {
+        self.visit(|member| {
+            see(member);
+            true
+        });
+    }
+
+    /// A member chosen at random.
+    pub fn random(&self, rng: &mut Rng) -> Option<Element<'_>> {
+        match self {
+            Set::Table(table) => table.random(rng).map(|(name, _)| Element::Bytes(name)),
+            Set::Ints(ints) if !ints.is_empty() => ints.get(rng.below(ints.len() as u64) as usize).map(Element::Int),
+            Set::Pack(pack) if !pack.is_empty() => {
+                pack.seek(rng.below(pack.len() as u64) as usize).map(|place| pack.get(place))
+            }
+            Set::Ints(_) | Set::Pack(_) => None,
+        }
+    }
+
+    /// Visits some members and returns the next cursor; 0 starts and ends. A small set is visited at once.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>)) -> u64 {
+        match self {
+            Set::Table(table) => table.scan(cursor, |name, _| visit(Element::Bytes(name))),
+            _ => {
+                self.each(visit);
+                0
+            }
+        }
+    }
+
+    /// A set of a pack that came from elsewhere: each member once, and more than none.
+    pub fn from_pack(pack: Listpack, limits: &SetLimits) -> Option<Set> {
+        let mut seen = Fields::new(limits.key);
+        if pack.is_empty() || !pack.iter().all(|member| seen.set(&member.to_cow(), b"")) {
+            return None;
+        }
+        Some(if pack.len() <= limits.pack { Set::Pack(pack) } else { Set::Table(Box::new(seen)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn limits() -> SetLimits {
+        SetLimits { ints: 8, pack: 6, value: 5, key: SipKey::new(1, 2) }
+    }
+
+    fn set_of(texts: &[&str]) -> Set {
+        let mut set = Set::default();
+        texts.iter().for_each(|text| _ = set.add(text.as_bytes(), &limits()));
+        set
+    }
+
+    #[test]
+    fn the_encoding_follows_the_members() {
+        for (texts, encoding) in [
+            (&["1", "2", "3"][..], "intset"),
+            (&["1", "2", "3", "4", "5", "6", "7", "8"], "intset"),
+            (&["1", "2", "3", "4", "5", "6", "7", "8", "9"], "hashtable"),
+            (&["1", "2", "a"], "listpack"),
+            (&["1", "2", "3", "4", "5", "a"], "listpack"),
+            (&["1", "2", "3", "4", "5", "6", "a"], "hashtable"),
+            (&["1", "letter"], "hashtable"),
+            (&["123456", "a"], "hashtable"),
+            (&["-12345", "a"], "hashtable"),
+            (&["a", "123456"], "hashtable"),
+        ] {
+            assert_eq!(set_of(texts).encoding(), encoding, "{texts:?}");
+        }
+        assert_eq!(Set::for_member(b"1", 9, &limits()).encoding(), "hashtable");
+        assert_eq!(Set::for_member(b"1", 8, &limits()).encoding(), "intset");
+        assert_eq!(Set::for_member(b"a", 6, &limits()).encoding(), "listpack");
+        let mut set = set_of(&["1"]);
+        set.make_room(8, &limits());
+        assert_eq!(set.encoding(), "intset");
+        set.make_room(9, &limits());
+        assert_eq!(set.encoding(), "hashtable");
+    }
+
+    #[test]
+    fn packs_from_elsewhere_have_each_member_once() {
+        let pack = |texts: &[&str]| {
+            let mut pack = Listpack::new();
+            texts.iter().for_each(|text| pack.push_back(text.as_bytes()));
+            Set::from_pack(pack, &limits()).map(|set| (set.len(), set.encoding()))
+        };
+        assert_eq!(pack(&["a", "1"]), Some((2, "listpack")));
+        assert_eq!(pack(&["a", "b", "c", "d", "e", "f", "g"]), Some((7, "hashtable")));
+        assert_eq!(pack(&["a", "1", "a"]), None);
+        assert_eq!(pack(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_tree(steps in prop::collection::vec((0u8..4, "[0-9]{1,2}|[a-d]{1,2}|[0-9]{7}|[a-c]{6}"), 1..60)) {
+            let (mut set, mut model) = (Set::default(), BTreeSet::new());
+            for (what, text) in steps {
+                let bytes = text.as_bytes();
+                if what > 0 {
+                    prop_assert_eq!(set.add(bytes, &limits()), model.insert(text.clone()));
+                } else {
+                    prop_assert_eq!(set.remove(bytes), model.remove(&text));
+                }
+                prop_assert_eq!((set.contains(bytes), set.len()), (model.contains(&text), model.len()));
+                let mut seen = BTreeSet::new();
+                set.each(|member| _ = seen.insert(String::from_utf8_lossy(&member.to_cow()).into_owned()));
+                prop_assert_eq!(&seen, &model);
+                let mut rng = Rng::seeded(7);
+                let random = set.random(&mut rng).map(|member| String::from_utf8_lossy(&member.to_cow()).into_owned());
+                prop_assert_eq!(random.is_none(), model.is_empty());
+                prop_assert!(random.is_none_or(|member| model.contains(&member)));
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Values as snapshots hold them: what DUMP writes and RESTORE reads, type byte first. No command knowledge; any one
+//! thread.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use super::hash::{Hash, HashLimits};
+use super::list::List;
+use super::set::{Set, SetLimits};
+use super::{Collection, KeyEntry, TypeLimits, Value};
+use crate::encoding::intset::Intset;
+use crate::encoding::listpack::Listpack;
+use crate::encoding::quicklist::{Limits, Quicklist};
+use crate::encoding::rdb::{self, Malformed, Reader};
+
+/// A list: a count of elements, each a string. Read only.
+const TYPE_LIST: u8 = 1;
+/// A list: a count of nodes, each a kind and a string.
+const TYPE_LIST_NODES: u8 = 18;
+/// A set: a count of members, each a string.
+const TYPE_SET: u8 = 2;
+/// A set: sorted integers in a string.
+const TYPE_SET_INTS: u8 = 11;
+/// A set: a pack in a string.
+const TYPE_SET_PACK: u8 = 20;
+/// A hash: a count of fields, each with its value two strings.
+const TYPE_HASH: u8 = 4;
+/// A hash: a pack in a string.
+const TYPE_HASH_PACK: u8 = 16;
+
+/// The kinds of nodes: one element, or a pack.
+const NODE_PLAIN: u64 = 1;
+const NODE_PACK: u64 = 2;
+
+/// What was read.
+#[derive(Debug)]
+pub enum Restored<'a> {
+    /// A string.
+    String(Cow<'a, [u8]>),
+    /// Anything else.
+    Other(Value),
+}
+
+/// Appends the type and the value of an entry.
+pub fn write(out: &mut Vec<u8>, entry: &KeyEntry, compress: bool) {
+    match entry.boxed() {
+        Some(Value::Other(Collection::List(list))) => write_list(out, list, compress),
+        Some(Value::Other(Collection::Set(set))) => write_set(out, set, compress),
+        Some(Value::Other(Collection::Hash(hash))) => write_hash(out, hash, compress),
+        Some(Value::String(_)) | None => {
+            out.push(rdb::TYPE_STRING);
+            if let Ok(text) = entry.as_string() {
+                rdb::write_string(out, &text.to_cow(), compress);
+            }
+        }
+    }
+}
+
+fn write_list(out: &mut Vec<u8>, list: &List, compress: bool) {
+    out.push(TYPE_LIST_NODES);
+    let node = |out: &mut Vec<u8>, bytes: &[u8], plain: bool| {
+        rdb::write_len(out, if plain { NODE_PLAIN } else { NODE_PACK } as usize);
+        rdb::write_string(out, bytes, compress);
+    };
+    match list {
+        List::Pack(pack) => {
+            rdb::write_len(out, 1);
+            node(out, pack.as_bytes(), false);
+        }
+        List::Quick(quick) => {
+            rdb::write_len(out, quick.shape().nodes);
+            quick.each_node(|bytes, plain| node(out, bytes, plain));
+        }
+    }
+}
+
+fn write_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
+    match set {
+        Set::Ints(ints) => {
+            out.push(TYPE_SET_INTS);
+            rdb::write_string(out, ints.as_bytes(), compress);
+        }
+        Set::Pack(pack) => {
+            out.push(TYPE_SET_PACK);
+            rdb::write_string(out, pack.as_bytes(), compress);
+        }
+        Set::Table(table) => {
+            out.push(TYPE_SET);
+            rdb::write_len(out, table.len());
+            table.iter().for_each(|(name, _)| rdb::write_string(out, name, compress));
+        }
+    }
+}
+
+fn write_hash(out: &mut Vec<u8>, hash: &Hash, compress: bool) {
+    match hash {
+        Hash::Pack(pack) => {
+            out.push(TYPE_HASH_PACK);
+            rdb::write_string(out, pack.as_bytes(), compress);
+        }
+        Hash::Table(table) => {
+            out.push(TYPE_HASH);
+            rdb::write_len(out, table.len());
+            for (name, value) in table.iter() {
+                rdb::write_string(out, name, compress);
+                rdb::write_string(out, &value.to_cow(), compress);
+            }
+        }
+    }
+}
+
+/// Reads a type and a value. `limits` are the present ones: what was written under others is laid out anew.
+pub fn read<'a>(reader: &mut Reader<'a>, limits: &TypeLimits) -> Result<Restored<'a>, Malformed> {
+    let value = match reader.byte()? {
+        rdb::TYPE_STRING => return reader.string().map(Restored::String),
+        TYPE_LIST => Value::Other(Collection::List(read_list(reader, limits.list)?)),
+        TYPE_LIST_NODES => Value::Other(Collection::List(read_nodes(reader, limits.list)?)),
+        TYPE_SET => Value::Other(Collection::Set(read_set(reader, &limits.set)?)),
+        TYPE_SET_INTS => Value::Other(Collection::Set(read_ints(reader, &limits.set)?)),
+        TYPE_SET_PACK => {
+            let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
+            Value::Other(Collection::Set(Set::from_pack(pack, &limits.set).ok_or(Malformed)?))
+        }
+        TYPE_HASH => Value::Other(Collection::Hash(read_hash(reader, &limits.hash)?)),
+        TYPE_HASH_PACK => {
+            let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
+            Value::Other(Collection::Hash(Hash::from_pack(pack, &limits.hash).ok_or(Malformed)?))
+        }
+        _ => return Err(Malformed),
+    };
+    Ok(Restored::Other(value))
+}
+
+fn read_set(reader: &mut Reader<'_>, limits: &SetLimits) -> Result<Set, Malformed> {
+    let count = usize::try_from(reader.length()?).map_err(|_| Malformed)?;
+    let mut set = None;
+    for _ in 0..count {
+        let text = reader.string()?;
+        let set = set.get_or_insert_with(|| Set::for_member(&text, count, limits));
+        if !set.add(&text, limits) {
+            return Err(Malformed);
+        }
+    }
+    set.ok_or(Malformed)
+}
+
+fn read_ints(reader: &mut Reader<'_>, limits: &SetLimits) -> Result<Set, Malformed> {
+    let ints = Intset::from_bytes(reader.string()?.into_owned()).filter(|ints| !ints.is_empty()).ok_or(Malformed)?;
+    let count = ints.len();
+    let mut set = Set::Ints(ints);
+    set.make_room(count, limits);
+    Ok(set)
+}
+
+fn read_hash(reader: &mut Reader<'_>, limits: &HashLimits) -> Result<Hash, Malformed> {
+    let mut hash = Hash::default();
+    for _ in 0..reader.length()? {
+        let (name, value) = (reader.string()?, reader.string()?);
+        if !hash.set(&name, &value, limits) {
+            return Err(Malformed);
+        }
+    }
+    if hash.is_empty() { Err(Malformed) } else { Ok(hash) }
+}
+
+fn read_list(reader: &mut Reader<'_>, limits: Limits) -> Result<List, Malformed> {
+    let mut quick = Quicklist::new(limits);
+    for _ in 0..reader.length()? {
+        quick.push_back(&reader.string()?);
+    }
+    settled(quick, limits)
+}
+
+fn read_nodes(reader: &mut Reader<'_>, limits: Limits) -> Result<List, Malformed> {
+    let mut quick = Quicklist::new(limits);
+    for _ in 0..reader.length()? {
+        let kind = reader.length()?;
+        let bytes = reader.string()?;
+        match kind {
+            NODE_PLAIN => quick.push_plain(&bytes),
+            NODE_PACK => quick.push_pack(Listpack::from_bytes(bytes.into_owned()).ok_or(Malformed)?),
+            _ => return Err(Malformed),
+        }
+    }
+    settled(quick, limits)
+}
+
+/// There are no empty lists.
+fn settled(quick: Quicklist, limits: Limits) -> Result<List, Malformed> {
+    if quick.is_empty() {
+        return Err(Malformed);
+    }
+    Ok(match quick.as_only_pack(limits) {
+        Some(pack) => List::Pack(pack.clone()),
+        None => List::Quick(Box::new(quick)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::siphash::SipKey;
+    use crate::encoding::listpack::Element;
+    use crate::types::NewValue;
+    use crate::types::list::End;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits { fill: 4, depth: 1 };
+
+    fn limits() -> TypeLimits {
+        let key = SipKey::new(1, 2);
+        TypeLimits {
+            list: LIMITS,
+            set: SetLimits { ints: 4, pack: 3, value: 5, key },
+            hash: HashLimits { entries: 3, value: 5, key },
+        }
+    }
+
+    /// What is read from what is written for a value.
+    fn there_and_back(value: Value, compress: bool) -> Value {
+        let entry = KeyEntry::new(b"k", NewValue::of(value), None);
+        let mut out = Vec::new();
+        write(&mut out, &entry, compress);
+        match read(&mut Reader::new(&out), &limits()) {
+            Ok(Restored::Other(value)) => value,
+            other => panic!("a value: {other:?}"),
+        }
+    }
+
+    fn list_of(texts: &[Vec<u8>]) -> List {
+        let mut list = List::default();
+        list.make_room(texts.iter().map(Vec::as_slice), LIMITS);
+        texts.iter().for_each(|text| list.push(End::Back, text));
+        list
+    }
+
+    fn texts_of(list: &List) -> Vec<Vec<u8>> {
+        let mut texts = Vec::new();
+        list.each(|element: Element<'_>| texts.push(element.to_vec()));
+        texts
+    }
+
+    /// As redis-server 8.0.6 dumps it under the same limits.
+    #[test]
+    fn a_list_with_a_compressed_node() {
+        let mut texts: Vec<Vec<u8>> = (1..=12).map(|number| number.to_string().into_bytes()).collect();
+        texts[4] = vec![b'a'; 70];
+        let entry = KeyEntry::new(b"k", NewValue::of(Value::Other(Collection::List(list_of(&texts)))), None);
+        let mut out = Vec::new();
+        write(&mut out, &entry, true);
+        assert_eq!(out[..21], *b"\x12\x03\x02\x0f\x0f\0\0\0\x04\0\x01\x01\x02\x01\x03\x01\x04\x01\xff\x02\xc3");
+        let Ok(Restored::Other(Value::Other(Collection::List(list)))) = read(&mut Reader::new(&out), &limits()) else {
+            panic!("a list")
+        };
+        assert_eq!((texts_of(&list), list.encoding()), (texts, "quicklist"));
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for bytes in [
+            &b""[..],
+            b"\x12\x00",
+            b"\x12\x01\x02\x07\x07\0\0\0\0\0\xff",
+            b"\x12\x01\x03\x01a",
+            b"\x12\x01\x02\x01a",
+            b"\x12\x02\x01\x01a",
+            b"\x01\x02\x01a",
+            b"\x63\x01",
+        ] {
+            assert!(read(&mut Reader::new(bytes), &limits()).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn lists_as_old_versions_wrote_them() {
+        let Ok(Restored::Other(Value::Other(Collection::List(list)))) =
+            read(&mut Reader::new(b"\x01\x02\x01a\xc0\x07"), &limits())
+        else {
+            panic!("a list")
+        };
+        assert_eq!((texts_of(&list), list.encoding()), (vec![b"a".to_vec(), b"7".to_vec()], "listpack"));
+    }
+
+    #[test]
+    fn sets_and_hashes_from_elsewhere_have_everything_once() {
+        for bytes in [
+            &b"\x02\x02\x01a\x01a"[..],
+            b"\x02\0",
+            b"\x04\x02\x01a\x01b\x01a\x01c",
+            b"\x04\0",
+            b"\x0b\x08\x02\0\0\0\0\0\0\0",
+        ] {
+            assert!(read(&mut Reader::new(bytes), &limits()).is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sets_and_hashes_come_back(
+            texts in prop::collection::btree_set("[0-9]{1,3}|[a-c]{1,7}", 1..9),
+            compress: bool,
+        ) {
+            let (mut set, mut hash) = (Set::default(), Hash::default());
+            for text in &texts {
+                set.add(text.as_bytes(), &limits().set);
+                hash.set(text.as_bytes(), text.as_bytes(), &limits().hash);
+            }
+            let encodings = [set.encoding(), hash.encoding()];
+            let (set, hash) = (there_and_back(Value::Other(Collection::Set(set)), compress), there_and_back(Value::Other(Collection::Hash(hash)), compress));
+            let (Value::Other(Collection::Set(set)), Value::Other(Collection::Hash(hash))) = (set, hash) else { panic!("of the same types") };
+            prop_assert_eq!((set.len(), hash.len()), (texts.len(), texts.len()));
+            prop_assert!(texts.iter().all(|text| set.contains(text.as_bytes())));
+            prop_assert!(texts.iter().all(|text| hash.get(text.as_bytes()).is_some_and(|value| *value.to_cow() == *text.as_bytes())));
+            prop_assert_eq!([set.encoding(), hash.encoding()], encodings);
+        }
+
+        #[test]
+        fn lists_come_back(
+            texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..40),
+            compress: bool,
+        ) {
+            let list = list_of(&texts);
+            let entry = KeyEntry::new(b"k", NewValue::of(Value::Other(Collection::List(list.clone()))), None);
+            let mut out = Vec::new();
+            write(&mut out, &entry, compress);
+            let Ok(Restored::Other(Value::Other(Collection::List(read)))) = read(&mut Reader::new(&out), &limits()) else { panic!("a list") };
+            prop_assert_eq!(texts_of(&read), texts);
+            prop_assert_eq!(read.encoding(), list.encoding());
+        }
+    }
+}
