@@ -6,6 +6,7 @@ use crate::command::state::State;
 use crate::types::TypeLimits;
 use crate::types::hash::HashLimits;
 use crate::types::set::SetLimits;
+use crate::types::sorted_set::SortedSetLimits;
 
 impl State {
     /// For sets.
@@ -29,8 +30,23 @@ impl State {
         }
     }
 
+    /// For sorted sets.
+    #[inline]
+    pub(crate) fn sorted_set_limits(&self) -> SortedSetLimits {
+        SortedSetLimits {
+            entries: self.config.zset_max_listpack_entries,
+            value: self.config.zset_max_listpack_value,
+            key: self.keyspace.hash_key(),
+        }
+    }
+
     /// For all types.
     pub(crate) fn type_limits(&self) -> TypeLimits {
-        TypeLimits { list: self.config.list_limits(), set: self.set_limits(), hash: self.hash_limits() }
+        TypeLimits {
+            list: self.config.list_limits(),
+            set: self.set_limits(),
+            hash: self.hash_limits(),
+            sorted_set: self.sorted_set_limits(),
+        }
     }
 }

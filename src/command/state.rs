@@ -388,6 +388,9 @@ impl State {
             }
         }
         self.blocking.keys.changed(db, key);
+        if self.watch.is_empty() {
+            return;
+        }
         let hash = self.keyspace.hash(key);
         let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());
         let clients = self.watch.touched(db, key, found != KeyState::Absent);

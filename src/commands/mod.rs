@@ -14,6 +14,7 @@ mod lookup;
 pub mod monitor;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 pub mod transactions;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub static ALL: &[&[&Command]] = &[
     monitor::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
+    sorted_set::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
     waiting::COMMANDS,

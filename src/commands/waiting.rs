@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use crate::base::integer::parse_i64;
+use crate::base::long_double::LongDouble;
 use crate::blocking::Waiting;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
@@ -68,6 +71,31 @@ pub(crate) fn parse_timeout_ms(text: &[u8], now_ms: i64) -> Result<i64, CommandE
         return Err(CommandError::fixed("timeout is out of range"));
     }
     Ok(timeout_ms)
+}
+
+/// A timeout in seconds, with a fraction, as milliseconds.
+pub(crate) fn timeout_ms(text: &[u8], now_ms: i64) -> Result<i64, CommandError> {
+    const OUT_OF_RANGE: CommandError = CommandError::fixed("timeout is out of range");
+    let seconds = LongDouble::parse(text).filter(|seconds| !seconds.is_nan());
+    let seconds = seconds.ok_or(CommandError::fixed("timeout is not a float or out of range"))?;
+    let timeout_ms = (seconds.to_f64() * 1000.0).ceil();
+    if timeout_ms >= i64::MAX as f64 {
+        return Err(OUT_OF_RANGE);
+    }
+    if timeout_ms < 0.0 {
+        return Err(CommandError::fixed("timeout is negative"));
+    }
+    now_ms.checked_add(timeout_ms as i64).map(|_| timeout_ms as i64).ok_or(OUT_OF_RANGE)
+}
+
+/// There is nothing to take: the client waits, unless it must not. Returns whether it does.
+pub(crate) fn wait_for_keys(ctx: &mut Context<'_>, args: Args<'_>, keys: Range<usize>, timeout_ms: i64) -> bool {
+    if ctx.session.denies_blocking() {
+        return false;
+    }
+    let keys = keys.map(|index| args.get(index));
+    ctx.state.block_on_keys(ctx.session, args, keys, timeout_ms);
+    true
 }
 
 fn wait(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

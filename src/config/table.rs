@@ -430,6 +430,6 @@ params! {
     unixsocketperm: u32 = "unixsocketperm", "", Rule::Octal { max: 0o777 }, "0", IMMUTABLE, Nothing, Works;
     use_exit_on_panic: bool = "use-exit-on-panic", "", BOOL, "no", HIDDEN, Nothing, Later;
     watchdog_period: u32 = "watchdog-period", "", int(0, I32_MAX), "0", HIDDEN, Watchdog, Later;
-    zset_max_listpack_entries: usize = "zset-max-listpack-entries", "zset-max-ziplist-entries", int(0, I64_MAX), "128", MUTABLE, Nothing, Later;
-    zset_max_listpack_value: usize = "zset-max-listpack-value", "zset-max-ziplist-value", memory(0, I64_MAX), "64", MUTABLE, Nothing, Later;
+    zset_max_listpack_entries: usize = "zset-max-listpack-entries", "zset-max-ziplist-entries", int(0, I64_MAX), "128", MUTABLE, Nothing, Works;
+    zset_max_listpack_value: usize = "zset-max-listpack-value", "zset-max-ziplist-value", memory(0, I64_MAX), "64", MUTABLE, Nothing, Works;
 }

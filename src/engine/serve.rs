@@ -9,6 +9,7 @@ use crate::engine::call::call;
 use crate::engine::running;
 use crate::resp::args::OwnedArgs;
 use crate::resp::reply::Reply;
+use crate::types::{Collection, KeyEntry, Value};
 
 /// What a reply to one of them usually fits into, in bytes.
 const REPLY_CAPACITY: usize = 256;
@@ -21,15 +22,25 @@ pub(super) fn serve_blocked(state: &mut State) {
         let hash = state.keyspace.hash(&key);
         for client in state.blocking.keys.waiting_for(db, &key) {
             let now_ms = state.clock.unix_ms();
-            let found = state.keyspace.db_mut(db).peek(&key, hash, now_ms);
-            if found.is_none_or(|entry| entry.as_list().is_err()) {
-                break;
+            let Some(entry) = state.keyspace.db_mut(db).peek(&key, hash, now_ms) else { break };
+            let group = group_of(entry);
+            let waits_for = state.sessions.get(Slot(client)).and_then(|session| session.last_command);
+            if waits_for.is_some_and(|command| Some(command.group) == group) {
+                try_again(state, Slot(client));
             }
-            try_again(state, Slot(client));
         }
     }
     if !state.tracking.is_empty() {
         state.send_invalidations();
+    }
+}
+
+/// The group of commands that can wait for a value of this type.
+fn group_of(entry: &KeyEntry) -> Option<&'static str> {
+    match entry.boxed() {
+        Some(Value::Other(Collection::List(_))) => Some("list"),
+        Some(Value::Other(Collection::SortedSet(_))) => Some("sorted-set"),
+        _ => None,
     }
 }
 

@@ -68,7 +68,7 @@ impl List {
     pub fn effort(&self) -> usize {
         match self {
             List::Pack(_) => 1,
-            List::Quick(quick) => quick.shape().nodes,
+            List::Quick(quick) => quick.nodes_len(),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod list;
 pub mod ruin;
 pub mod set;
 pub mod snapshot;
+pub mod sorted_set;
 pub mod string;
 
 use crate::encoding::entry::{self, Entry};
@@ -14,6 +15,7 @@ use crate::encoding::quicklist;
 use hash::{Hash, HashLimits};
 use list::List;
 use set::{Set, SetLimits};
+use sorted_set::{SortedSet, SortedSetLimits};
 use string::LargeString;
 
 /// A value too big or too structured to lie beside its key.
@@ -34,6 +36,8 @@ pub enum Collection {
     Set(Set),
     /// A hash.
     Hash(Hash),
+    /// A sorted set.
+    SortedSet(SortedSet),
 }
 
 // What strings take must not grow with the other types.
@@ -52,6 +56,12 @@ impl From<Set> for Value {
     }
 }
 
+impl From<SortedSet> for Value {
+    fn from(set: SortedSet) -> Value {
+        Value::Other(Collection::SortedSet(set))
+    }
+}
+
 impl From<Hash> for Value {
     fn from(hash: Hash) -> Value {
         Value::Other(Collection::Hash(hash))
@@ -66,6 +76,7 @@ impl Value {
             Value::Other(Collection::List(_)) => "list",
             Value::Other(Collection::Set(_)) => "set",
             Value::Other(Collection::Hash(_)) => "hash",
+            Value::Other(Collection::SortedSet(_)) => "zset",
         }
     }
 
@@ -77,6 +88,7 @@ impl Value {
                 Value::Other(Collection::List(list)) => list.memory_usage(),
                 Value::Other(Collection::Set(set)) => set.memory_usage(),
                 Value::Other(Collection::Hash(hash)) => hash.memory_usage(),
+                Value::Other(Collection::SortedSet(set)) => set.memory_usage(),
             }
     }
 
@@ -87,6 +99,7 @@ impl Value {
             Value::Other(Collection::List(list)) => list.effort(),
             Value::Other(Collection::Set(set)) => set.effort(),
             Value::Other(Collection::Hash(hash)) => hash.effort(),
+            Value::Other(Collection::SortedSet(set)) => set.effort(),
         }
     }
 
@@ -141,6 +154,23 @@ impl Value {
         }
     }
 
+    /// The sorted set that it is.
+    pub fn as_sorted_set(&self) -> Result<&SortedSet, WrongType> {
+        match self {
+            Value::Other(Collection::SortedSet(set)) => Ok(set),
+            _ => Err(WrongType),
+        }
+    }
+
+    /// The sorted set that it is, to be changed.
+    #[inline]
+    pub fn as_sorted_set_mut(&mut self) -> Result<&mut SortedSet, WrongType> {
+        match self {
+            Value::Other(Collection::SortedSet(set)) => Ok(set),
+            _ => Err(WrongType),
+        }
+    }
+
     /// A value that changes apart from this one; a long string is shared until then.
     fn duplicate(&self) -> Value {
         match self {
@@ -172,6 +202,8 @@ pub struct TypeLimits {
     pub set: SetLimits,
     /// Hashes.
     pub hash: HashLimits,
+    /// Sorted sets.
+    pub sorted_set: SortedSetLimits,
 }
 
 /// The operation needs a value of another type.
@@ -211,12 +243,19 @@ impl Entry<Value> {
         self.boxed().ok_or(WrongType)?.as_hash()
     }
 
+    /// The sorted set at this key.
+    #[inline]
+    pub fn as_sorted_set(&self) -> Result<&SortedSet, WrongType> {
+        self.boxed().ok_or(WrongType)?.as_sorted_set()
+    }
+
     /// The encoding as OBJECT ENCODING answers it, in Redis' terms rather than ours.
     pub fn encoding(&self) -> &'static str {
         match self.boxed() {
             Some(Value::Other(Collection::List(list))) => list.encoding(),
             Some(Value::Other(Collection::Set(set))) => set.encoding(),
             Some(Value::Other(Collection::Hash(hash))) => hash.encoding(),
+            Some(Value::Other(Collection::SortedSet(set))) => set.encoding(),
             Some(Value::String(_)) | None => self.string_encoding().unwrap_or("raw"),
         }
     }

@@ -5,6 +5,7 @@
 use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
+use super::sorted_set::{SortedSet, Tree};
 use super::{Collection, Value};
 use crate::encoding::fields::FieldsRemains;
 use crate::encoding::quicklist::Quicklist;
@@ -15,6 +16,8 @@ pub enum Ruin {
     Nodes(Box<Quicklist>),
     /// Fields of a table.
     Fields(FieldsRemains),
+    /// Members of a sorted set.
+    Tree(Box<Tree>),
     /// A few allocations.
     Rest(Value),
 }
@@ -27,6 +30,7 @@ impl Ruin {
             Value::Other(Collection::Set(Set::Table(table))) | Value::Other(Collection::Hash(Hash::Table(table))) => {
                 Ruin::Fields(table.into_remains())
             }
+            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(tree),
             value => Ruin::Rest(value),
         }
     }
@@ -36,6 +40,7 @@ impl Ruin {
         match self {
             Ruin::Nodes(quick) => quick.drop_some(work),
             Ruin::Fields(remains) => remains.drop_some(work),
+            Ruin::Tree(tree) => tree.drop_some(work),
             Ruin::Rest(_) => work,
         }
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::hash::{Hash, HashLimits};
 use super::list::List;
 use super::set::{Set, SetLimits};
+use super::sorted_set::{SortedSet, SortedSetLimits};
 use super::{Collection, KeyEntry, TypeLimits, Value};
 use crate::encoding::intset::Intset;
 use crate::encoding::listpack::Listpack;
@@ -24,6 +25,10 @@ const TYPE_SET: u8 = 2;
 const TYPE_SET_INTS: u8 = 11;
 /// A set: a pack in a string.
 const TYPE_SET_PACK: u8 = 20;
+/// A sorted set: a count of members, each a string and the eight bytes of its score, the highest first.
+const TYPE_SORTED_SET: u8 = 5;
+/// A sorted set: a pack in a string.
+const TYPE_SORTED_SET_PACK: u8 = 17;
 /// A hash: a count of fields, each with its value two strings.
 const TYPE_HASH: u8 = 4;
 /// A hash: a pack in a string.
@@ -48,6 +53,7 @@ pub fn write(out: &mut Vec<u8>, entry: &KeyEntry, compress: bool) {
         Some(Value::Other(Collection::List(list))) => write_list(out, list, compress),
         Some(Value::Other(Collection::Set(set))) => write_set(out, set, compress),
         Some(Value::Other(Collection::Hash(hash))) => write_hash(out, hash, compress),
+        Some(Value::Other(Collection::SortedSet(set))) => write_sorted_set(out, set, compress),
         Some(Value::String(_)) | None => {
             out.push(rdb::TYPE_STRING);
             if let Ok(text) = entry.as_string() {
@@ -69,7 +75,7 @@ fn write_list(out: &mut Vec<u8>, list: &List, compress: bool) {
             node(out, pack.as_bytes(), false);
         }
         List::Quick(quick) => {
-            rdb::write_len(out, quick.shape().nodes);
+            rdb::write_len(out, quick.nodes_len());
             quick.each_node(|bytes, plain| node(out, bytes, plain));
         }
     }
@@ -110,6 +116,23 @@ fn write_hash(out: &mut Vec<u8>, hash: &Hash, compress: bool) {
     }
 }
 
+fn write_sorted_set(out: &mut Vec<u8>, set: &SortedSet, compress: bool) {
+    match set {
+        SortedSet::Pack(pack) => {
+            out.push(TYPE_SORTED_SET_PACK);
+            rdb::write_string(out, pack.as_bytes(), compress);
+        }
+        SortedSet::Tree(_) => {
+            out.push(TYPE_SORTED_SET);
+            rdb::write_len(out, set.len());
+            set.range(0..set.len(), true, |member, score| {
+                rdb::write_string(out, &member.to_cow(), compress);
+                out.extend(score.to_le_bytes());
+            });
+        }
+    }
+}
+
 /// Reads a type and a value. `limits` are the present ones: what was written under others is laid out anew.
 pub fn read<'a>(reader: &mut Reader<'a>, limits: &TypeLimits) -> Result<Restored<'a>, Malformed> {
     let value = match reader.byte()? {
@@ -126,6 +149,11 @@ pub fn read<'a>(reader: &mut Reader<'a>, limits: &TypeLimits) -> Result<Restored
         TYPE_HASH_PACK => {
             let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
             Value::Other(Collection::Hash(Hash::from_pack(pack, &limits.hash).ok_or(Malformed)?))
+        }
+        TYPE_SORTED_SET => Value::from(read_sorted_set(reader, &limits.sorted_set)?),
+        TYPE_SORTED_SET_PACK => {
+            let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
+            Value::from(SortedSet::from_pack(pack, &limits.sorted_set).ok_or(Malformed)?)
         }
         _ => return Err(Malformed),
     };
@@ -151,6 +179,17 @@ fn read_ints(reader: &mut Reader<'_>, limits: &SetLimits) -> Result<Set, Malform
     let mut set = Set::Ints(ints);
     set.make_room(count, limits);
     Ok(set)
+}
+
+fn read_sorted_set(reader: &mut Reader<'_>, limits: &SortedSetLimits) -> Result<SortedSet, Malformed> {
+    let mut set = SortedSet::default();
+    for _ in 0..reader.length()? {
+        let (member, score) = (reader.string()?, reader.double()?);
+        if score.is_nan() || !set.set(&member, score, limits) {
+            return Err(Malformed);
+        }
+    }
+    if set.is_empty() { Err(Malformed) } else { Ok(set) }
 }
 
 fn read_hash(reader: &mut Reader<'_>, limits: &HashLimits) -> Result<Hash, Malformed> {
@@ -214,6 +253,7 @@ mod tests {
             list: LIMITS,
             set: SetLimits { ints: 4, pack: 3, value: 5, key },
             hash: HashLimits { entries: 3, value: 5, key },
+            sorted_set: SortedSetLimits { entries: 3, value: 5, key },
         }
     }
 
@@ -280,6 +320,35 @@ mod tests {
             panic!("a list")
         };
         assert_eq!((texts_of(&list), list.encoding()), (vec![b"a".to_vec(), b"7".to_vec()], "listpack"));
+    }
+
+    /// As redis-server 8.0.6 dumps them.
+    #[test]
+    fn sorted_sets_in_both_forms() {
+        let of = |members: &[(&str, f64)]| {
+            let mut set = SortedSet::default();
+            members.iter().for_each(|(member, score)| _ = set.set(member.as_bytes(), *score, &limits().sorted_set));
+            let mut out = Vec::new();
+            write(&mut out, &KeyEntry::new(b"k", NewValue::of(set.clone().into()), None), false);
+            let read = there_and_back(set.into(), false);
+            let mut back = Vec::new();
+            let read = read.as_sorted_set().expect("of the same type");
+            read.each(|member, score| back.push((member.to_vec(), score)));
+            assert!(back.iter().map(|(member, score)| (&member[..], *score)).eq({
+                let mut wanted: Vec<(&[u8], f64)> = members.iter().map(|it| (it.0.as_bytes(), it.1)).collect();
+                wanted.sort_by(|left, right| left.1.total_cmp(&right.1));
+                wanted
+            }));
+            out
+        };
+        let pack = b"\x11\x19\x19\0\0\0\x06\0\x81a\x02\x830.1\x04\x81b\x02\x01\x01\x81c\x02\x02\x01\xff";
+        assert_eq!(of(&[("a", 0.1), ("b", 1.0), ("c", 2.0)]), pack);
+        let table = of(&[("a", 0.1), ("b", 1.0), ("c", 1.5), ("d", 1e20)]);
+        let wanted = b"\x05\x04\x01d@\x8c\xb5x\x1d\xaf\x15D\x01c\0\0\0\0\0\0\xf8?\x01b\0\0\0\0\0\0\xf0?\x01a\x9a\x99\x99\x99\x99\x99\xb9?";
+        assert_eq!(table, wanted);
+        for bytes in [&b"\x05\0"[..], b"\x05\x01\x01a\0\0", b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f"] {
+            assert!(read(&mut Reader::new(bytes), &limits()).is_err(), "{bytes:?}");
+        }
     }
 
     #[test]

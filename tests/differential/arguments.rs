@@ -73,9 +73,19 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         // Keys for one type each, so that they are seldom of the wrong one.
         "list" if random.one_in(30) => key(random),
         "list" => format!("l{}", random.below(4)).into_bytes(),
-        "set" | "hash" if random.one_in(30) => key(random),
+        "set" | "hash" | "zset" if random.one_in(30) => key(random),
         "set" => format!("s{}", random.below(4)).into_bytes(),
         "hash" => format!("h{}", random.below(3)).into_bytes(),
+        "zset" => format!("z{}", random.below(4)).into_bytes(),
+        "yset" => format!("y{}", random.below(2)).into_bytes(),
+        "score" if random.one_in(10) => float(random).into_bytes(),
+        "score" => random.pick(&["0", "0", "0", "1", "2", "-1", "1.5", "inf", "-inf", "3e5"]).as_bytes().to_vec(),
+        "score-end" => {
+            random.pick(&["0", "(0", "1", "(1", "2", "-inf", "+inf", "(1.5", "-1", "x", "(", ""]).as_bytes().to_vec()
+        }
+        "text-end" => {
+            random.pick(&["-", "+", "[a", "(a", "[b", "(c", "[", "(", "[1", "a", "[text"]).as_bytes().to_vec()
+        }
         "element" => element(random),
         "index" if random.one_in(12) => number(random).into_bytes(),
         "index" => (random.below(14) as i64 - 6).to_string().into_bytes(),

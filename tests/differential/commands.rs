@@ -97,6 +97,48 @@ pub(crate) const TABLE: &str = "
     1 DEBUG DIGEST-VALUE { <hash> }
     1 DUMP <hash> => kind
 
+    # Sorted sets.
+    14 ZADD <zset> { <score> <element> }
+    6 ZADD <zset> [ NX|XX|GT|LT ] [ CH ] [ INCR ] <score> <element>
+    2 ZADD <zset> { NX|XX|GT|LT|CH|INCR|nosuch } <score> <element>
+    4 ZINCRBY <zset> <score> <element>
+    5 ZREM <zset> { <element> }
+    3 ZCARD <zset>
+    4 ZSCORE <zset> <element>
+    3 ZMSCORE <zset> { <element> }
+    5 ZRANK|ZREVRANK <zset> <element> [ WITHSCORE / nosuch ]
+    5 ZCOUNT <zset> <score-end> <score-end>
+    # Ranges of texts are defined where scores are the same.
+    8 !ZADD <yset> { 0 <element> }
+    2 ZREM|ZPOPMIN|ZPOPMAX <yset> [ 1 ]
+    4 ZLEXCOUNT <yset> <text-end> <text-end>
+    6 ZRANGE <zset> 0 -1 WITHSCORES
+    6 ZRANGE|ZREVRANGE <zset> <index> <index> [ WITHSCORES ]
+    5 ZRANGE <zset> <score-end> <score-end> BYSCORE [ REV ] [ LIMIT <index> <index> ] [ WITHSCORES ]
+    4 ZRANGE <yset> <text-end> <text-end> BYLEX [ REV ] [ LIMIT <index> <index> ] [ WITHSCORES ]
+    4 ZRANGEBYSCORE|ZREVRANGEBYSCORE <zset> <score-end> <score-end> [ WITHSCORES ] [ LIMIT <index> <index> ]
+    4 ZRANGEBYLEX|ZREVRANGEBYLEX <yset> <text-end> <text-end> [ LIMIT <index> <index> ]
+    4 ZRANGESTORE <zset> ( <zset> <index> <index> / <zset> <score-end> <score-end> BYSCORE / <yset> <text-end> <text-end> BYLEX REV ) [ LIMIT 0 3 ]
+    2 ZREMRANGEBYRANK <zset> <index> <index>
+    2 ZREMRANGEBYSCORE <zset> <score-end> <score-end>
+    2 ZREMRANGEBYLEX <yset> <text-end> <text-end>
+    4 ZPOPMIN|ZPOPMAX <zset> [ 0 / 1 / 2 / 10 / -1 / x ]
+    4 ZMPOP ( 1 <zset> / 2 <zset> <zset> / 0 <zset> / x <zset> ) MIN|MAX|nosuch [ COUNT 1|2|5|0|x ]
+    2 !BZPOPMIN|BZPOPMAX { <zset> } 0.001|x|-1
+    1 !BZMPOP 0.001|x|-1 ( 1 <zset> / 2 <zset> <zset> / 0 <zset> ) MIN|MAX|nosuch [ COUNT 1|2|0 ]
+    6 ZUNION|ZINTER ( 1 <zset> / 2 <zset> <zset> / 3 <zset> <set> <zset> ) [ WEIGHTS 1 2 3 / WEIGHTS 2 / WEIGHTS 2 -1 ] [ AGGREGATE SUM|MIN|MAX|nosuch ] [ WITHSCORES ]
+    3 ZDIFF ( 1 <zset> / 2 <zset> <zset> / 3 <zset> <set> <zset> / 0 <zset> ) [ WITHSCORES ]
+    4 ZUNIONSTORE|ZINTERSTORE <zset> ( 1 <zset> / 2 <zset> <zset> / 0 <zset> ) [ WEIGHTS 3 / WEIGHTS 2 0.5 ] [ AGGREGATE SUM|MIN|MAX ]
+    2 ZDIFFSTORE <zset> ( 1 <zset> / 2 <zset> <zset> / x <zset> )
+    3 ZINTERCARD ( 1 <zset> / 2 <zset> <zset> / 0 <zset> / 3 <zset> <zset> ) [ LIMIT 0|1|2|-1|x ]
+    2 !ZRANDMEMBER <zset> [ 0 / 1 / 1000 / -2 / x / 1 WITHSCORES / 1 nosuch ] => kind
+    3 !ZSCAN <zset> <cursor> COUNT 1000000 [ MATCH a*|[12]* ] => whole-scan
+    4 OBJECT ENCODING <zset>
+    3 DEL|UNLINK|TYPE <zset>
+    2 COPY <zset> <zset> [ REPLACE ]
+    1 DEBUG DIGEST-VALUE { <zset> }
+    1 DUMP <zset> => kind
+
     # Keys.
     8 DEL|UNLINK { <key> }
     8 EXISTS|TOUCH { <key> }
@@ -247,5 +289,8 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("hgetdel", "came with 8.0"),
     ("hscan", "knew no NOVALUES"),
     ("sscan", "knew no NOVALUES"),
+    ("zscan", "knew no NOVALUES"),
+    ("zrank", "knew no WITHSCORE"),
+    ("zrevrank", "knew no WITHSCORE"),
     ("debug", "has other subcommands"),
 ];

@@ -3,16 +3,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
-
 use super::list_mut;
 use super::pop::{ManyKeys, take};
 use super::transfer::{Ends, transfer};
-use crate::base::long_double::LongDouble;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, Categories, Command, Find, Flags, KeyFlags, KeySpec};
 use crate::commands::key_specs;
+use crate::commands::waiting::{timeout_ms, wait_for_keys};
 use crate::resp::args::Args;
 use crate::types::list::End;
 
@@ -136,31 +134,6 @@ pub(super) static BLMPOP: Command = Command {
     ..Command::BLANK
 };
 
-/// A timeout in seconds, with a fraction, as milliseconds.
-fn timeout_ms(text: &[u8], now_ms: i64) -> Result<i64, CommandError> {
-    const OUT_OF_RANGE: CommandError = CommandError::fixed("timeout is out of range");
-    let seconds = LongDouble::parse(text).filter(|seconds| !seconds.is_nan());
-    let seconds = seconds.ok_or(CommandError::fixed("timeout is not a float or out of range"))?;
-    let timeout_ms = (seconds.to_f64() * 1000.0).ceil();
-    if timeout_ms >= i64::MAX as f64 {
-        return Err(OUT_OF_RANGE);
-    }
-    if timeout_ms < 0.0 {
-        return Err(CommandError::fixed("timeout is negative"));
-    }
-    now_ms.checked_add(timeout_ms as i64).map(|_| timeout_ms as i64).ok_or(OUT_OF_RANGE)
-}
-
-/// There is nothing to take: the client waits, unless it must not. Returns whether it does.
-fn wait(ctx: &mut Context<'_>, args: Args<'_>, keys: Range<usize>, timeout_ms: i64) -> bool {
-    if ctx.session.denies_blocking() {
-        return false;
-    }
-    let keys = keys.map(|index| args.get(index));
-    ctx.state.block_on_keys(ctx.session, args, keys, timeout_ms);
-    true
-}
-
 fn blpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     pop_first(ctx, args, End::Front)
 }
@@ -181,7 +154,7 @@ fn pop_first(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), Comm
             return take(ctx, key, hash, end, 1);
         }
     }
-    if !wait(ctx, args, keys, timeout_ms) {
+    if !wait_for_keys(ctx, args, keys, timeout_ms) {
         ctx.reply.null_array();
     }
     Ok(())
@@ -198,7 +171,7 @@ fn brpoplpush(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 fn transfer_or_wait(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends, timeout: usize) -> Result<(), CommandError> {
     let timeout_ms = timeout_ms(args.get(timeout), ctx.now_ms())?;
-    if !transfer(ctx, args, ends)? && !wait(ctx, args, 1..2, timeout_ms) {
+    if !transfer(ctx, args, ends)? && !wait_for_keys(ctx, args, 1..2, timeout_ms) {
         ctx.reply.null();
     }
     Ok(())
@@ -207,7 +180,7 @@ fn transfer_or_wait(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends, timeout: 
 fn blmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let wanted = ManyKeys::read(args, 2)?;
     let timeout_ms = timeout_ms(args.get(1), ctx.now_ms())?;
-    if !wanted.take(ctx, args)? && !wait(ctx, args, wanted.keys.clone(), timeout_ms) {
+    if !wanted.take(ctx, args)? && !wait_for_keys(ctx, args, wanted.keys.clone(), timeout_ms) {
         ctx.reply.null_array();
     }
     Ok(())

@@ -432,6 +432,37 @@ mod tests {
     }
 
     #[test]
+    fn digests_of_collections_are_those_of_redis() {
+        replay_in(
+            &mut engine(),
+            r#"
+            > RPUSH l a 1 b
+            (integer) 3
+            > SADD i 3 1 2
+            (integer) 3
+            > SADD s a b 1
+            (integer) 3
+            > HSET h f 1 g x
+            (integer) 2
+            > ZADD z 0.1 a 1 b inf c
+            (integer) 3
+            > DEBUG DIGEST-VALUE l i s h z
+            1) d5f44352f6226abea9252dad248ef5de0d964396
+            2) 2a462a3f51a1db89738ebbeef0c47ce1bbc85246
+            3) e8f32bbb1ad9bf537c8867de4f19fec9e001296d
+            4) cc9cdbb46c5ff000497e1954a353620ed67a4cb9
+            5) bda116851a2c5b15f397756a7fd0613a71f33058
+            > DEBUG DIGEST
+            d014d8d0cad578addcea1a621be11d9b872ed30f
+            > EXPIRE l 1000
+            (integer) 1
+            > DEBUG DIGEST-VALUE l
+            1) 3371bdad2a1b80ea6833c65561e43a4517380215
+            "#,
+        );
+    }
+
+    #[test]
     fn keys_by_the_number() {
         replay_in(
             &mut engine(),

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::float::TextBuffer;
 use crate::base::sha1::{self, DIGEST_LEN};
 use crate::keyspace::Keyspace;
 use crate::types::{Collection, KeyEntry, Value};
@@ -17,6 +18,7 @@ pub(super) struct Digest([u8; DIGEST_LEN]);
 const TYPE_STRING: u32 = 0;
 const TYPE_LIST: u32 = 1;
 const TYPE_SET: u32 = 2;
+const TYPE_SORTED_SET: u32 = 3;
 const TYPE_HASH: u32 = 4;
 
 /// Stands for any expiry time, which is no part of the digest.
@@ -42,6 +44,15 @@ impl Digest {
             Some(Value::Other(Collection::Set(set))) => {
                 self.mix(&TYPE_SET.to_be_bytes());
                 set.each(|member| self.xor(&member.to_cow()));
+            }
+            Some(Value::Other(Collection::SortedSet(set))) => {
+                self.mix(&TYPE_SORTED_SET.to_be_bytes());
+                set.each(|member, score| {
+                    let mut of_member = Digest::default();
+                    of_member.mix(&member.to_cow());
+                    of_member.mix(TextBuffer::new().format(score));
+                    self.xor(&of_member.0);
+                });
             }
             Some(Value::Other(Collection::Hash(hash))) => {
                 self.mix(&TYPE_HASH.to_be_bytes());

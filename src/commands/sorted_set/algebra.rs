@@ -1,0 +1,610 @@
+//! Several sorted sets, or sets, at once: ZUNION, ZINTER, ZDIFF, the same with a place to store the result, ZINTERCARD.
+
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use super::{begin_members, reply_member, store};
+use crate::base::float::parse_f64;
+use crate::base::integer::parse_i64;
+use crate::command::context::Context;
+use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX, WRONG_TYPE};
+use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
+use crate::command::state::State;
+use crate::commands::{key_specs, lookup};
+use crate::encoding::listpack::Element;
+use crate::resp::args::Args;
+use crate::types::KeyEntry;
+use crate::types::set::Set;
+use crate::types::sorted_set::{SortedSet, SortedSetLimits};
+
+/// `ZUNION`
+pub(super) static ZUNION: Command = Command {
+    name: "zunion",
+    full_name: "zunion",
+    summary: "Answers what is in any of the sorted sets.",
+    since: "6.2.0",
+    group: "sorted-set",
+    complexity: "O(N)+O(M*log(M)), N being the members of all sets, M those of the result",
+    arity: -3,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
+    categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 0).multiple(),
+        ArgSpec::new("weight", ArgKind::Integer).token("WEIGHTS").optional().multiple(),
+        ArgSpec::new("aggregate", ArgKind::OneOf).token("AGGREGATE").optional().children(&[
+            ArgSpec::pure_token("sum", "SUM"),
+            ArgSpec::pure_token("min", "MIN"),
+            ArgSpec::pure_token("max", "MAX"),
+        ]),
+        ArgSpec::pure_token("withscores", "WITHSCORES").optional(),
+    ],
+    handler: Some(zunion),
+    ..Command::BLANK
+};
+
+/// `ZINTER`
+pub(super) static ZINTER: Command = Command {
+    name: "zinter",
+    full_name: "zinter",
+    summary: "Answers what is in every one of the sorted sets.",
+    since: "6.2.0",
+    group: "sorted-set",
+    complexity: "O(N*K)+O(M*log(M)), N being the members of the smallest set, K the number of sets, M the members of the result",
+    arity: -3,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
+    categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 0).multiple(),
+        ArgSpec::new("weight", ArgKind::Integer).token("WEIGHTS").optional().multiple(),
+        ArgSpec::new("aggregate", ArgKind::OneOf).token("AGGREGATE").optional().children(&[
+            ArgSpec::pure_token("sum", "SUM"),
+            ArgSpec::pure_token("min", "MIN"),
+            ArgSpec::pure_token("max", "MAX"),
+        ]),
+        ArgSpec::pure_token("withscores", "WITHSCORES").optional(),
+    ],
+    handler: Some(zinter),
+    ..Command::BLANK
+};
+
+/// `ZDIFF`
+pub(super) static ZDIFF: Command = Command {
+    name: "zdiff",
+    full_name: "zdiff",
+    summary: "Answers what is in the first sorted set and in none of the others.",
+    since: "6.2.0",
+    group: "sorted-set",
+    complexity: "O(L+(N-K)log(N)), L being the members of all sets, N those of the first, K those of the result",
+    arity: -3,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
+    categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 0).multiple(),
+        ArgSpec::pure_token("withscores", "WITHSCORES").optional(),
+    ],
+    handler: Some(zdiff),
+    ..Command::BLANK
+};
+
+/// `ZUNIONSTORE`
+pub(super) static ZUNIONSTORE: Command = Command {
+    name: "zunionstore",
+    full_name: "zunionstore",
+    summary: "Stores what is in any of the sorted sets.",
+    since: "2.0.0",
+    group: "sorted-set",
+    complexity: "O(N)+O(Mlog(M)), N being the members of all sets, M those of the result",
+    arity: -4,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLEKEYS),
+    categories: Categories::WRITE.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[
+        key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        key_specs::counted(2, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    ],
+    args: &[
+        ArgSpec::key("destination", 0),
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 1).multiple(),
+        ArgSpec::new("weight", ArgKind::Integer).token("WEIGHTS").optional().multiple(),
+        ArgSpec::new("aggregate", ArgKind::OneOf).token("AGGREGATE").optional().children(&[
+            ArgSpec::pure_token("sum", "SUM"),
+            ArgSpec::pure_token("min", "MIN"),
+            ArgSpec::pure_token("max", "MAX"),
+        ]),
+    ],
+    handler: Some(zunionstore),
+    ..Command::BLANK
+};
+
+/// `ZINTERSTORE`
+pub(super) static ZINTERSTORE: Command = Command {
+    name: "zinterstore",
+    full_name: "zinterstore",
+    summary: "Stores what is in every one of the sorted sets.",
+    since: "2.0.0",
+    group: "sorted-set",
+    complexity: "O(N*K)+O(M*log(M)), N being the members of the smallest set, K the number of sets, M the members of the result",
+    arity: -4,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLEKEYS),
+    categories: Categories::WRITE.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[
+        key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        key_specs::counted(2, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    ],
+    args: &[
+        ArgSpec::key("destination", 0),
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 1).multiple(),
+        ArgSpec::new("weight", ArgKind::Integer).token("WEIGHTS").optional().multiple(),
+        ArgSpec::new("aggregate", ArgKind::OneOf).token("AGGREGATE").optional().children(&[
+            ArgSpec::pure_token("sum", "SUM"),
+            ArgSpec::pure_token("min", "MIN"),
+            ArgSpec::pure_token("max", "MAX"),
+        ]),
+    ],
+    handler: Some(zinterstore),
+    ..Command::BLANK
+};
+
+/// `ZDIFFSTORE`
+pub(super) static ZDIFFSTORE: Command = Command {
+    name: "zdiffstore",
+    full_name: "zdiffstore",
+    summary: "Stores what is in the first sorted set and in none of the others.",
+    since: "6.2.0",
+    group: "sorted-set",
+    complexity: "O(L+(N-K)log(N)), L being the members of all sets, N those of the first, K those of the result",
+    arity: -4,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLEKEYS),
+    categories: Categories::WRITE.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[
+        key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        key_specs::counted(2, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    ],
+    args: &[
+        ArgSpec::key("destination", 0),
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 1).multiple(),
+    ],
+    handler: Some(zdiffstore),
+    ..Command::BLANK
+};
+
+/// `ZINTERCARD`
+pub(super) static ZINTERCARD: Command = Command {
+    name: "zintercard",
+    full_name: "zintercard",
+    summary: "Counts what is in every one of the sorted sets, up to a limit.",
+    since: "7.0.0",
+    group: "sorted-set",
+    complexity: "O(N*K), N being the members of the smallest set, K the number of sets",
+    arity: -3,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
+    categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
+    key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    args: &[
+        ArgSpec::new("numkeys", ArgKind::Integer),
+        ArgSpec::key("key", 0).multiple(),
+        ArgSpec::new("limit", ArgKind::Integer).token("LIMIT").optional(),
+    ],
+    handler: Some(zintercard),
+    ..Command::BLANK
+};
+
+const NO_WEIGHT: CommandError = CommandError::fixed("weight value is not a float");
+const NEGATIVE_LIMIT: CommandError = CommandError::fixed("LIMIT can't be negative");
+
+/// A source: members of sets have the score 1.
+#[derive(Clone, Copy)]
+enum Source<'s> {
+    Missing,
+    Set(&'s Set),
+    Sorted(&'s SortedSet),
+}
+
+impl<'s> Source<'s> {
+    fn of(entry: Option<&'s KeyEntry>) -> Result<Source<'s>, CommandError> {
+        let Some(entry) = entry else { return Ok(Source::Missing) };
+        if let Ok(set) = entry.as_sorted_set() {
+            return Ok(Source::Sorted(set));
+        }
+        entry.as_set().map(Source::Set).map_err(|_| WRONG_TYPE)
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Source::Missing => 0,
+            Source::Set(set) => set.len(),
+            Source::Sorted(set) => set.len(),
+        }
+    }
+
+    fn score(self, member: &[u8]) -> Option<f64> {
+        match self {
+            Source::Missing => None,
+            Source::Set(set) => set.contains(member).then_some(1.0),
+            Source::Sorted(set) => set.score(member),
+        }
+    }
+
+    /// Shows members until `see` has enough.
+    fn visit(self, mut see: impl FnMut(Element<'_>, f64) -> bool) {
+        match self {
+            Source::Missing => {}
+            Source::Set(set) => set.visit(|member| see(member, 1.0)),
+            Source::Sorted(set) => set.visit(0, false, see),
+        }
+    }
+}
+
+/// How the scores of a member in several sources become one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aggregate {
+    Sum,
+    Min,
+    Max,
+}
+
+impl Aggregate {
+    fn of(self, left: f64, right: f64) -> f64 {
+        match self {
+            Aggregate::Sum => number(left + right),
+            Aggregate::Min => left.min(right),
+            Aggregate::Max => left.max(right),
+        }
+    }
+}
+
+/// Opposite infinities cancel each other out.
+fn number(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value }
+}
+
+/// A source with its weight.
+struct Weighted<'s> {
+    source: Source<'s>,
+    weight: f64,
+}
+
+impl Weighted<'_> {
+    fn weigh(&self, score: f64) -> f64 {
+        number(score * self.weight)
+    }
+}
+
+/// The keys of a request: which arguments they are.
+fn keys(ctx: &Context<'_>, args: Args<'_>, first: usize) -> Result<Range<usize>, CommandError> {
+    let numkeys = parse_i64(args.get(first)).ok_or(NOT_AN_INTEGER)?;
+    let Some(numkeys) = usize::try_from(numkeys).ok().filter(|&numkeys| numkeys > 0) else {
+        let name = ctx.command.full_name;
+        return Err(CommandError::filled(format!("at least 1 input key is needed for '{name}' command")));
+    };
+    if numkeys > args.len() - first - 1 { Err(SYNTAX) } else { Ok(first + 1..first + 1 + numkeys) }
+}
+
+/// Looks all keys up, which counts hits and misses, and refuses values of other types.
+fn check(state: &mut State, db: usize, args: Args<'_>, keys: Range<usize>) -> Result<Vec<u64>, CommandError> {
+    let mut hashes = Vec::with_capacity(keys.len());
+    for index in keys {
+        let hash = state.keyspace.hash(args.get(index));
+        Source::of(lookup::read(state, db, args.get(index), hash))?;
+        hashes.push(hash);
+    }
+    Ok(hashes)
+}
+
+/// All sources at once, after they were looked up.
+fn sources<'s>(state: &'s State, db: usize, args: Args<'_>, keys: Range<usize>, hashes: &[u64]) -> Vec<Source<'s>> {
+    let now_ms = state.clock.unix_ms();
+    let db = state.keyspace.db(db);
+    let found = keys.zip(hashes).map(|(index, hash)| Source::of(db.live(args.get(index), *hash, now_ms)));
+    found.map(|source| source.unwrap_or(Source::Missing)).collect()
+}
+
+/// Which result is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Union,
+    Inter,
+    Diff,
+}
+
+/// What stands behind the keys.
+struct Options {
+    weights: Option<Vec<f64>>,
+    aggregate: Aggregate,
+    with_scores: bool,
+}
+
+impl Options {
+    fn read(args: Args<'_>, keys: &Range<usize>, operation: Operation, stores: bool) -> Result<Options, CommandError> {
+        let mut options = Options { weights: None, aggregate: Aggregate::Sum, with_scores: false };
+        let mut index = keys.end;
+        while index < args.len() {
+            let is = |name: &str| args.get(index).eq_ignore_ascii_case(name.as_bytes());
+            let left = args.len() - index - 1;
+            if operation != Operation::Diff && is("WEIGHTS") && left >= keys.len() {
+                let weights = (1..=keys.len()).map(|at| parse_f64(args.get(index + at)));
+                options.weights = Some(weights.collect::<Option<Vec<f64>>>().ok_or(NO_WEIGHT)?);
+                index += keys.len();
+            } else if operation != Operation::Diff && is("AGGREGATE") && left >= 1 {
+                options.aggregate = match args.get(index + 1) {
+                    word if word.eq_ignore_ascii_case(b"sum") => Aggregate::Sum,
+                    word if word.eq_ignore_ascii_case(b"min") => Aggregate::Min,
+                    word if word.eq_ignore_ascii_case(b"max") => Aggregate::Max,
+                    _ => return Err(SYNTAX),
+                };
+                index += 1;
+            } else if !stores && is("WITHSCORES") {
+                options.with_scores = true;
+            } else {
+                return Err(SYNTAX);
+            }
+            index += 1;
+        }
+        Ok(options)
+    }
+}
+
+/// Works a result out, from argument `first` on, where the number of keys stands.
+fn result(
+    ctx: &mut Context<'_>,
+    args: Args<'_>,
+    first: usize,
+    operation: Operation,
+    stores: bool,
+) -> Result<(SortedSet, bool), CommandError> {
+    let keys = keys(ctx, args, first)?;
+    let hashes = check(ctx.state, ctx.session.db, args, keys.clone())?;
+    let options = Options::read(args, &keys, operation, stores)?;
+    let limits = ctx.state.sorted_set_limits();
+    let sources = sources(ctx.state, ctx.session.db, args, keys, &hashes);
+    let result = if operation == Operation::Diff {
+        difference(&sources, &limits)
+    } else {
+        let weight = |at: usize| options.weights.as_ref().map_or(1.0, |weights| weights[at]);
+        let weighted = sources.iter().enumerate().map(|(at, source)| Weighted { source: *source, weight: weight(at) });
+        let mut weighted: Vec<Weighted<'_>> = weighted.collect();
+        // The order in which sums are taken is Redis', the smallest first: floating point numbers tell the difference.
+        weighted.sort_by_key(|weighted| weighted.source.len());
+        match operation {
+            Operation::Union => union(&weighted, options.aggregate, &limits),
+            _ => intersection(&weighted, options.aggregate, &limits),
+        }
+    };
+    Ok((result, options.with_scores))
+}
+
+fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
+    let mut union = SortedSet::default();
+    for source in sources {
+        source.source.visit(|member, score| {
+            let (member, score) = (member.to_cow(), source.weigh(score));
+            let score = union.score(&member).map_or(score, |former| aggregate.of(former, score));
+            union.set(&member, score, limits);
+            true
+        });
+    }
+    union
+}
+
+fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
+    let mut intersection = SortedSet::default();
+    let Some((smallest, others)) = sources.split_first() else { return intersection };
+    smallest.source.visit(|member, score| {
+        let member = member.to_cow();
+        let score = others.iter().try_fold(smallest.weigh(score), |score, other| {
+            other.source.score(&member).map(|of_other| aggregate.of(score, other.weigh(of_other)))
+        });
+        if let Some(score) = score {
+            intersection.set(&member, score, limits);
+        }
+        true
+    });
+    intersection
+}
+
+fn difference(sources: &[Source<'_>], limits: &SortedSetLimits) -> SortedSet {
+    let mut difference = SortedSet::default();
+    let Some((first, others)) = sources.split_first() else { return difference };
+    first.visit(|member, score| {
+        let member = member.to_cow();
+        if others.iter().all(|other| other.score(&member).is_none()) {
+            difference.set(&member, score, limits);
+        }
+        true
+    });
+    difference
+}
+
+fn answer(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result<(), CommandError> {
+    let (result, with_scores) = result(ctx, args, 1, operation, false)?;
+    begin_members(ctx.reply, result.len(), with_scores);
+    result.each(|member, score| reply_member(ctx.reply, member, score, with_scores));
+    Ok(())
+}
+
+fn keep(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result<(), CommandError> {
+    let (result, _) = result(ctx, args, 2, operation, true)?;
+    store(ctx, args.get(1), result);
+    Ok(())
+}
+
+fn zunion(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    answer(ctx, args, Operation::Union)
+}
+
+fn zinter(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    answer(ctx, args, Operation::Inter)
+}
+
+fn zdiff(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    answer(ctx, args, Operation::Diff)
+}
+
+fn zunionstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    keep(ctx, args, Operation::Union)
+}
+
+fn zinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    keep(ctx, args, Operation::Inter)
+}
+
+fn zdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    keep(ctx, args, Operation::Diff)
+}
+
+fn zintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let keys = keys(ctx, args, 1)?;
+    let hashes = check(ctx.state, ctx.session.db, args, keys.clone())?;
+    let mut limit = 0;
+    for index in (keys.end..args.len()).step_by(2) {
+        if !args.get(index).eq_ignore_ascii_case(b"limit") || index + 1 == args.len() {
+            return Err(SYNTAX);
+        }
+        limit = parse_i64(args.get(index + 1)).filter(|&limit| limit >= 0).ok_or(NEGATIVE_LIMIT)?;
+    }
+    let mut sources = sources(ctx.state, ctx.session.db, args, keys, &hashes);
+    sources.sort_by_key(|source| source.len());
+    let mut count = 0;
+    if let Some((smallest, others)) = sources.split_first() {
+        smallest.visit(|member, _| {
+            let member = member.to_cow();
+            count += i64::from(others.iter().all(|other| other.score(&member).is_some()));
+            limit == 0 || count < limit
+        });
+    }
+    ctx.reply.integer(count);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::transcript::replay;
+
+    #[test]
+    fn results_are_answered() {
+        replay(
+            r#"
+            > ZADD a 1 x 2 y 3 z
+            (integer) 3
+            > ZADD b 10 y 20 z 30 w
+            (integer) 3
+            > SADD s x y q
+            (integer) 3
+            > ZUNION 2 a b WITHSCORES
+            1) "x"
+            2) "1"
+            3) "y"
+            4) "12"
+            5) "z"
+            6) "23"
+            7) "w"
+            8) "30"
+            > ZUNION 2 a s AGGREGATE MAX WITHSCORES
+            1) "q"
+            2) "1"
+            3) "x"
+            4) "1"
+            5) "y"
+            6) "2"
+            7) "z"
+            8) "3"
+            > ZINTER 2 a b WEIGHTS 1 0.5 WITHSCORES
+            1) "y"
+            2) "7"
+            3) "z"
+            4) "13"
+            > ZINTER 2 a missing
+            (empty array)
+            > ZDIFF 2 a b WITHSCORES
+            1) "x"
+            2) "1"
+            > ZDIFF 2 missing a
+            (empty array)
+            > ZINTERCARD 2 a b
+            (integer) 2
+            > ZINTERCARD 2 a b LIMIT 1
+            (integer) 1
+            "#,
+        );
+    }
+
+    #[test]
+    fn infinities_cancel_each_other_out() {
+        replay(
+            r#"
+            > ZADD a inf i
+            (integer) 1
+            > ZADD b -inf i
+            (integer) 1
+            > ZUNION 2 a b WITHSCORES
+            1) "i"
+            2) "0"
+            > ZUNION 1 a WEIGHTS 0 WITHSCORES
+            1) "i"
+            2) "0"
+            "#,
+        );
+    }
+
+    #[test]
+    fn results_are_stored() {
+        replay(
+            r#"
+            > ZADD a 1 x 2 y
+            (integer) 2
+            > ZADD b 10 y
+            (integer) 1
+            > ZUNIONSTORE d 2 a b
+            (integer) 2
+            > ZINTERSTORE a 2 a b
+            (integer) 1
+            > ZRANGE a 0 -1 WITHSCORES
+            1) "y"
+            2) "12"
+            > ZDIFFSTORE d 2 a b
+            (integer) 0
+            > EXISTS d
+            (integer) 0
+            > ZUNIONSTORE d 2 a b WITHSCORES
+            (error) ERR syntax error
+            "#,
+        );
+    }
+
+    #[test]
+    fn arguments_are_checked() {
+        replay(
+            r#"
+            > ZUNION 0 a
+            (error) ERR at least 1 input key is needed for 'zunion' command
+            > ZUNION x a
+            (error) ERR value is not an integer or out of range
+            > ZUNION 3 a b
+            (error) ERR syntax error
+            > ZUNION 2 a b WEIGHTS 2
+            (error) ERR syntax error
+            > ZUNION 2 a b WEIGHTS 2 x
+            (error) ERR weight value is not a float
+            > ZUNION 1 a AGGREGATE FOO
+            (error) ERR syntax error
+            > ZDIFF 2 a b WEIGHTS 1 2
+            (error) ERR syntax error
+            > ZINTERCARD 1 a LIMIT -1
+            (error) ERR LIMIT can't be negative
+            > SET s x
+            OK
+            > ZINTER 2 missing s
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            "#,
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! The commands of the `sorted-set` group. Main thread.
+
+#![forbid(unsafe_code)]
+
+mod add;
+mod algebra;
+mod blocking;
+mod bounds;
+mod pop;
+mod random;
+mod range;
+mod read;
+mod remove;
+mod walk;
+
+use crate::command::context::Context;
+use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::spec::Command;
+use crate::command::state::State;
+use crate::commands::elements::reply_element;
+use crate::commands::lookup;
+use crate::encoding::listpack::Element;
+use crate::resp::reply::{Protocol, Reply};
+use crate::types::sorted_set::SortedSet;
+use crate::types::{KeyEntry, NewValue, Value};
+
+/// Commands of this group.
+pub static COMMANDS: &[&Command] = &[
+    &blocking::BZMPOP,
+    &blocking::BZPOPMAX,
+    &blocking::BZPOPMIN,
+    &add::ZADD,
+    &read::ZCARD,
+    &read::ZCOUNT,
+    &algebra::ZDIFF,
+    &algebra::ZDIFFSTORE,
+    &add::ZINCRBY,
+    &algebra::ZINTER,
+    &algebra::ZINTERCARD,
+    &algebra::ZINTERSTORE,
+    &read::ZLEXCOUNT,
+    &pop::ZMPOP,
+    &read::ZMSCORE,
+    &pop::ZPOPMAX,
+    &pop::ZPOPMIN,
+    &random::ZRANDMEMBER,
+    &range::ZRANGE,
+    &range::ZRANGEBYLEX,
+    &range::ZRANGEBYSCORE,
+    &range::ZRANGESTORE,
+    &read::ZRANK,
+    &remove::ZREM,
+    &remove::ZREMRANGEBYLEX,
+    &remove::ZREMRANGEBYRANK,
+    &remove::ZREMRANGEBYSCORE,
+    &range::ZREVRANGE,
+    &range::ZREVRANGEBYLEX,
+    &range::ZREVRANGEBYSCORE,
+    &read::ZREVRANK,
+    &walk::ZSCAN,
+    &read::ZSCORE,
+    &algebra::ZUNION,
+    &algebra::ZUNIONSTORE,
+];
+
+/// The sorted set at a key, for a command that reads it: counted as a hit or a miss.
+#[inline]
+fn read_sorted<'s>(
+    state: &'s mut State,
+    db: usize,
+    key: &[u8],
+    hash: u64,
+) -> Result<Option<&'s SortedSet>, CommandError> {
+    lookup::read(state, db, key, hash).map(KeyEntry::as_sorted_set).transpose().map_err(|_| WRONG_TYPE)
+}
+
+/// The sorted set at a key, for a command that changes it.
+#[inline]
+fn sorted_mut<'s>(
+    state: &'s mut State,
+    db: usize,
+    key: &[u8],
+    hash: u64,
+) -> Result<Option<&'s mut SortedSet>, CommandError> {
+    let now_ms = state.clock.unix_ms();
+    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms).map_err(|_| WRONG_TYPE)?;
+    value.map(Value::as_sorted_set_mut).transpose().map_err(|_| WRONG_TYPE)
+}
+
+/// Called after members were removed from the sorted set at a key: the key goes with the last of them.
+fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool) {
+    if now_empty {
+        let now_ms = ctx.now_ms();
+        ctx.db().remove(key, hash, now_ms);
+    }
+    ctx.signal_modified(key);
+}
+
+/// Puts a result in the place of whatever the first argument's key holds; an empty one removes the key.
+fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
+    let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
+    let len = result.len();
+    let changed = if result.is_empty() {
+        ctx.db().remove(key, hash, now_ms)
+    } else {
+        ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
+        true
+    };
+    if changed {
+        ctx.signal_modified(key);
+        ctx.state.stats.dirty += 1;
+    }
+    ctx.reply.integer(len as i64);
+}
+
+/// The header for so many members. In RESP3 each one and its score are an array of their own.
+fn begin_members(reply: &mut Reply, count: usize, with_scores: bool) {
+    let flat = with_scores && reply.protocol() == Protocol::Resp2;
+    reply.array(if flat { 2 * count } else { count });
+}
+
+#[inline]
+fn reply_member(reply: &mut Reply, member: Element<'_>, score: f64, with_score: bool) {
+    if with_score && reply.protocol() == Protocol::Resp3 {
+        reply.array(2);
+    }
+    reply_element(reply, member);
+    if with_score {
+        reply.double(score);
+    }
+}

@@ -1,0 +1,682 @@
+//! Sorted sets: one pack of members and scores in turns while they are few and short, then a table of members with a
+//! sequence that orders them. Redis' conversions at Redis' limits. Any one thread.
+//!
+//! ```text
+//!   table  | hash, id | hash, id |          by member: 8 bytes each, no member is read to move one
+//!   order  | score, id | score, id |        by score, then by member: a rank is a position
+//!   slots  | member, score | free |         what an id stands for
+//! ```
+
+#![forbid(unsafe_code)]
+
+use std::cmp::Ordering;
+use std::num::NonZeroU64;
+use std::ops::Range;
+
+use crate::base::float::{TextBuffer, parse_f64, text_of_17_digits};
+use crate::base::rng::Rng;
+use crate::base::siphash::SipKey;
+use crate::encoding::listpack::{self, Element, Listpack, Place};
+use crate::encoding::ordered::Ordered;
+use crate::encoding::table::Table;
+
+/// Slots in a chunk, as a power of two: growth never copies what is there.
+const CHUNK_SHIFT: u32 = 9;
+const CHUNK: usize = 1 << CHUNK_SHIFT;
+
+/// Up to here a pack keeps a score as an integer, where it is one.
+const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
+
+/// When a sorted set changes its encoding.
+#[derive(Clone, Copy, Debug)]
+pub struct SortedSetLimits {
+    /// Members of a pack: `zset-max-listpack-entries`.
+    pub entries: usize,
+    /// Bytes of a member of a pack: `zset-max-listpack-value`.
+    pub value: usize,
+    /// What tables hash with.
+    pub key: SipKey,
+}
+
+/// The sorted set. One that a key holds has members. No score is a NaN.
+#[derive(Clone, Debug)]
+pub enum SortedSet {
+    /// Few and short members.
+    Pack(Listpack),
+    /// Any.
+    Tree(Box<Tree>),
+}
+
+impl Default for SortedSet {
+    fn default() -> SortedSet {
+        SortedSet::Pack(Listpack::new())
+    }
+}
+
+/// Where a member stands in the order: by score, then by member.
+fn order(left: (f64, &[u8]), right: (f64, &[u8])) -> Ordering {
+    left.0.partial_cmp(&right.0).unwrap_or(Ordering::Equal).then_with(|| left.1.cmp(right.1))
+}
+
+/// The score that a pack's element stands for.
+fn score_of(element: Element<'_>) -> f64 {
+    match element {
+        Element::Int(number) => number as f64,
+        Element::Bytes(text) => parse_f64(text).unwrap_or_default(),
+    }
+}
+
+/// The text of a score in a pack.
+fn score_text(score: f64) -> Vec<u8> {
+    if score.abs() <= WHOLE_MAX && (score as i64) as f64 == score {
+        return (score as i64).to_string().into_bytes();
+    }
+    TextBuffer::new().format(score).to_vec()
+}
+
+/// The pairs of a pack.
+fn pairs(pack: &Listpack) -> impl Iterator<Item = (Place, Element<'_>, f64)> {
+    std::iter::successors(pack.first(), |place| pack.next(pack.next(*place)?)).filter_map(|place| {
+        let score = pack.get(pack.next(place)?);
+        Some((place, pack.get(place), score_of(score)))
+    })
+}
+
+impl SortedSet {
+    /// An empty one for about `count` members, none longer than `longest` bytes.
+    pub fn for_members(count: usize, longest: usize, limits: &SortedSetLimits) -> SortedSet {
+        if count <= limits.entries && longest <= limits.value {
+            SortedSet::default()
+        } else {
+            SortedSet::Tree(Box::new(Tree::new(limits.key)))
+        }
+    }
+
+    /// The encoding as OBJECT ENCODING answers it.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            SortedSet::Pack(_) => "listpack",
+            SortedSet::Tree(_) => "skiplist",
+        }
+    }
+
+    /// How many members there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            SortedSet::Pack(pack) => pack.len() / 2,
+            SortedSet::Tree(tree) => tree.order.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes behind the sorted set.
+    pub fn memory_usage(&self) -> usize {
+        match self {
+            SortedSet::Pack(pack) => pack.memory_usage(),
+            SortedSet::Tree(tree) => size_of::<Tree>() + tree.memory_usage(),
+        }
+    }
+
+    /// How many allocations freeing it takes, about.
+    pub fn effort(&self) -> usize {
+        match self {
+            SortedSet::Pack(_) => 1,
+            SortedSet::Tree(tree) => tree.order.len(),
+        }
+    }
+
+    /// Called before so many members are added: changes the encoding where that is more than a pack may have.
+    pub fn make_room(&mut self, count: usize, limits: &SortedSetLimits) {
+        if count > limits.entries {
+            self.tree(limits);
+        }
+    }
+
+    /// Turns it into a tree.
+    fn tree(&mut self, limits: &SortedSetLimits) -> &mut Tree {
+        if let SortedSet::Pack(pack) = self {
+            let mut tree = Tree::new(limits.key);
+            for (_, member, score) in pairs(pack) {
+                tree.set(&member.to_cow(), score);
+            }
+            *self = SortedSet::Tree(Box::new(tree));
+        }
+        match self {
+            SortedSet::Tree(tree) => tree,
+            SortedSet::Pack(_) => unreachable!("it was just made a tree"),
+        }
+    }
+
+    /// The score of a member.
+    #[inline]
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match self {
+            SortedSet::Pack(pack) => {
+                let place = pack.find(member, pack.first(), 1)?;
+                Some(score_of(pack.get(pack.next(place)?)))
+            }
+            SortedSet::Tree(tree) => tree.score(member),
+        }
+    }
+
+    /// Sets the score of a member. Returns whether the member is new.
+    #[inline]
+    pub fn set(&mut self, member: &[u8], score: f64, limits: &SortedSetLimits) -> bool {
+        let pack = match self {
+            SortedSet::Tree(tree) => return tree.set(member, score),
+            SortedSet::Pack(pack) => pack,
+        };
+        if let Some(place) = pack.find(member, pack.first(), 1) {
+            let there = pack.next(place).map(|place| score_of(pack.get(place)));
+            if there != Some(score) {
+                pack.remove_many(place, 2);
+                insert_pair(pack, member, score);
+            }
+            return false;
+        }
+        let fits = pack.len() / 2 < limits.entries
+            && member.len() <= limits.value
+            && pack.bytes_len() + member.len() < listpack::BYTES_MAX;
+        if !fits {
+            return self.tree(limits).set(member, score);
+        }
+        insert_pair(pack, member, score);
+        true
+    }
+
+    /// Removes a member. Returns whether it was one.
+    #[inline]
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match self {
+            SortedSet::Tree(tree) => tree.remove(member),
+            SortedSet::Pack(pack) => match pack.find(member, pack.first(), 1) {
+                Some(place) => {
+                    pack.remove_many(place, 2);
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// How many members come before this one.
+    pub fn rank(&self, member: &[u8]) -> Option<usize> {
+        match self {
+            SortedSet::Tree(tree) => tree.rank(member),
+            SortedSet::Pack(pack) => {
+                let wanted = Element::of(member);
+                pairs(pack).position(|(_, member, _)| member == wanted)
+            }
+        }
+    }
+
+    /// How many members, from the first on, have scores that pass a test that none passes behind one that does not.
+    pub fn count_by_score(&self, mut passes: impl FnMut(f64) -> bool) -> usize {
+        match self {
+            SortedSet::Tree(tree) => tree.order.partition_point(|ranked| passes(ranked.score())),
+            SortedSet::Pack(pack) => pairs(pack).take_while(|(.., score)| passes(*score)).count(),
+        }
+    }
+
+    /// The same for members' texts, where all scores are the same.
+    pub fn count_by_text(&self, mut passes: impl FnMut(&[u8]) -> bool) -> usize {
+        match self {
+            SortedSet::Tree(tree) => tree.order.partition_point(|ranked| passes(&tree.slots.get(ranked.id).member)),
+            SortedSet::Pack(pack) => pairs(pack).take_while(|(_, member, _)| passes(&member.to_cow())).count(),
+        }
+    }
+
+    /// Shows the members from a rank on, forwards or backwards, until `see` has enough.
+    pub fn visit(&self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'_>, f64) -> bool) {
+        let pack = match self {
+            SortedSet::Tree(tree) => return tree.visit(rank, backwards, see),
+            SortedSet::Pack(pack) => pack,
+        };
+        let mut place = pack.seek(2 * rank);
+        while let Some(at) = place {
+            let Some(score) = pack.next(at) else { return };
+            if !see(pack.get(at), score_of(pack.get(score))) {
+                return;
+            }
+            place = if backwards { pack.previous(at).and_then(|score| pack.previous(score)) } else { pack.next(score) };
+        }
+    }
+
+    /// Shows the members at these ranks; backwards from the last one.
+    pub fn range(&self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'_>, f64)) {
+        let mut left = ranks.len();
+        if left > 0 {
+            self.visit(if backwards { ranks.end - 1 } else { ranks.start }, backwards, |member, score| {
+                see(member, score);
+                left -= 1;
+                left > 0
+            });
+        }
+    }
+
+    /// Shows all members in order.
+    pub fn each(&self, see: impl FnMut(Element<'_>, f64)) {
+        self.range(0..self.len(), false, see);
+    }
+
+    /// Removes the members at these ranks.
+    pub fn remove_range(&mut self, ranks: Range<usize>) {
+        match self {
+            SortedSet::Tree(tree) => tree.remove_range(ranks),
+            SortedSet::Pack(pack) => {
+                if let Some(place) = pack.seek(2 * ranks.start) {
+                    pack.remove_many(place, 2 * ranks.len());
+                }
+            }
+        }
+    }
+
+    /// A member chosen at random, shown with its score.
+    pub fn random(&self, rng: &mut Rng, mut see: impl FnMut(Element<'_>, f64)) {
+        if !self.is_empty() {
+            let rank = rng.below(self.len() as u64) as usize;
+            self.range(rank..rank + 1, false, &mut see);
+        }
+    }
+
+    /// Visits some members, with the texts of their scores as Redis has them in either encoding, and returns the next
+    /// cursor; 0 starts and ends. A small one is visited at once.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
+        match self {
+            SortedSet::Tree(tree) => tree.table.scan(cursor, |item| {
+                let slot = tree.slots.get(id_of(*item));
+                visit(Element::Bytes(&slot.member), Element::Bytes(text_of_17_digits(slot.score).as_bytes()));
+            }),
+            SortedSet::Pack(pack) => {
+                let mut texts = pack.iter();
+                while let (Some(member), Some(score)) = (texts.next(), texts.next()) {
+                    visit(member, score);
+                }
+                0
+            }
+        }
+    }
+
+    /// A sorted set of a pack that came from elsewhere: each member once, and in order.
+    pub fn from_pack(pack: Listpack, limits: &SortedSetLimits) -> Option<SortedSet> {
+        if pack.is_empty() || !pack.len().is_multiple_of(2) {
+            return None;
+        }
+        let mut tree = Tree::new(limits.key);
+        let mut last: Option<(f64, Vec<u8>)> = None;
+        for (place, member, score) in pairs(&pack) {
+            let is_number = match pack.next(place).map(|place| pack.get(place)) {
+                Some(Element::Bytes(text)) => parse_f64(text).is_some(),
+                other => other.is_some(),
+            };
+            let text = member.to_vec();
+            let follows = last.as_ref().is_none_or(|last| order((last.0, &last.1), (score, &text)).is_lt());
+            if !is_number || !follows || !tree.set(&text, score) {
+                return None;
+            }
+            last = Some((score, text));
+        }
+        let fits = tree.order.len() <= limits.entries;
+        Some(if fits { SortedSet::Pack(pack) } else { SortedSet::Tree(Box::new(tree)) })
+    }
+}
+
+/// Puts a new member into its place in a pack.
+fn insert_pair(pack: &mut Listpack, member: &[u8], score: f64) {
+    let behind =
+        pairs(pack).find(|(_, other, other_score)| order((*other_score, &other.to_cow()), (score, member)).is_gt());
+    match behind.map(|(place, ..)| place) {
+        Some(place) => {
+            pack.insert_before(place, &score_text(score));
+            pack.insert_before(place, member);
+        }
+        None => {
+            pack.push_back(member);
+            pack.push_back(&score_text(score));
+        }
+    }
+}
+
+/// A place in the order.
+#[derive(Clone, Copy)]
+struct Ranked {
+    /// The score's bits in two halves, so that this takes 12 bytes instead of 16.
+    score: [u32; 2],
+    id: u32,
+}
+
+impl Ranked {
+    fn new(score: f64, id: u32) -> Ranked {
+        let bits = score.to_bits();
+        Ranked { score: [bits as u32, (bits >> 32) as u32], id }
+    }
+
+    #[inline]
+    fn score(self) -> f64 {
+        f64::from_bits(u64::from(self.score[0]) | (u64::from(self.score[1]) << 32))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    member: Box<[u8]>,
+    score: f64,
+}
+
+/// What ids stand for.
+#[derive(Clone, Default)]
+struct Slots {
+    chunks: Vec<Vec<Slot>>,
+    free: Vec<u32>,
+    next: u32,
+}
+
+impl Slots {
+    #[inline]
+    fn get(&self, id: u32) -> &Slot {
+        &self.chunks[id as usize >> CHUNK_SHIFT][id as usize & (CHUNK - 1)]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, id: u32) -> &mut Slot {
+        &mut self.chunks[id as usize >> CHUNK_SHIFT][id as usize & (CHUNK - 1)]
+    }
+
+    fn put(&mut self, member: &[u8], score: f64) -> u32 {
+        let slot = Slot { member: member.into(), score };
+        if let Some(id) = self.free.pop() {
+            *self.get_mut(id) = slot;
+            return id;
+        }
+        let id = self.next;
+        self.next = id.checked_add(1).expect("a sorted set has fewer members than there are ids");
+        if id as usize >> CHUNK_SHIFT == self.chunks.len() {
+            self.chunks.push(Vec::new());
+        }
+        self.chunks[id as usize >> CHUNK_SHIFT].push(slot);
+        id
+    }
+
+    fn take(&mut self, id: u32) -> Slot {
+        self.free.push(id);
+        std::mem::take(self.get_mut(id))
+    }
+}
+
+/// What the table keeps of a member: 32 bits of its hash, and its id.
+fn item_of(hash: u64, id: u32) -> NonZeroU64 {
+    NonZeroU64::new((hash << 32) | (u64::from(id) + 1)).unwrap_or(NonZeroU64::MIN)
+}
+
+#[inline]
+fn id_of(item: NonZeroU64) -> u32 {
+    (item.get() as u32).wrapping_sub(1)
+}
+
+/// The table's hash of an item: the kept bits choose the bucket, and once more as the top ones the tag.
+#[inline]
+fn spread(item: &NonZeroU64) -> u64 {
+    let kept = item.get() >> 32;
+    (kept << 32) | kept
+}
+
+/// A table of members and their order.
+pub struct Tree {
+    table: Table<NonZeroU64>,
+    order: Ordered<Ranked>,
+    slots: Slots,
+    key: SipKey,
+}
+
+impl Tree {
+    fn new(key: SipKey) -> Tree {
+        Tree { table: Table::new(), order: Ordered::new(), slots: Slots::default(), key }
+    }
+
+    /// 32 bits of a member's hash, twice.
+    #[inline]
+    fn hash(&self, member: &[u8]) -> u64 {
+        let kept = self.key.hash13(member) & u64::from(u32::MAX);
+        (kept << 32) | kept
+    }
+
+    #[inline]
+    fn id(&self, member: &[u8]) -> Option<u32> {
+        let hash = self.hash(member);
+        let item = self.table.get(hash, |item| *self.slots.get(id_of(*item)).member == *member)?;
+        Some(id_of(*item))
+    }
+
+    fn score(&self, member: &[u8]) -> Option<f64> {
+        self.id(member).map(|id| self.slots.get(id).score)
+    }
+
+    fn rank(&self, member: &[u8]) -> Option<usize> {
+        let score = self.score(member)?;
+        Some(self.position(member, score))
+    }
+
+    /// How many members come before one that had this score.
+    fn position(&self, member: &[u8], score: f64) -> usize {
+        // The member behind an id is read only where scores are the same.
+        self.order.partition_point(|ranked| match ranked.score().partial_cmp(&score) {
+            Some(Ordering::Less) => true,
+            Some(Ordering::Greater) => false,
+            _ => *self.slots.get(ranked.id).member < *member,
+        })
+    }
+
+    fn set(&mut self, member: &[u8], score: f64) -> bool {
+        let Some(id) = self.id(member) else {
+            let id = self.slots.put(member, score);
+            let at = self.position(member, score);
+            self.order.insert(at, Ranked::new(score, id));
+            let hash = self.hash(member);
+            self.table.insert_unique(hash, item_of(hash & u64::from(u32::MAX), id), &spread);
+            return true;
+        };
+        let former = self.slots.get(id).score;
+        if former != score {
+            let at = self.position(member, former);
+            self.order.remove(at);
+            self.slots.get_mut(id).score = score;
+            let at = self.position(member, score);
+            self.order.insert(at, Ranked::new(score, id));
+        }
+        false
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        let Some(rank) = self.rank(member) else { return false };
+        self.remove_range(rank..rank + 1);
+        true
+    }
+
+    fn remove_range(&mut self, ranks: Range<usize>) {
+        for _ in ranks.clone() {
+            let Some(ranked) = self.order.remove(ranks.start) else { return };
+            let slot = self.slots.take(ranked.id);
+            let hash = self.hash(&slot.member);
+            self.table.remove(hash, |item| id_of(*item) == ranked.id);
+        }
+    }
+
+    fn visit(&self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'_>, f64) -> bool) {
+        self.order
+            .visit(rank, backwards, |ranked| see(Element::Bytes(&self.slots.get(ranked.id).member), ranked.score()));
+    }
+
+    fn memory_usage(&self) -> usize {
+        let slots = self.slots.chunks.iter().flatten().map(|slot| slot.member.len() + size_of::<Slot>());
+        self.table.bytes() + self.order.bytes() + slots.sum::<usize>()
+    }
+
+    /// Drops about `work` members of a tree that nobody can see any more. Returns what is left of `work`.
+    pub fn drop_some(&mut self, work: usize) -> usize {
+        let mut left = work;
+        self.table = Table::new();
+        while left > 0
+            && let Some(chunk) = self.slots.chunks.pop()
+        {
+            left = left.saturating_sub(chunk.len());
+        }
+        if left == 0 { 0 } else { self.order.drop_some(left) }
+    }
+}
+
+impl Clone for Tree {
+    fn clone(&self) -> Tree {
+        let mut copy =
+            Tree { table: Table::new(), order: self.order.clone(), slots: self.slots.clone(), key: self.key };
+        for item in self.table.iter() {
+            copy.table.insert_unique(spread(item), *item, &spread);
+        }
+        copy
+    }
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = out.debug_map();
+        self.visit(0, false, |member, score| {
+            map.entry(&member, &score);
+            true
+        });
+        map.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn limits() -> SortedSetLimits {
+        SortedSetLimits { entries: 6, value: 5, key: SipKey::new(1, 2) }
+    }
+
+    #[test]
+    fn the_encoding_follows_the_members() {
+        let with = |count: usize, prefix: &str| {
+            let mut set = SortedSet::default();
+            (0..count).for_each(|number| _ = set.set(format!("{prefix}{number}").as_bytes(), 1.0, &limits()));
+            (set.len(), set.encoding())
+        };
+        assert_eq!(with(6, "1234"), (6, "listpack"));
+        assert_eq!(with(7, "1"), (7, "skiplist"));
+        assert_eq!(with(1, "12345"), (1, "skiplist"));
+        assert_eq!(SortedSet::for_members(7, 1, &limits()).encoding(), "skiplist");
+        assert_eq!(SortedSet::for_members(6, 6, &limits()).encoding(), "skiplist");
+        assert_eq!(SortedSet::for_members(6, 5, &limits()).encoding(), "listpack");
+    }
+
+    #[test]
+    fn scores_in_packs_are_integers_where_they_can_be() {
+        for (score, text) in [(0.0, "0"), (-0.0, "0"), (1e17, "100000000000000000"), (1e20, "1e+20"), (0.1, "0.1")] {
+            assert_eq!(score_text(score), text.as_bytes(), "{score}");
+        }
+        assert_eq!(score_text(f64::INFINITY), b"inf");
+        assert_eq!(score_of(Element::Bytes(b"-inf")), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn packs_from_elsewhere_are_in_order() {
+        let pack = |texts: &[&str]| {
+            let mut pack = Listpack::new();
+            texts.iter().for_each(|text| pack.push_back(text.as_bytes()));
+            SortedSet::from_pack(pack, &limits()).map(|set| (set.len(), set.encoding()))
+        };
+        assert_eq!(pack(&["a", "1", "b", "1", "a0", "1.5"]), Some((3, "listpack")));
+        assert_eq!(pack(&["b", "1", "a", "1"]), None);
+        assert_eq!(pack(&["a", "1", "a", "2"]), None);
+        assert_eq!(pack(&["a", "x"]), None);
+        assert_eq!(pack(&["a"]), None);
+        assert_eq!(pack(&[]), None);
+    }
+
+    #[test]
+    fn a_big_one_is_dropped_in_slices() {
+        let mut tree = Tree::new(SipKey::new(1, 2));
+        (0..5000).for_each(|number: i32| _ = tree.set(number.to_string().as_bytes(), f64::from(number)));
+        let mut slices = 0;
+        while tree.drop_some(1000) == 0 {
+            slices += 1;
+        }
+        assert!((4..8).contains(&slices), "{slices}");
+    }
+
+    /// Members by order, from the model.
+    fn sorted(model: &BTreeMap<String, f64>) -> Vec<(String, f64)> {
+        let mut all: Vec<(String, f64)> = model.iter().map(|(member, score)| (member.clone(), *score)).collect();
+        all.sort_by(|left, right| order((left.1, left.0.as_bytes()), (right.1, right.0.as_bytes())));
+        all
+    }
+
+    fn check(set: &SortedSet, model: &BTreeMap<String, f64>) {
+        let wanted = sorted(model);
+        let text = |member: Element<'_>| String::from_utf8_lossy(&member.to_cow()).into_owned();
+        let (mut there, mut back) = (Vec::new(), Vec::new());
+        set.each(|member, score| there.push((text(member), score)));
+        set.range(0..set.len(), true, |member, score| back.push((text(member), score)));
+        back.reverse();
+        assert_eq!((&there, &back), (&wanted, &wanted));
+        for (rank, (member, score)) in wanted.iter().enumerate() {
+            assert_eq!(set.rank(member.as_bytes()), Some(rank));
+            assert_eq!(set.score(member.as_bytes()), Some(*score));
+            assert_eq!(set.count_by_score(|other| other < *score), wanted.partition_point(|other| other.1 < *score));
+        }
+        let mut scanned = BTreeMap::new();
+        let mut cursor = 0;
+        loop {
+            cursor = set.scan(cursor, |member, score| _ = scanned.insert(text(member), score_of(score)));
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(&scanned, model);
+        let mut rng = Rng::seeded(3);
+        let mut drawn = None;
+        set.random(&mut rng, |member, score| drawn = Some((text(member), score)));
+        assert_eq!(drawn.is_none(), model.is_empty());
+        assert!(drawn.is_none_or(|(member, score)| model.get(&member) == Some(&score)));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_map(
+            steps in prop::collection::vec(
+                (0u8..6, "[0-9]{1,2}|[a-d]{1,2}|[a-c]{6}", prop::sample::select(vec![
+                    0.0, 1.0, -1.0, 0.5, 1e17, 1e300, f64::INFINITY, f64::NEG_INFINITY, 3.0,
+                ]), any::<usize>()),
+                1..80,
+            ),
+        ) {
+            let (mut set, mut model) = (SortedSet::default(), BTreeMap::new());
+            for (what, member, score, at) in steps {
+                match what {
+                    0 => prop_assert_eq!(set.remove(member.as_bytes()), model.remove(&member).is_some()),
+                    1 if !model.is_empty() && at % 7 == 0 => {
+                        let start = at % model.len();
+                        let end = (start + 3).min(model.len());
+                        sorted(&model)[start..end].iter().for_each(|(member, _)| _ = model.remove(member));
+                        set.remove_range(start..end);
+                    }
+                    _ => {
+                        let new = model.insert(member.clone(), score).is_none();
+                        prop_assert_eq!(set.set(member.as_bytes(), score, &limits()), new);
+                    }
+                }
+                check(&set, &model);
+                prop_assert_eq!(set.len(), model.len());
+            }
+            check(&set.clone(), &model);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Lists, sets, hashes and sorted sets as clients see them: what waits for them, and what big ones are like to live with.
+//!
+//! Drives the built binary over sockets; knows nothing of its code.
+
+#![allow(clippy::disallowed_methods, reason = "a test is a real client: it opens sockets and reads the clock")]
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::{Client, Server, Value, eventually, play};
+
+/// A moment in which nothing must come.
+const QUIET: Duration = Duration::from_millis(60);
+
+fn blocked(server: &Server, count: &str) {
+    eventually("clients are blocked", || server.info("clients", "blocked_clients") == count);
+}
+
+#[test]
+fn who_waits_for_a_list_is_served() {
+    let server = Server::start();
+    let (mut waiting, mut writer) = (server.connect(), server.connect());
+    // What comes behind a command that waits is executed behind it.
+    waiting.send(b"BLPOP k 0\r\nPING\r\nBLPOP k other 0\r\n");
+    blocked(&server, "1");
+    assert!(waiting.is_silent_for(QUIET));
+    assert_eq!(writer.run("RPUSH k a").integer(), 1);
+    waiting.expect(b"*2\r\n$1\r\nk\r\n$1\r\na\r\n+PONG\r\n");
+    blocked(&server, "1");
+    assert_eq!(server.info("clients", "total_blocking_keys"), "2");
+    // A transaction serves at its end, with what is left then.
+    writer.send(b"MULTI\r\nRPUSH other a b\r\nLPOP other\r\nEXEC\r\nLLEN other\r\n");
+    waiting.expect(b"*2\r\n$5\r\nother\r\n$1\r\nb\r\n");
+    writer.expect(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:2\r\n$1\r\na\r\n:0\r\n");
+    blocked(&server, "0");
+}
+
+#[test]
+fn waiting_ends_by_time_and_with_the_client() {
+    let server = Server::start();
+    let (mut waiting, mut gone) = (server.connect(), server.connect());
+    let start = Instant::now();
+    waiting.send_command(&["BZPOPMIN", "k", "0.05"]);
+    waiting.expect(b"*-1\r\n");
+    assert!(start.elapsed() >= Duration::from_millis(49));
+    gone.send_command(&["BLMOVE", "k", "other", "LEFT", "LEFT", "0"]);
+    blocked(&server, "1");
+    drop(gone);
+    blocked(&server, "0");
+    assert_eq!(waiting.run("RPUSH k a").integer(), 1);
+    assert_eq!(waiting.run("LLEN k").integer(), 1);
+}
+
+fn add_many(client: &mut Client, command: &str, count: usize, pairs: bool) {
+    for first in (0..count).step_by(1000) {
+        let mut args = vec![command.to_owned(), "big".to_owned()];
+        for number in first..first + 1000 {
+            if pairs {
+                args.push(number.to_string());
+            }
+            args.push(format!("member{number}"));
+        }
+        client.command(&args);
+    }
+}
+
+#[test]
+fn big_ones_come_and_go() {
+    let server = Server::with("--enable-debug-command yes");
+    let mut client = server.connect();
+    for (command, pairs, len, encoding) in [
+        ("RPUSH", false, "LLEN", "quicklist"),
+        ("SADD", false, "SCARD", "hashtable"),
+        ("HSET", true, "HLEN", "hashtable"),
+        ("ZADD", true, "ZCARD", "skiplist"),
+    ] {
+        add_many(&mut client, command, 20_000, pairs);
+        assert_eq!(client.run(&format!("{len} big")).integer(), 20_000, "{command}");
+        assert_eq!(client.run("OBJECT ENCODING big").text(), encoding);
+        let Value::Bulk(payload) = client.run("DUMP big") else { panic!("a payload") };
+        assert_eq!(client.run("COPY big copy").integer(), 1);
+        assert_eq!(client.run("UNLINK big").integer(), 1);
+        assert_eq!(client.command(&[&b"RESTORE"[..], b"big", b"0", &payload]).text(), "OK");
+        let digests = client.run("DEBUG DIGEST-VALUE big copy");
+        assert_eq!(digests.items()[0], digests.items()[1], "{command}");
+        client.run("FLUSHALL ASYNC");
+        eventually("memory is given back", || server.info("memory", "lazyfree_pending_objects") == "0");
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn commands_know_their_types() {
+    play(
+        &Server::start(),
+        r#"
+        RPUSH l a                => :1
+        SADD s a                 => :1
+        HSET h a 1               => :1
+        ZADD z 1 a               => :1
+        TYPE l                   => +list
+        TYPE s                   => +set
+        TYPE h                   => +hash
+        TYPE z                   => +zset
+        GET l                    => -WRONGTYPE Operation against a key holding the wrong kind of value
+        SADD l a                 => -WRONGTYPE Operation against a key holding the wrong kind of value
+        HGET s a                 => -WRONGTYPE Operation against a key holding the wrong kind of value
+        ZSCORE h a               => -WRONGTYPE Operation against a key holding the wrong kind of value
+        LPUSH z a                => -WRONGTYPE Operation against a key holding the wrong kind of value
+        DEL l s h z              => :4
+        "#,
+    );
+}
