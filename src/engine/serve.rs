@@ -65,10 +65,11 @@ fn try_again(state: &mut State, slot: Slot) {
         }
         None => {
             // It counted when it began to wait.
+            state.settle_stats();
             state.stats.commands[prepared.id.index()].calls =
                 state.stats.commands[prepared.id.index()].calls.saturating_sub(1);
             state.stats.commands_processed = state.stats.commands_processed.saturating_sub(1);
-            running::begin(&session, &args);
+            running::begin(&session, args);
             call(state, &mut session, &prepared, args, &mut reply);
             running::done();
         }
