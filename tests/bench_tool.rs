@@ -329,6 +329,9 @@ fn tls_is_spoken_and_verified() {
     assert_eq!(json(&printed(&run(&verified)))["tests"][0]["requests"], 2000);
     printed(&run(&format!("-p {port} --tls --insecure {load} -q")));
     printed(&run(&format!("-p {port} --tls --insecure -n 20 -k 0 -c 2 -t ping_mbulk -q")));
+    for ciphers in ["--tls-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "--tls-ciphers ECDHE-ECDSA-AES128-GCM-SHA256"] {
+        printed(&run(&format!("-p {port} --tls --insecure {load} -q {ciphers}")));
+    }
     let wrong_name = format!("-p {port} --tls --cacert {} --sni elsewhere {load} -q", ca.display());
     assert!(complaint(&run(&wrong_name)).contains("certificate"), "{wrong_name}");
 }

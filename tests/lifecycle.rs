@@ -177,7 +177,6 @@ fn a_server_that_would_be_another_one_does_not_start() {
     for (args, reason) in [
         (&["--replicaof", "127.0.0.1", "1"][..], "Torc cannot be a replica yet: remove the 'replicaof' line"),
         (&["--cluster-enabled", "yes"], "Torc cannot be part of a cluster yet: remove the 'cluster-enabled' line"),
-        (&["--tls-port", "1"], "Torc has no TLS yet: remove the 'tls-port' line"),
         (&["--loadmodule", "a.so"], "Torc has no modules: remove the 'loadmodule' line"),
     ] {
         let output = run(args);

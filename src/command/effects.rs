@@ -5,7 +5,7 @@
 
 use crate::command::outbox::Outbox;
 use crate::command::session::Slot;
-use crate::transport::plain::Listener;
+use crate::transport::plain::{Listener, ListenerKind};
 
 /// SHUTDOWN's arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct Effects {
     pub kill: Vec<Slot>,
     /// The process is to end.
     pub shutdown: Option<ShutdownRequest>,
-    /// TCP listeners that CONFIG SET opened and that replace those there are.
-    pub listeners: Option<Vec<Listener>>,
+    /// Listeners that CONFIG SET opened and that replace those there are of their kind.
+    pub listeners: Vec<(ListenerKind, Vec<Listener>)>,
     /// Lines for the log, at its warning level.
     pub warnings: Vec<String>,
     /// What other clients are sent, and the caller behind its reply.
@@ -57,8 +57,8 @@ impl Effects {
             | self.warnings.len()
             | self.outbox.len()
             | self.unblocked.len()
-            | usize::from(self.shutdown.is_some())
-            | usize::from(self.listeners.is_some());
+            | self.listeners.len()
+            | usize::from(self.shutdown.is_some());
         queued != 0
     }
 

@@ -50,8 +50,8 @@ pub struct ProcessFacts {
     pub startup_memory_bytes: u64,
     /// Unix microseconds of the start.
     pub started_us: i64,
-    /// `name=tcp,bind=127.0.0.1,port=6379` for each listener.
-    pub listeners: Vec<String>,
+    /// `name=tcp,bind=127.0.0.1,port=6379` for each kind of listener, at its number: TCP, Unix, TLS. Empty where there is none.
+    pub listeners: [String; 3],
     /// Kernel features the ring uses, and other lines of the server section that only this server has:
     /// (field, value).
     pub extra_server_fields: Vec<(&'static str, String)>,
@@ -75,7 +75,7 @@ impl ProcessFacts {
             allocator: "libc",
             startup_memory_bytes: 0,
             started_us: 0,
-            listeners: Vec::new(),
+            listeners: [const { String::new() }; 3],
             extra_server_fields: Vec::new(),
         }
     }

@@ -128,6 +128,8 @@ pub struct NetFacts {
     pub omem: usize,
     /// Blocks of that output.
     pub oll: usize,
+    /// Bytes that its encryption occupies.
+    pub tls_mem: usize,
 }
 
 /// A transaction between MULTI and EXEC.

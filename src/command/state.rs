@@ -26,6 +26,8 @@ use crate::observe::stats::Stats;
 use crate::resp::args::Args;
 use crate::sys::memory::MemorySample;
 use crate::tracking::Tracking;
+use crate::transport::plain::ListenerKind;
+use crate::transport::tls::TlsContext;
 
 /// Share of the time between two runs of the cron that active expiry may take, in percent, at effort 1.
 const EXPIRE_SLOW_PERCENT: u64 = 25;
@@ -93,7 +95,9 @@ pub struct State {
     /// Emptied databases that are freed in slices.
     pub garbage: VecDeque<Garbage>,
     /// The sockets on which the server accepts TCP connections, once more: CONFIG SET has to stop them.
-    pub(crate) tcp_listeners: Vec<OwnedFd>,
+    pub(crate) tcp_listeners: Vec<(ListenerKind, OwnedFd)>,
+    /// What TLS connections begin with, once there is any TLS. Those that are there keep theirs when it changes.
+    pub(crate) tls: Option<TlsContext>,
     /// The clock's second: what sessions are stamped with.
     pub(crate) now_s: i64,
     /// Tick reading at which the previous command of this batch ended.
@@ -154,6 +158,7 @@ impl State {
             garbage: VecDeque::new(),
             config,
             tcp_listeners: Vec::new(),
+            tls: None,
             now_s: 0,
             last_tick: 0,
             next_ms_tick: u64::MAX,

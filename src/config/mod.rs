@@ -169,7 +169,6 @@ impl Config {
         let reasons = [
             (self.replicaof.0.is_some(), "Torc cannot be a replica yet: remove the 'replicaof' line"),
             (self.cluster_enabled, "Torc cannot be part of a cluster yet: remove the 'cluster-enabled' line"),
-            (self.tls_port != 0, "Torc has no TLS yet: remove the 'tls-port' line"),
         ];
         reasons.into_iter().find(|(asked, _)| *asked).map(|(_, reason)| reason)
     }

@@ -703,6 +703,13 @@ impl Io for EpollIo {
         &self.arena[start..end]
     }
 
+    fn bytes_mut(&mut self, received: Received) -> &mut [u8] {
+        let start = received.start as usize;
+        let end = start + received.len as usize;
+        assert!(end <= self.used, "only received bytes are changed");
+        &mut self.arena[start..end]
+    }
+
     fn recycle(&mut self) {
         self.used = 0;
     }

@@ -60,6 +60,12 @@ impl Received {
         self.len as usize
     }
 
+    /// Its first `len` bytes.
+    pub fn first(self, len: usize) -> Received {
+        assert!(len <= self.len as usize, "a part is no longer than the whole");
+        Received { len: len as u32, ..self }
+    }
+
     /// Never true for a delivered one.
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -297,6 +303,8 @@ pub trait Io {
     fn poll_sends(&mut self, completions: &mut Vec<Completion>) -> io::Result<()>;
     /// Bytes of a `Received`.
     fn bytes(&self, received: Received) -> &[u8];
+    /// The same, for what makes something else of them where they lie.
+    fn bytes_mut(&mut self, received: Received) -> &mut [u8];
     /// Everything lent as `Received` so far has been dealt with.
     fn recycle(&mut self);
     /// The connection's descriptor, for socket options and CLIENT LIST.

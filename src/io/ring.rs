@@ -705,6 +705,10 @@ impl Io for RingIo {
         self.buffers.bytes(received.buffer, received.start as usize, received.len as usize)
     }
 
+    fn bytes_mut(&mut self, received: Received) -> &mut [u8] {
+        self.buffers.bytes_mut(received.buffer, received.start as usize, received.len as usize)
+    }
+
     fn recycle(&mut self) {
         if self.exhausted.is_empty() {
             return;

@@ -486,6 +486,11 @@ impl Io for SimIo {
         &self.lent[received.start as usize..][..received.len as usize]
     }
 
+    fn bytes_mut(&mut self, received: Received) -> &mut [u8] {
+        assert!(received.buffer == self.lending, "bytes that were recycled are changed");
+        &mut self.lent[received.start as usize..][..received.len as usize]
+    }
+
     fn recycle(&mut self) {
         self.lent.clear();
         self.lending = self.lending.wrapping_add(1);

@@ -218,6 +218,26 @@ impl Reply {
         &self.buf
     }
 
+    /// Appends what `write` makes of a range of the buffer, or of `other` where it is given: at most `room` bytes. None where
+    /// they would make the buffer move; else their range. For replies that are sent in another form.
+    pub fn append_made<E>(
+        &mut self,
+        range: Range<usize>,
+        other: Option<&[u8]>,
+        room: usize,
+        write: impl FnOnce(&[u8], &mut [u8]) -> Result<usize, E>,
+    ) -> Option<Result<Range<usize>, E>> {
+        let end = self.buf.len();
+        if self.buf.capacity() - end < room {
+            return None;
+        }
+        self.buf.resize(end + room, 0);
+        let (before, made) = self.buf.split_at_mut(end);
+        let len = write(other.unwrap_or(&before[range]), made);
+        self.buf.truncate(end + len.as_ref().map_or(0, |len| *len));
+        Some(len.map(|len| end..end + len))
+    }
+
     /// Bytes in the buffer and referenced ones.
     #[inline]
     pub fn bytes_total(&self) -> usize {

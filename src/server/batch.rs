@@ -330,7 +330,7 @@ fn partial_bytes(clients: &[Option<Box<Client>>], slot: u32) -> &[u8] {
 
 /// A client whose commands have to wait keeps its bytes in a buffer of its own: the Io side wants its buffers back.
 #[cold]
-fn stash<I: Io>(client: &mut Client, io: &I) {
+pub(super) fn stash<I: Io>(client: &mut Client, io: &I) {
     for received in std::mem::take(&mut client.inbox) {
         let parsed = if client.partial.is_none() { client.parser.position() } else { 0 };
         client.parser.rebase(parsed);

@@ -13,6 +13,7 @@ use crate::io::{ConnId, Received};
 use crate::resp::args::{OwnedArgs, Span};
 use crate::resp::parse::{Parser, ProtocolError};
 use crate::server::batch::STALLED_INPUT_BYTES;
+use crate::server::tls::Tls;
 
 /// How bytes of this client reach us at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Client {
     pub written: Written,
     /// Output that the socket did not take.
     pub pending: Option<Box<Pending>>,
+    /// Its encryption, where it came in over TLS.
+    pub tls: Option<Box<Tls>>,
 }
 
 impl Client {
@@ -74,7 +77,13 @@ impl Client {
             failure: None,
             written: Written::default(),
             pending: None,
+            tls: None,
         }
+    }
+
+    /// Bytes that its encryption occupies.
+    pub fn tls_memory(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.memory())
     }
 
     /// Whether its commands have to wait.
@@ -270,6 +279,44 @@ impl Pending {
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
+
+    /// Whether a send is on its way.
+    pub fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+
+    /// The first bytes that wait, for what sends something else in their place; empty where there are none.
+    pub fn front(&mut self) -> &[u8] {
+        if self.chunks.is_empty() {
+            self.freeze_tail();
+        }
+        self.chunks.front().map_or(&[][..], |chunk| &chunk[self.offset..])
+    }
+
+    /// `len` of the front are on their way in another form. They wait on until [`Pending::sent_otherwise`].
+    pub fn take_front(&mut self, len: usize) {
+        self.offset += len;
+        if self.chunks.front().is_some_and(|chunk| chunk.len() <= self.offset) {
+            self.chunks.pop_front();
+            self.offset = 0;
+        }
+    }
+
+    /// Bytes of another form wait, which stand for `more` that did not wait yet.
+    pub fn add_otherwise(&mut self, more: usize) {
+        self.bytes += more;
+    }
+
+    /// A send of bytes of another form begins.
+    pub fn begin_otherwise(&mut self) {
+        self.in_flight = true;
+    }
+
+    /// Such a send is over; so many of the bytes that wait are written by it.
+    pub fn sent_otherwise(&mut self, written: usize) {
+        self.in_flight = false;
+        self.bytes -= written;
+    }
 }
 
 #[cfg(test)]
@@ -309,6 +356,28 @@ mod tests {
         }
         assert_eq!(out, b"hello wide world");
         assert!(pending.is_empty() && pending.blocks() == 0);
+    }
+
+    #[test]
+    fn output_can_go_out_in_another_form() {
+        let mut pending = Pending::default();
+        pending.push_copy(b"hello ");
+        pending.push_shared(Bytes::from_static(b"wide "));
+        pending.push_copy(b"world");
+        let mut out = Vec::new();
+        for len in [4, 2, 5, 5] {
+            assert!(!pending.is_in_flight());
+            let front = pending.front();
+            out.extend_from_slice(&front[..len]);
+            pending.take_front(len);
+            pending.begin_otherwise();
+            pending.sent_otherwise(len);
+        }
+        assert_eq!(out, b"hello wide world");
+        assert!(pending.is_empty() && pending.front().is_empty());
+        pending.add_otherwise(7);
+        pending.begin_otherwise();
+        assert_eq!((pending.bytes(), pending.is_in_flight()), (7, true));
     }
 
     #[test]

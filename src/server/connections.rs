@@ -14,6 +14,7 @@ use crate::server::client::{Client, Reading};
 use crate::server::event_loop::Server;
 use crate::sys::socket;
 use crate::transport::plain::ListenerKind;
+use crate::transport::tls;
 
 /// Sent to a connection beyond `maxclients`.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
@@ -25,10 +26,15 @@ const UNAUTHENTICATED_QUERY_MAX: usize = 1024 * 1024;
 const QUERY_LOG_BYTES: usize = 64;
 
 impl<I: Io> Server<I> {
-    /// Lets accepted connections in, at most `max-new-connections-per-cycle` of them.
+    /// Lets accepted connections in, at most `max-new-connections-per-cycle` of them, and `max-new-tls-connections-per-cycle`
+    /// over TLS.
     pub(super) fn admit(&mut self) {
         for _ in 0..self.engine.state.config.max_new_connections_per_cycle {
-            let Some((listener, conn)) = self.accepted.pop_front() else { return };
+            let Some((listener, conn)) = self.accepted.pop_front() else { break };
+            self.admit_one(listener, conn);
+        }
+        for _ in 0..self.engine.state.config.max_new_tls_connections_per_cycle {
+            let Some((listener, conn)) = self.accepted_tls.pop_front() else { break };
             self.admit_one(listener, conn);
         }
     }
@@ -40,7 +46,7 @@ impl<I: Io> Server<I> {
         let fd = self.io.descriptor(conn).map_or(-1, |fd| fd.as_raw_fd());
         let (addr, laddr, local) = match kind {
             ListenerKind::Unix => (format!("{unixsocket}:0"), format!("{unixsocket}:0"), true),
-            ListenerKind::Tcp => {
+            ListenerKind::Tcp | ListenerKind::Tls => {
                 let addr = socket::peer_text(fd);
                 let local = addr.starts_with("127.") || addr.starts_with("[::1]:") || fd == -1;
                 (addr, socket::local_text(fd), local)
@@ -48,28 +54,44 @@ impl<I: Io> Server<I> {
         };
         match kind {
             ListenerKind::Unix => log::verbose(format_args!("Accepted connection to {unixsocket}")),
-            ListenerKind::Tcp => log::verbose(format_args!("Accepted {addr}")),
+            ListenerKind::Tcp | ListenerKind::Tls => log::verbose(format_args!("Accepted {addr}")),
         }
+        let encrypted = kind == ListenerKind::Tls;
         if self.connected >= self.engine.state.config.maxclients as usize {
             self.engine.state.stats.connections_rejected += 1;
-            return self.io.refuse(conn, TOO_MANY_CLIENTS);
+            // Before a handshake there is no way to say anything.
+            return if encrypted { self.io.close(conn) } else { self.io.refuse(conn, TOO_MANY_CLIENTS) };
         }
-        let config = &self.engine.state.config;
-        if config.protected_mode && !self.engine.state.password_required() && !local {
+        // The same is asked of a TLS client after its handshake.
+        if !encrypted && !self.may_enter(local) {
             self.engine.state.stats.connections_rejected += 1;
             return self.io.refuse(conn, PROTECTED_MODE);
         }
+        let tls = match encrypted.then(|| self.begin_tls(local)).transpose() {
+            Ok(tls) => tls,
+            Err(reason) => {
+                log::warning(format_args!("Error accepting a client connection: {reason} (addr={addr} laddr={laddr})"));
+                return self.io.close(conn);
+            }
+        };
         let index = conn.slot as usize;
         if self.clients.len() <= index {
             self.clients.resize_with(index + 1, || None);
         }
         let mut client = Box::new(Client::new(conn));
         client.reading = Reading::Standing;
+        client.tls = tls;
         self.clients[index] = Some(client);
         self.connected += 1;
-        let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), ..NetFacts::default() };
+        let tls_mem = self.clients[index].as_deref().map_or(0, Client::tls_memory);
+        let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), tls_mem, ..NetFacts::default() };
         self.engine.client_connected(Slot(conn.slot), kind == ListenerKind::Unix, net);
         self.io.recv_start(conn);
+    }
+
+    /// Whether a client may come in: from outside it may not while protected mode is on and nobody needs a password.
+    pub(super) fn may_enter(&self, local: bool) -> bool {
+        local || !self.engine.state.config.protected_mode || self.engine.state.password_required()
     }
 
     /// A standing accept ended. Without descriptors there is no point in trying at once.
@@ -92,13 +114,16 @@ impl<I: Io> Server<I> {
     #[inline]
     pub(super) fn received(&mut self, conn: ConnId, bytes: Received) {
         let now_s = self.engine.state.now_s;
-        let stats = &mut self.engine.state.stats;
-        stats.net_input_bytes += bytes.len() as u64;
-        stats.reads_processed += 1;
         let Some(client) = self.clients.get_mut(conn.slot as usize).and_then(Option::as_deref_mut) else { return };
         if client.conn != conn || client.closing {
             return;
         }
+        if client.tls.is_some() {
+            return self.received_tls(conn, bytes);
+        }
+        let stats = &mut self.engine.state.stats;
+        stats.net_input_bytes += bytes.len() as u64;
+        stats.reads_processed += 1;
         let session = self.engine.session_mut(Slot(conn.slot));
         session.last_interaction_s = now_s;
         let queueing = session.transaction.is_some();
@@ -163,6 +188,8 @@ impl<I: Io> Server<I> {
     /// Whether the rest of a big argument should be received straight into its place.
     pub(super) fn direct_receive(&self, conn: ConnId) -> bool {
         let client = self.clients[conn.slot as usize].as_deref();
+        // What arrives over TLS is not the argument yet.
+        let client = client.filter(|client| client.tls.is_none());
         let blob = client.and_then(|client| client.partial.as_deref()).and_then(|partial| partial.blob.as_ref());
         blob.is_some_and(|blob| blob.missing() >= DIRECT_RECEIVE_MIN && blob.bytes.capacity() >= blob.len)
     }
@@ -226,6 +253,10 @@ impl<I: Io> Server<I> {
         if client.closing {
             return;
         }
+        if client.tls.as_ref().is_some_and(|tls| !tls.is_established()) {
+            let reason = error.map_or_else(|| tls::EOF_IN_HANDSHAKE.to_owned(), |error| error.to_string());
+            return self.handshake_failed(conn, &reason);
+        }
         // What it sent before it closed is still executed, and answered, unless it has to wait for anything but its own
         // output.
         if error.is_none() && !client.blocked && (client.has_work() || client.pending.is_some()) {
@@ -262,13 +293,13 @@ impl<I: Io> Server<I> {
     /// Forgets the client and closes its connection.
     pub(super) fn close_now(&mut self, conn: ConnId) {
         let Some(entry) = self.clients.get_mut(conn.slot as usize) else { return };
-        if entry.as_ref().is_none_or(|client| client.conn != conn) {
-            return;
-        }
-        *entry = None;
+        let Some(client) = entry.take_if(|client| client.conn == conn) else { return };
         self.connected -= 1;
         self.engine.client_gone(Slot(conn.slot));
-        self.io.close(conn);
+        match client.tls.map(|tls| tls.farewell(client.pending.as_deref())) {
+            Some(farewell) if !farewell.is_empty() => self.io.refuse(conn, &farewell),
+            _ => self.io.close(conn),
+        }
     }
 
     /// CLIENT LIST's view of an unfinished command.
@@ -290,4 +321,4 @@ impl<I: Io> Server<I> {
 }
 
 /// Sent to a connection from outside while protected mode is on and no password is set.
-const PROTECTED_MODE: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
+pub(super) const PROTECTED_MODE: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";

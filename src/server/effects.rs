@@ -10,7 +10,6 @@ use crate::observe::log;
 use crate::resp::reply::Mark;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
 use crate::sys::signals;
-use crate::transport::plain::ListenerKind;
 
 impl<I: Io> Server<I> {
     /// Called after a command that left effects. What the caller wrote from `start` on is noted here, since what others are
@@ -27,10 +26,11 @@ impl<I: Io> Server<I> {
                 self.close_now(conn);
             }
         }
-        if let Some(opened) = effects.listeners {
+        for opened in effects.listeners {
+            let kind = opened.0;
             let state = &mut self.engine.state;
-            let opened = self.listeners.replace_tcp(&mut self.io, opened, &state.config, &mut state.tcp_listeners);
-            self.publish_listeners(ListenerKind::Tcp, &opened);
+            let opened = self.listeners.replace(&mut self.io, opened, &state.config, &mut state.tcp_listeners);
+            self.publish_listeners(kind, &opened);
         }
         if let Some(request) = effects.shutdown {
             self.begin_shutdown(request);

@@ -24,6 +24,7 @@ use crate::server::batch::Batch;
 use crate::server::client::{Client, Reading};
 use crate::server::listeners::Listeners;
 use crate::transport::plain::ListenerKind;
+use crate::transport::tls::TlsContext;
 
 /// Capacity of the reply slab in bytes. Replies of a turn beyond it make the slab grow for that turn.
 pub(super) const SLAB_BYTES: usize = 512 << 10;
@@ -46,6 +47,8 @@ pub struct Server<I> {
     pub(super) ready: VecDeque<u32>,
     /// Accepted, not yet let in: only so many per turn are.
     pub(super) accepted: VecDeque<(ListenerId, ConnId)>,
+    /// The same over TLS, of which fewer are: a handshake takes long.
+    pub(super) accepted_tls: VecDeque<(ListenerId, ConnId)>,
     /// Standing accepts to arm again with the next cron: the descriptor table was full.
     pub(super) accepts_to_retry: Vec<ListenerId>,
     /// Standing receives to arm again once buffers are recycled.
@@ -61,6 +64,12 @@ pub struct Server<I> {
     pub(super) segments: Vec<Segment>,
     pub(super) shared: Vec<Bytes>,
     pub(super) sends: Vec<SoftSend>,
+    /// What a TLS client has sent, decrypted.
+    pub(super) plain: Vec<u8>,
+    /// What goes into one record out of several places.
+    pub(super) gathered: Vec<u8>,
+    /// Bytes of the slab that are records: the replies in them are there too.
+    pub(super) sealed_bytes: usize,
     completions: Vec<Completion>,
     sends_short_seen: u64,
     /// When this turn began, in Unix microseconds: one reading of the clock per turn.
@@ -91,6 +100,10 @@ impl<I: Io> Server<I> {
             batch: Batch::default(),
             ready: VecDeque::new(),
             accepted: VecDeque::new(),
+            accepted_tls: VecDeque::new(),
+            plain: Vec::new(),
+            gathered: Vec::new(),
+            sealed_bytes: 0,
             accepts_to_retry: Vec::new(),
             to_rearm: Vec::new(),
             starved: Vec::new(),
@@ -115,6 +128,11 @@ impl<I: Io> Server<I> {
         let id = self.io.listen(socket);
         self.listeners.add(id, kind);
         id
+    }
+
+    /// What TLS connections begin with, where nobody reads files.
+    pub fn use_tls(&mut self, context: TlsContext) {
+        self.engine.state.tls = Some(context);
     }
 
     /// The engine, for a simulator that looks inside.
@@ -163,7 +181,10 @@ impl<I: Io> Server<I> {
 
     /// How long the next turn may wait. Not at all while flushed databases are being freed: each turn frees a slice.
     fn wait_time(&self) -> Duration {
-        let waiting = !self.accepted.is_empty() || !self.ready.is_empty() || !self.to_close.is_empty();
+        let waiting = !self.accepted.is_empty()
+            || !self.accepted_tls.is_empty()
+            || !self.ready.is_empty()
+            || !self.to_close.is_empty();
         if waiting || !self.engine.state.garbage.is_empty() {
             return Duration::ZERO;
         }
@@ -221,7 +242,10 @@ impl<I: Io> Server<I> {
                 Completion::SendShort { .. } => {}
                 Completion::Sent { conn, chunks, sent } => self.owned_send_done(conn, chunks, sent),
                 Completion::ReceivedInto { conn, bytes, end } => self.received_into(conn, bytes, end),
-                Completion::Accepted { listener, conn } => self.accepted.push_back((listener, conn)),
+                Completion::Accepted { listener, conn } => match self.listeners.kind(listener) {
+                    Some(ListenerKind::Tls) => self.accepted_tls.push_back((listener, conn)),
+                    _ => self.accepted.push_back((listener, conn)),
+                },
                 Completion::AcceptEnded { listener, error } => self.accept_ended(listener, error),
                 Completion::Readable { token } => self.readable(token),
             }

@@ -17,28 +17,28 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Opens everything that the configuration names; TCP sockets are put into `copies` too. Returns kind and address of each.
+    /// Opens everything that the configuration names; sockets that CONFIG SET may replace are put into `copies` too. Returns kind and address of each.
     pub fn open<I: Io>(
         &mut self,
         io: &mut I,
         config: &Config,
-        copies: &mut Vec<OwnedFd>,
+        copies: &mut Vec<(ListenerKind, OwnedFd)>,
     ) -> Result<Vec<(ListenerKind, String)>, ListenError> {
         let opened = plain::open_listeners(&config.listen_settings())?;
         opened.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
         Ok(self.take_over(io, opened.listeners, config, copies))
     }
 
-    /// Accepts on `opened` instead of the TCP sockets there are. Returns kind and address of each.
-    pub(super) fn replace_tcp<I: Io>(
+    /// Accepts on `opened` instead of the sockets of that kind there are. Returns kind and address of each.
+    pub(super) fn replace<I: Io>(
         &mut self,
         io: &mut I,
-        opened: Vec<Listener>,
+        (replaced, opened): (ListenerKind, Vec<Listener>),
         config: &Config,
-        copies: &mut Vec<OwnedFd>,
+        copies: &mut Vec<(ListenerKind, OwnedFd)>,
     ) -> Vec<(ListenerKind, String)> {
         for (index, kind) in self.kinds.iter_mut().enumerate() {
-            if *kind == Some(ListenerKind::Tcp) {
+            if *kind == Some(replaced) {
                 *kind = None;
                 io.unlisten(ListenerId(index as u32));
             }
@@ -66,17 +66,17 @@ impl Listeners {
         io: &mut I,
         listeners: Vec<Listener>,
         config: &Config,
-        copies: &mut Vec<OwnedFd>,
+        copies: &mut Vec<(ListenerKind, OwnedFd)>,
     ) -> Vec<(ListenerKind, String)> {
         let mut texts = Vec::new();
         for listener in listeners {
-            if listener.kind == ListenerKind::Tcp
+            if listener.kind.is_tcp()
                 && let Err(error) = socket::set_keepalive(listener.fd.as_raw_fd(), config.tcp_keepalive)
             {
                 log::warning(format_args!("Keepalive could not be set: {error}"));
             }
             match listener.fd.try_clone() {
-                Ok(copy) if listener.kind == ListenerKind::Tcp => copies.push(copy),
+                Ok(copy) if listener.kind.is_tcp() => copies.push((listener.kind, copy)),
                 Ok(_) => {}
                 Err(error) => log::warning(format_args!("CONFIG SET port and bind will fail: {error}")),
             }

@@ -12,6 +12,7 @@ pub mod event_loop;
 pub mod listeners;
 mod output;
 pub mod startup;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ use crate::sys::process::PidFile;
 use crate::sys::signals::Signals;
 use crate::sys::{memory, notify, process, random, time};
 use crate::transport::plain::{self, ListenerKind};
+use crate::transport::tls::TlsContext;
 
 /// What the server is started with.
 pub struct Start {
@@ -128,11 +130,18 @@ impl<I: Io> Server<I> {
         log::notice(format_args!("I/O back end: {}", self.io.describe()));
         log::notice(format_args!("Server initialized"));
         let state = &mut self.engine.state;
+        if state.config.uses_tls() {
+            let context = TlsContext::load(&state.config.tls_settings()).map_err(|error| {
+                log::warning(format_args!("{error}"));
+                anyhow::anyhow!("Failed to configure TLS. Check logs for more info.")
+            })?;
+            state.tls = Some(context);
+        }
         let opened = self.listeners.open(&mut self.io, &state.config, &mut state.tcp_listeners).map_err(|error| {
             error.warnings.iter().for_each(|line| log::warning(format_args!("{line}")));
             anyhow::anyhow!("{error}")
         })?;
-        for kind in [ListenerKind::Tcp, ListenerKind::Unix] {
+        for kind in ListenerKind::ALL {
             if opened.iter().any(|(known, _)| *known == kind) {
                 log::notice(format_args!("Ready to accept connections {}", kind.name()));
             }
@@ -141,16 +150,14 @@ impl<I: Io> Server<I> {
         Ok(())
     }
 
-    /// INFO's line of one kind of listeners, as they are now. TCP comes first.
+    /// INFO's line of one kind of listeners, as they are now.
     pub(super) fn publish_listeners(&mut self, kind: ListenerKind, opened: &[(ListenerKind, String)]) {
         let addresses: Vec<&str> =
             opened.iter().filter(|(known, _)| *known == kind).map(|(_, address)| &**address).collect();
-        let lines = &mut self.engine.state.facts.listeners;
-        lines.retain(|line| !line.starts_with(&format!("name={}", kind.name())));
-        if !addresses.is_empty() {
-            let line = listener_text(kind, &addresses, self.engine.state.config.port);
-            lines.insert(if kind == ListenerKind::Tcp { 0 } else { lines.len() }, line);
-        }
+        let config = &self.engine.state.config;
+        let port = if kind == ListenerKind::Tls { config.tls_port } else { config.port };
+        let text = if addresses.is_empty() { String::new() } else { listener_text(kind, &addresses, port) };
+        self.engine.state.facts.listeners[kind as usize] = text;
     }
 
     /// The last things that a server does.
@@ -181,12 +188,14 @@ fn listener_text(kind: ListenerKind, addresses: &[&str], port: u16) -> String {
     let binds: String = addresses
         .iter()
         .map(|address| match kind {
-            ListenerKind::Tcp => format!(",bind={}", address.rsplit_once(':').map_or(*address, |(host, _)| host)),
+            ListenerKind::Tcp | ListenerKind::Tls => {
+                format!(",bind={}", address.rsplit_once(':').map_or(*address, |(host, _)| host))
+            }
             ListenerKind::Unix => format!(",bind={address}"),
         })
         .collect();
     match kind {
-        ListenerKind::Tcp => format!("name=tcp{binds},port={port}"),
+        ListenerKind::Tcp | ListenerKind::Tls => format!("name={}{binds},port={port}", kind.name()),
         ListenerKind::Unix => format!("name=unix{binds}"),
     }
 }

@@ -23,6 +23,7 @@ impl<I: Io> Server<I> {
         for index in 0..self.touched.len() {
             let slot = self.touched[index];
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
+            let (conn, encrypted) = (client.conn, client.tls.is_some());
             let first = self.segments.len();
             for range in client.written.iter() {
                 let mut start = range.start;
@@ -42,14 +43,20 @@ impl<I: Io> Server<I> {
                 Some(pending) => {
                     keep(pending, &self.segments[first..], self.reply.slab(), &self.shared, 0);
                     self.segments.truncate(first);
-                    late.push(client.conn);
+                    late.push(conn);
                 }
-                None => self.sends.push(SoftSend { conn: client.conn, segments: first..self.segments.len() }),
+                None if encrypted => {
+                    if !self.seal_turn(conn, first) {
+                        late.push(conn);
+                    }
+                }
+                None => self.sends.push(SoftSend { conn, segments: first..self.segments.len() }),
             }
         }
         self.engine.state.stats.net_output_bytes_by_reference += by_reference as u64;
         for conn in late {
             self.check_output(conn);
+            self.send_pending(conn);
         }
     }
 
@@ -72,7 +79,11 @@ impl<I: Io> Server<I> {
             Err(error) => self.write_failed(conn, error),
             Ok(sent) => {
                 let mut pending = Box::<Pending>::default();
-                keep(&mut pending, &self.segments[send.segments], self.reply.slab(), &self.shared, sent);
+                let segments = &self.segments[send.segments];
+                match &mut client.tls {
+                    Some(tls) => tls.keep_sealed(&mut pending, segments, self.reply.slab(), sent),
+                    None => keep(&mut pending, segments, self.reply.slab(), &self.shared, sent),
+                }
                 client.pending = Some(pending);
                 self.check_output(conn);
                 self.send_pending(conn);
@@ -98,7 +109,8 @@ impl<I: Io> Server<I> {
             }
         }
         let stats = &mut self.engine.state.stats;
-        stats.net_output_bytes += self.reply.bytes_total() as u64;
+        stats.net_output_bytes += (self.reply.bytes_total() - self.sealed_bytes) as u64;
+        self.sealed_bytes = 0;
         stats.writes_processed += self.sends.len() as u64;
         self.touched.clear();
         self.shared.clear();
@@ -107,10 +119,13 @@ impl<I: Io> Server<I> {
     }
 
     /// Sends the next chunks of waiting output.
-    fn send_pending(&mut self, conn: ConnId) {
+    pub(super) fn send_pending(&mut self, conn: ConnId) {
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
+        if client.tls.is_some() {
+            return self.send_sealed(conn);
+        }
         let Some(pending) = &mut client.pending else { return };
         if let Some((chunks, offset)) = pending.next_send(SEND_CHUNKS_MAX) {
             self.io.send(conn, chunks, offset);
@@ -130,11 +145,18 @@ impl<I: Io> Server<I> {
             Err(error) => return self.write_failed(conn, error),
         };
         let Some(pending) = &mut client.pending else { return };
-        pending.sent(chunks, written);
-        let (drained, stalled) = (pending.is_empty(), pending.bytes() >= stall_bytes);
+        let drained = match &mut client.tls {
+            Some(tls) => tls.sent(pending, written),
+            None => {
+                pending.sent(chunks, written);
+                pending.is_empty()
+            }
+        };
+        let stalled = pending.bytes() >= stall_bytes;
         if drained {
             client.pending = None;
         }
+        let peer_closed = client.tls.as_ref().is_some_and(|tls| tls.is_peer_closed());
         let (closing, was_stalled) = (client.closing, client.stalled);
         self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
         self.mirror_output(conn.slot);
@@ -144,6 +166,10 @@ impl<I: Io> Server<I> {
         }
         if was_stalled && !stalled {
             self.unstall(conn.slot);
+        }
+        if drained && peer_closed {
+            // Nothing else says so once more.
+            self.to_end.push(conn);
         }
         self.send_pending(conn);
     }
@@ -225,7 +251,7 @@ impl<I: Io> Server<I> {
 const UNAUTHENTICATED_OUTPUT_MAX: usize = 1024;
 
 /// Copies a send's bytes, all but the first `skip`, behind the waiting output; values stay by reference.
-fn keep(pending: &mut Pending, segments: &[Segment], slab: &[u8], shared: &[Bytes], mut skip: usize) {
+pub(super) fn keep(pending: &mut Pending, segments: &[Segment], slab: &[u8], shared: &[Bytes], mut skip: usize) {
     for segment in segments {
         let len = match segment {
             Segment::Slab(range) => range.len(),

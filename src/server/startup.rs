@@ -195,7 +195,7 @@ fn announce(run: &Invocation, name: &str) {
 /// What the server is, in a picture where somebody looks on, and in a line where only a file does.
 fn show_logo(config: &Config) {
     let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
-    let port = config.port;
+    let port = config.known_port();
     let watched = config.logfile.is_empty() && !config.syslog_enabled && io::stdout().is_terminal();
     if !watched && !config.always_show_logo {
         log::notice(format_args!("Running mode={mode}, port={port}."));

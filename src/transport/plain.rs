@@ -1,5 +1,6 @@
-//! Listeners without encryption: TCP on every address of `bind`, and the Unix socket. Main thread, at start and when CONFIG
-//! SET changes where to listen. Returns what is worth a line in the log, and knows neither log nor parameters.
+//! Listening sockets: TCP on every address of `bind`, for plain text and for TLS, and the Unix socket. Main thread, at start
+//! and when CONFIG SET changes where to listen. Returns what is worth a line in the log, and knows neither log nor
+//! parameters.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,8 @@ pub struct ListenSettings {
     pub bind: Vec<String>,
     /// The port of all of them; 0 for no TCP.
     pub port: u16,
+    /// The port of all of them for TLS, or 0.
+    pub tls_port: u16,
     /// Connections that wait to be accepted.
     pub backlog: i32,
     /// A mark for packets, or 0.
@@ -49,14 +52,25 @@ pub enum ListenerKind {
     Tcp,
     /// Over the Unix socket.
     Unix,
+    /// Over TCP, encrypted.
+    Tls,
 }
 
 impl ListenerKind {
+    /// All, in the order in which INFO counts them.
+    pub const ALL: [ListenerKind; 3] = [ListenerKind::Tcp, ListenerKind::Unix, ListenerKind::Tls];
+
+    /// Whether it listens on the addresses of `bind`.
+    pub fn is_tcp(self) -> bool {
+        self != ListenerKind::Unix
+    }
+
     /// The word of the line `Ready to accept connections tcp`.
     pub fn name(self) -> &'static str {
         match self {
             ListenerKind::Tcp => "tcp",
             ListenerKind::Unix => "unix",
+            ListenerKind::Tls => "tls",
         }
     }
 }
@@ -93,17 +107,19 @@ pub struct ListenError {
 
 /// An address that had to be opened was not; the last warning says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Failed listening on port {port} (tcp), aborting.")]
+#[error("Failed listening on port {port} ({}), aborting.", .kind.name())]
 pub struct TcpFailed {
     /// The port.
     pub port: u16,
+    /// What for.
+    pub kind: ListenerKind,
 }
 
 /// Opens everything that the settings name, or nothing.
 pub fn open_listeners(settings: &ListenSettings) -> Result<Opened, ListenError> {
     let mut warnings = Vec::new();
     let failed = |text: String, warnings: Vec<String>| Err(ListenError { warnings, text });
-    let mut listeners = match open_tcp(settings, &mut warnings) {
+    let mut listeners = match open_tcp(settings, ListenerKind::Tcp, &mut warnings) {
         Ok(listeners) => listeners,
         Err(error) => return failed(error.to_string(), warnings),
     };
@@ -113,26 +129,34 @@ pub fn open_listeners(settings: &ListenSettings) -> Result<Opened, ListenError> 
             Err(error) => return failed(format!("Failed opening Unix socket: {error}"), warnings),
         }
     }
+    match open_tcp(settings, ListenerKind::Tls, &mut warnings) {
+        Ok(opened) => listeners.extend(opened),
+        Err(error) => return failed(error.to_string(), warnings),
+    }
     if listeners.is_empty() {
         return failed("Configured to not listen anywhere, exiting.".to_owned(), warnings);
     }
     Ok(Opened { listeners, warnings })
 }
 
-/// Opens a TCP listener for every address. Optional addresses that the machine does not have, and protocols that it does
-/// not speak, are passed over with a warning.
-pub fn open_tcp(settings: &ListenSettings, warnings: &mut Vec<String>) -> Result<Vec<Listener>, TcpFailed> {
+/// Opens a listener of this kind, plain TCP or TLS, for every address. Optional addresses that the machine does not have,
+/// and protocols that it does not speak, are passed over with a warning.
+pub fn open_tcp(
+    settings: &ListenSettings,
+    kind: ListenerKind,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Listener>, TcpFailed> {
     let mut listeners = Vec::new();
-    let port = settings.port;
+    let port = if kind == ListenerKind::Tls { settings.tls_port } else { settings.port };
     let hosts = if port == 0 { &[] } else { &settings.bind[..] };
     for given in hosts {
         let host = given.strip_prefix('-').unwrap_or(given);
-        match listen_on(host, settings) {
-            Ok(fd) => listeners.push(Listener { fd, kind: ListenerKind::Tcp, address: format!("{host}:{port}") }),
+        match listen_on(host, port, settings) {
+            Ok(fd) => listeners.push(Listener { fd, kind, address: format!("{host}:{port}") }),
             Err(error) => {
                 warnings.push(format!("Warning: Could not create server TCP listening socket {host}:{port}: {error}"));
                 if !may_pass_over(&error, host.len() < given.len()) {
-                    return Err(TcpFailed { port });
+                    return Err(TcpFailed { port, kind });
                 }
             }
         }
@@ -180,10 +204,10 @@ fn system(call: &'static str) -> impl Fn(io::Error) -> Failure {
 }
 
 /// Listens on the first address of a host that lets itself be opened.
-fn listen_on(host: &str, settings: &ListenSettings) -> Result<OwnedFd, Failure> {
+fn listen_on(host: &str, port: u16, settings: &ListenSettings) -> Result<OwnedFd, Failure> {
     let options = TcpOptions { backlog: settings.backlog, mark: settings.mark };
     let mut failure = Failure::Lookup("Name or service not known".to_owned());
-    for address in resolve(host, settings.port)? {
+    for address in resolve(host, port)? {
         match socket::listen_tcp(address, options).map_err(system("bind")) {
             Ok(fd) => return Ok(fd),
             Err(error) => failure = error,
@@ -301,6 +325,9 @@ mod tests {
 
     #[test]
     fn a_taken_port_stops_even_an_optional_address() {
+        let both = ListenSettings { tls_port: 7, ..settings(&["192.0.2.1"], 0) };
+        let error = open_listeners(&both).expect_err("not of this machine");
+        assert_eq!(error.text, "Failed listening on port 7 (tls), aborting.");
         let taken = open_listeners(&settings(&["127.0.0.1"], free_port())).expect("opened");
         let address = socket::local_address(taken.listeners[0].fd.as_raw_fd()).expect("a TCP address");
         let error = open_listeners(&settings(&["-127.0.0.1"], address.port())).expect_err("taken");

@@ -156,6 +156,16 @@ impl BufferRing {
         unsafe { std::slice::from_raw_parts(first, len) }
     }
 
+    /// The same bytes, to be changed.
+    pub fn bytes_mut(&mut self, id: u16, start: usize, len: usize) -> &mut [u8] {
+        assert!(start + len <= self.filled[usize::from(id)] as usize, "only received bytes are changed");
+        // SAFETY: `id` is below `count` (indexing above) and a filled range lies inside its buffer.
+        let first = unsafe { self.memory.as_ptr().add(usize::from(id) * self.buffer_len + start) };
+        // SAFETY: the range was written by the kernel, which is done with it until `provide`: what it still adds to the
+        // buffer comes behind. `&mut self` keeps everybody else from looking at it.
+        unsafe { std::slice::from_raw_parts_mut(first, len) }
+    }
+
     /// Hands buffer `id` back to the kernel with the next `publish`. Its bytes must be parsed or copied.
     ///
     /// # Safety

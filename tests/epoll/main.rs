@@ -17,6 +17,8 @@ mod harness;
 mod lifecycle;
 #[path = "../protocol.rs"]
 mod protocol;
+#[path = "../tls.rs"]
+mod tls;
 
 #[test]
 fn it_is_epoll_that_serves() {

@@ -4,13 +4,18 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::{TIMEOUT, Value};
 
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 /// One connection. Dropping it closes the socket.
@@ -35,6 +40,27 @@ impl Client {
         Ok(Client { stream: Stream::Tcp(stream), received: Vec::new() })
     }
 
+    /// Connects over TLS to a server that is called localhost; the error says why it cannot.
+    pub(crate) fn try_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> Result<Client, String> {
+        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
+        let mut connection = ClientConnection::new(config.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream).map_err(|error| error.to_string())?;
+        }
+        Ok(Client { stream: Stream::Tls(Box::new(StreamOwned::new(connection, stream))), received: Vec::new() })
+    }
+
+    /// The TLS session, for what a test does to it by hand.
+    pub(crate) fn tls(&mut self) -> &mut StreamOwned<ClientConnection, TcpStream> {
+        match &mut self.stream {
+            Stream::Tls(stream) => stream,
+            _ => panic!("the connection is not encrypted"),
+        }
+    }
+
     /// Connects over a Unix socket.
     #[track_caller]
     pub(crate) fn unix(path: &Path) -> Client {
@@ -49,6 +75,7 @@ impl Client {
         let stream = match &self.stream {
             Stream::Tcp(stream) => Stream::Tcp(stream.try_clone().unwrap()),
             Stream::Unix(stream) => Stream::Unix(stream.try_clone().unwrap()),
+            Stream::Tls(_) => panic!("an encrypted connection has one end"),
         };
         Client { stream, received: Vec::new() }
     }
@@ -76,6 +103,7 @@ impl Client {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
+            Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         }
     }
 
@@ -180,6 +208,7 @@ impl Client {
         let outcome = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(&mut chunk),
             Stream::Unix(stream) => stream.read(&mut chunk),
+            Stream::Tls(stream) => stream.read(&mut chunk),
         };
         match outcome {
             Ok(0) => Ok(false),
@@ -208,6 +237,7 @@ impl Client {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)).unwrap(),
             Stream::Unix(stream) => stream.set_read_timeout(Some(timeout)).unwrap(),
+            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(timeout)).unwrap(),
         }
     }
 
@@ -216,14 +246,19 @@ impl Client {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_write_timeout(Some(timeout)).unwrap(),
             Stream::Unix(stream) => stream.set_write_timeout(Some(timeout)).unwrap(),
+            Stream::Tls(stream) => stream.sock.set_write_timeout(Some(timeout)).unwrap(),
         }
     }
 
     /// Tells the server that no more bytes will come; replies can still be read.
     pub(crate) fn finish_sending(&mut self) {
-        let _ = match &self.stream {
+        let _ = match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush().and_then(|()| stream.sock.shutdown(Shutdown::Write))
+            }
         };
     }
 
@@ -231,6 +266,7 @@ impl Client {
     pub(crate) fn local_address(&self) -> String {
         match &self.stream {
             Stream::Tcp(stream) => stream.local_addr().unwrap().to_string(),
+            Stream::Tls(stream) => stream.sock.local_addr().unwrap().to_string(),
             Stream::Unix(_) => panic!("a Unix socket has no address"),
         }
     }

@@ -5,12 +5,14 @@
 
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of the harness")]
 
+mod authority;
 mod client;
 mod pace;
 mod server;
 mod transcript;
 mod value;
 
+pub(crate) use authority::{Authority, BOTH_VERSIONS, Identity};
 pub(crate) use client::Client;
 pub(crate) use pace::{TIMEOUT, eventually, skip};
 pub(crate) use server::{

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod model;
+mod wire;
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -15,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use model::{Ending, Script};
 use torc::command::facts::ProcessFacts;
+use torc::config::choice::TlsAuthClients;
 use torc::config::{Config, LogLevel};
 use torc::engine::Engine;
 use torc::io::ListenerId;
@@ -22,6 +24,8 @@ use torc::io::sim::{Dice, PeerId, SimIo, SimOptions};
 use torc::observe::log;
 use torc::server::event_loop::Server;
 use torc::transport::plain::ListenerKind;
+use torc::transport::tls::TlsContext;
+use wire::{Trust, Wire};
 
 /// Random seeds when the environment names no other number.
 const SEEDS: u64 = 200;
@@ -30,11 +34,16 @@ const KEPT_SEEDS: [u64; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 2300588055360644385];
 /// Turns in which everything must be over.
 const TURNS_MAX: usize = 300_000;
 
+/// Bytes that a client over TLS lets come in unread, at least.
+const TLS_WINDOW_MIN: usize = 64;
+
 const REFUSAL: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// A client at work.
 struct Player {
     script: Script,
+    /// What its bytes go through.
+    wire: Wire,
     /// Once connected.
     peer: Option<PeerId>,
     sent: usize,
@@ -62,6 +71,7 @@ impl Player {
         let (sends, expects) = (script.sends.len(), script.expects.len());
         Player {
             script,
+            wire: Wire::Plain,
             peer: None,
             sent: 0,
             got: Vec::new(),
@@ -83,15 +93,16 @@ impl Player {
     }
 
     /// Reads, writes or leaves.
-    fn act(&mut self, io: &mut SimIo, listener: ListenerId, dice: &mut Dice) {
+    fn act(&mut self, io: &mut SimIo, listeners: Listening, dice: &mut Dice) {
         if self.done {
             return;
         }
         let Some(peer) = self.peer else {
             if dice.happens(200) {
-                let peer = io.connect(listener);
+                let peer = io.connect(if self.wire.is_tls() { listeners.tls } else { listeners.plain });
                 if let Some(window) = self.window {
-                    io.peer_window(peer, window);
+                    // A handshake has a few thousand bytes of its own.
+                    io.peer_window(peer, if self.wire.is_tls() { window.max(TLS_WINDOW_MIN) } else { window });
                 }
                 self.peer = Some(peer);
             }
@@ -113,7 +124,7 @@ impl Player {
 
     fn read(&mut self, io: &mut SimIo, peer: PeerId) {
         let start = self.got.len();
-        self.got.extend(io.peer_read(peer));
+        self.got.extend(self.wire.read(io, peer));
         if self.refusals && REFUSAL.starts_with(&self.got) {
             return;
         }
@@ -143,10 +154,10 @@ impl Player {
         // A client does not write without end while nobody reads.
         if self.sent < until && io.peer_unreceived(peer) < 1 << 20 {
             let end = (self.sent + dice.between(1, self.write_max)).min(until);
-            io.peer_write(peer, &self.script.sends[self.sent..end]);
+            self.wire.write(io, peer, &self.script.sends[self.sent..end]);
             self.sent = end;
             if end == self.script.sends.len() && self.script.ending == Ending::Shutdown {
-                io.peer_shutdown(peer);
+                self.wire.finish(io, peer);
             }
         }
     }
@@ -186,10 +197,25 @@ impl Player {
     }
 }
 
+/// Where a server listens.
+#[derive(Clone, Copy)]
+struct Listening {
+    plain: ListenerId,
+    tls: ListenerId,
+}
+
+/// A server on a simulated network that listens for TLS, too.
+fn server_with_tls(seed: u64, options: SimOptions, maxclients: u32, context: TlsContext) -> (Server<SimIo>, Listening) {
+    let (mut server, plain) = server(seed, options, maxclients);
+    server.use_tls(context);
+    let tls = server.listen(File::open("/dev/null").unwrap().into(), ListenerKind::Tls);
+    (server, Listening { plain, tls })
+}
+
 /// A server on a simulated network, with one listener.
 fn server(seed: u64, options: SimOptions, maxclients: u32) -> (Server<SimIo>, ListenerId) {
     log::set_level(LogLevel::Nothing);
-    let config = Config { maxclients, ..Config::default() };
+    let config = Config { maxclients, tls_auth_clients: TlsAuthClients::No, ..Config::default() };
     let engine = Engine::new(config, ProcessFacts::detached(), seed);
     let mut server = Server::new(SimIo::new(seed, options), engine);
     let listener = server.listen(File::open("/dev/null").unwrap().into(), ListenerKind::Unix);
@@ -224,10 +250,17 @@ fn play(seed: u64) {
     // In some runs clients wait, and make each other wait.
     let waits = seed % 3 == 2;
     let maxclients = if refusals { count as u32 / 2 } else { 10_000 };
-    let (mut server, listener) = server(seed, options, maxclients);
+    let trust = Trust::new();
+    let (mut server, listeners) = server_with_tls(seed, options, maxclients, trust.context());
     let mut players: Vec<Player> =
         (0..count).map(|index| Player::new(&mut dice, index, commands, big, waits)).collect();
+    // In half of the runs some speak TLS. Dice of its own: what was kept is played as it was.
+    let mut tls_dice = Dice::new(seed ^ 0x715);
+    let encrypted = [0, 0, 200, 1000][tls_dice.below(4)];
     for player in &mut players {
+        if tls_dice.happens(encrypted) {
+            player.wire = trust.wire(tls_dice.happens(500));
+        }
         player.refusals = refusals;
         player.kills = kills;
     }
@@ -237,10 +270,10 @@ fn play(seed: u64) {
             panic!("{} connected, waiting: {waiting:#?}", server.connected());
         }
         for player in &mut players {
-            player.act(server.io(), listener, &mut dice);
+            player.act(server.io(), listeners, &mut dice);
         }
         if kills && dice.happens(20) {
-            let killer = server.io().connect(listener);
+            let killer = server.io().connect(listeners.plain);
             server.io().peer_write(killer, b"CLIENT KILL TYPE normal SKIPME yes\r\n");
             server.io().peer_shutdown(killer);
         }

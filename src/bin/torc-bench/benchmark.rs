@@ -111,6 +111,8 @@ impl Server {
             key: args.key.clone(),
             insecure: args.insecure,
             server_name: args.sni.clone(),
+            ciphers: args.tls_ciphers.clone(),
+            suites: args.tls_ciphersuites.clone(),
         };
         let tls = if target.tls { Some(TlsSetup::new(&options, &target.host)?) } else { None };
         Ok(Server { endpoint: Endpoint { address, tls }, greeting: target.greeting(args) })

@@ -169,6 +169,12 @@ pub(crate) struct ServerArgs {
     /// The same as a folder of PEM files.
     #[arg(long, value_name = "FOLDER", requires = "tls")]
     pub(crate) cacertdir: Option<PathBuf>,
+    /// Ciphers of TLS 1.2 to offer, in OpenSSL's names with colons between them.
+    #[arg(long, value_name = "NAMES", requires = "tls")]
+    pub(crate) tls_ciphers: Option<String>,
+    /// Ciphers of TLS 1.3 to offer. With one of the two lists only, nothing of the other version is offered.
+    #[arg(long, value_name = "NAMES", requires = "tls")]
+    pub(crate) tls_ciphersuites: Option<String>,
     /// Do not verify the server.
     #[arg(long, requires = "tls")]
     pub(crate) insecure: bool,
@@ -361,7 +367,12 @@ mod tests {
         assert!(args.quiet && args.server.resp3);
         let args = parse("torc-bench --csv -l -I -x -s /tmp/s --enable-tracking --seed 5 --precision 2").unwrap();
         assert!(args.csv && args.endless && args.idle && args.stdin && args.server.enable_tracking);
-        assert!(parse("torc-bench --tls --insecure --sni a --cacert b --cert c --key d").is_ok());
+        assert!(
+            parse(
+                "torc-bench --tls --insecure --sni a --cacert b --cert c --key d --tls-ciphers e --tls-ciphersuites f"
+            )
+            .is_ok()
+        );
         assert!(parse("torc-bench -u redis://a:b@c:1/2").is_ok());
     }
 
@@ -378,7 +389,16 @@ mod tests {
         {
             assert!(parse(&format!("torc-bench {line}")).is_err(), "{line}");
         }
-        for line in ["--zipfian 0.9", "--load", "--sequential", "--poisson", "--cert a --tls", "-q --json", "--sni a"] {
+        for line in [
+            "--zipfian 0.9",
+            "--load",
+            "--sequential",
+            "--poisson",
+            "--cert a --tls",
+            "-q --json",
+            "--sni a",
+            "--tls-ciphers a",
+        ] {
             assert!(parse(&format!("torc-bench {line}")).is_err(), "{line}");
         }
     }

@@ -11,7 +11,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedCipherSuite,
+    SupportedProtocolVersion,
+};
 
 /// Plaintext is taken out of a session in pieces of this size: a TLS record holds no more.
 const PLAIN_LEN: usize = 16 << 10;
@@ -26,6 +30,10 @@ pub(crate) struct TlsOptions {
     pub(crate) insecure: bool,
     /// The name to ask for and to verify, instead of the host's.
     pub(crate) server_name: Option<String>,
+    /// Names of ciphers of TLS 1.2.
+    pub(crate) ciphers: Option<String>,
+    /// Names of ciphers of TLS 1.3.
+    pub(crate) suites: Option<String>,
 }
 
 /// How sessions are made.
@@ -38,9 +46,14 @@ pub(crate) struct TlsSetup {
 impl TlsSetup {
     /// Reads the files that `options` name. `host` is the server as the user wrote it.
     pub(crate) fn new(options: &TlsOptions, host: &str) -> anyhow::Result<TlsSetup> {
-        let provider = Arc::new(ring::default_provider());
+        let cipher_suites = offered(options)?;
+        let newer = |suite: &SupportedCipherSuite| suite.tls13().is_some();
+        let mut versions: Vec<&SupportedProtocolVersion> = Vec::new();
+        versions.extend(cipher_suites.iter().any(newer).then_some(&TLS13));
+        versions.extend((!cipher_suites.iter().all(newer)).then_some(&TLS12));
+        let provider = Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() });
         let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&versions)
             .context("preparing TLS")?;
         let builder = if options.insecure {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified { provider }))
@@ -69,6 +82,35 @@ impl TlsSetup {
             connection.complete_io(stream)?;
         }
         Ok(TlsSession { connection, plain: vec![0; PLAIN_LEN] })
+    }
+}
+
+/// The ciphers that the options name, or all.
+fn offered(options: &TlsOptions) -> anyhow::Result<Vec<SupportedCipherSuite>> {
+    let all = ring::default_provider().cipher_suites;
+    let lists = [&options.ciphers, &options.suites];
+    if lists.iter().all(|list| list.is_none()) {
+        return Ok(all);
+    }
+    let names = lists.into_iter().flatten().flat_map(|list| list.split(':'));
+    let named = names.map(|name| {
+        let known = || all.iter().map(openssl_name).collect::<Vec<_>>().join(" ");
+        let found = all.iter().find(|suite| openssl_name(suite) == name);
+        found.copied().with_context(|| format!("{name:?} is none of {}", known()))
+    });
+    named.collect()
+}
+
+/// OpenSSL's name of a cipher: of TLS 1.2 it says the parts in words of its own.
+fn openssl_name(suite: &SupportedCipherSuite) -> String {
+    let name = format!("{:?}", suite.suite());
+    match name.strip_prefix("TLS13_") {
+        Some(newer) => format!("TLS_{newer}"),
+        None => {
+            let parts = name.trim_start_matches("TLS_").replace("_WITH_", "_").replace("AES_", "AES");
+            parts.trim_end_matches("POLY1305_SHA256").replace('_', "-")
+                + if name.contains("POLY1305") { "POLY1305" } else { "" }
+        }
     }
 }
 
@@ -186,5 +228,32 @@ impl ServerCertVerifier for Unverified {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ciphers_have_openssl_s_names() {
+        let names = ring::default_provider().cipher_suites.iter().map(openssl_name).collect::<Vec<_>>();
+        for name in [
+            "TLS_AES_256_GCM_SHA384",
+            "TLS_CHACHA20_POLY1305_SHA256",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-ECDSA-CHACHA20-POLY1305",
+        ] {
+            assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+        }
+        let named = |ciphers: Option<&str>, suites: Option<&str>| {
+            let (ciphers, suites) = (ciphers.map(str::to_owned), suites.map(str::to_owned));
+            offered(&TlsOptions { ciphers, suites, ..TlsOptions::default() }).map(|suites| suites.len())
+        };
+        assert_eq!(named(None, None).unwrap(), names.len());
+        assert_eq!(named(Some("ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305"), None).unwrap(), 2);
+        assert_eq!(named(None, Some("TLS_AES_128_GCM_SHA256")).unwrap(), 1);
+        assert!(named(Some("nosuch"), None).unwrap_err().to_string().contains("is none of TLS_AES_256_GCM_SHA384"));
     }
 }

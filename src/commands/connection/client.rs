@@ -461,7 +461,7 @@ pub(crate) fn memory_of(session: &Session) -> usize {
     let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
     let net = &session.net;
     let queued = session.transaction.as_deref().map_or(0, |open| open.argument_bytes);
-    size_of::<Session>() + name_bytes + net.qbuf + net.qbuf_free + net.argv_mem + net.omem + queued
+    size_of::<Session>() + name_bytes + net.qbuf + net.qbuf_free + net.argv_mem + net.omem + net.tls_mem + queued
 }
 
 fn flag_letters(flags: SessionFlags) -> String {

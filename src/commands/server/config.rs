@@ -147,7 +147,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let before = ctx.state.config.clone();
     let asked = Circumstances { local_client: ctx.session.is_local(), loading: false };
     let steps = ctx.state.config.set_all(&pairs, asked).map_err(|error| CommandError::filled(error.to_string()))?;
-    config_apply::follow(ctx.state, before, &steps).map_err(CommandError::filled)?;
+    config_apply::follow(ctx.state, before, &steps, &pairs).map_err(CommandError::filled)?;
     for param in pairs.iter().filter_map(|(name, _)| find(name)).filter(|param| param.effect == Effect::Later) {
         log::warning(format_args!("The parameter '{}' was set, but has no effect in this version of Torc", param.name));
     }
@@ -195,7 +195,7 @@ mod tests {
     use crate::config::Config;
     use crate::engine::Engine;
     use crate::sys::socket::{self, TcpOptions};
-    use crate::transport::plain;
+    use crate::transport::plain::{self, ListenerKind};
 
     #[test]
     fn parameters_are_read_and_changed() {
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_change_that_cannot_be_followed_answers_in_its_own_place() {
         let mut engine = Engine::for_console();
-        let taken = plain::open_tcp(&any_free_port(), &mut Vec::new()).expect("a free port");
+        let taken = plain::open_tcp(&any_free_port(), ListenerKind::Tcp, &mut Vec::new()).expect("a free port");
         let port = taken[0].address.rsplit(':').next().expect("a port").to_owned();
         for line in [&["MULTI"][..], &["SET", "k", "v"], &["CONFIG", "SET", "bind", "127.0.0.1"], &["GET", "k"]] {
             engine.run(line);

@@ -110,7 +110,7 @@ fn server(source: &Source<'_>, text: &mut InfoText) {
         .field("process_id", facts.process_id)
         .field("process_supervised", facts.supervised)
         .field("run_id", &facts.run_id)
-        .field("tcp_port", state.config.port)
+        .field("tcp_port", state.config.known_port())
         .field("server_time_usec", state.clock.unix_us())
         .field("uptime_in_seconds", up_s)
         .field("uptime_in_days", up_s / 86_400)
@@ -120,7 +120,7 @@ fn server(source: &Source<'_>, text: &mut InfoText) {
         .field("executable", &facts.executable)
         .field("config_file", &facts.config_file)
         .field("io_threads_active", 0);
-    for (index, listener) in facts.listeners.iter().enumerate() {
+    for (index, listener) in facts.listeners.iter().enumerate().filter(|(_, listener)| !listener.is_empty()) {
         text.field(&format!("listener{index}"), listener);
     }
     for (name, value) in &facts.extra_server_fields {
