@@ -62,6 +62,16 @@ pub enum TlsError {
     KeysUsedUp,
 }
 
+impl TlsError {
+    /// Whether the peer does not seem to speak TLS at all. An alert would be noise to it.
+    fn is_no_record(&self) -> bool {
+        let no_record = |invalid: &InvalidMessage| {
+            matches!(invalid, InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion)
+        };
+        matches!(self, TlsError::Protocol(Error::InvalidMessage(invalid)) if no_record(invalid))
+    }
+}
+
 /// Redis logs OpenSSL's reasons. Where one says just what happened, people find it under its words.
 fn reason(error: &Error) -> String {
     let known = match error {
@@ -114,7 +124,7 @@ impl TlsSession {
     }
 
     /// Takes received bytes, which are no use afterwards. What they say is put behind `plain`, and what has to be answered
-    /// behind `out`, also where the connection cannot go on: the peer is told why.
+    /// behind `out`, also where the connection cannot go on: a peer that speaks TLS is told why.
     pub fn receive(
         &mut self,
         incoming: &mut [u8],
@@ -124,10 +134,19 @@ impl TlsSession {
         if self.failed {
             return Err(general("the connection has failed"));
         }
+        let answered = out.len();
+        let outcome = self.take(incoming, plain, out);
+        self.failed = outcome.is_err();
+        if outcome.as_ref().is_err_and(TlsError::is_no_record) {
+            out.truncate(answered);
+        }
+        outcome
+    }
+
+    fn take(&mut self, incoming: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, TlsError> {
         if self.carry.is_empty() {
             let (used, outcome) = advance(&mut self.connection, incoming, plain, out);
             self.carry.extend_from_slice(&incoming[used..]);
-            self.failed = outcome.is_err();
             return outcome;
         }
         self.carry.extend_from_slice(incoming);
@@ -136,7 +155,6 @@ impl TlsSession {
         if self.carry.is_empty() && self.carry.capacity() > CARRY_KEPT_MAX {
             self.carry = Vec::new();
         }
-        self.failed = outcome.is_err();
         outcome
     }
 

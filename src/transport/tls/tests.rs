@@ -224,19 +224,19 @@ fn both_ends_say_when_nothing_follows() {
 }
 
 #[test]
-fn what_is_no_handshake_is_refused_with_an_alert() {
+fn what_is_no_handshake_is_refused() {
     let authority = Authority::new();
     let context = TlsContext::load(&authority.settings()).expect("a context");
-    for (bytes, wanted) in [
-        (&b"*1\r\n$4\r\nPING\r\n"[..], "wrong version number"),
-        (b"PING\r\nPING\r\n", "wrong version number"),
-        (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", ""),
+    for (bytes, wanted, answer) in [
+        (&b"*1\r\n$4\r\nPING\r\n"[..], "wrong version number", &b""[..]),
+        (b"PING\r\nPING\r\n", "wrong version number", b""),
+        (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", "", b"\x15\x03"),
     ] {
         let mut session = context.accept(ClientAuth::No).expect("no authorities needed").expect("a session");
         let (mut plain, mut out) = (Vec::new(), Vec::new());
         let error = session.receive(&mut bytes.to_vec(), &mut plain, &mut out).expect_err("no handshake").to_string();
         assert!(error.contains(wanted), "{error}");
-        assert_eq!((plain, &out[..2]), (Vec::new(), &b"\x15\x03"[..]));
+        assert_eq!((plain, &out[..out.len().min(2)]), (Vec::new(), answer));
         assert!(session.receive(&mut b"more".to_vec(), &mut Vec::new(), &mut Vec::new()).is_err());
     }
     let other = Authority::new();
