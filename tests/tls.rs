@@ -12,7 +12,8 @@ mod harness;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -419,4 +420,36 @@ fn redis_cli_speaks_tls() {
     let output = command.args(["--sni", "localhost", "SET", "k", "v"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "OK", "{output:?}");
     assert_eq!(site.server.connect().run("GET k").text(), "v");
+}
+
+/// Runs openssl with arguments that are divided by blanks; none where it is not installed.
+fn openssl(folder: &Path, line: &str, input: &str) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command.args(line.split(' ')).current_dir(folder);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What `openssl x509 -req` makes without being asked for more is of version 1, and many servers have such a certificate.
+#[test]
+fn certificates_of_the_first_version_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| openssl(folder.path(), line, "");
+    if run("version").is_none() {
+        return skip("openssl is not installed");
+    }
+    run("ecparam -name prime256v1 -genkey -noout -out key.pem");
+    run("req -new -key key.pem -subj /CN=localhost -out request.pem");
+    run("x509 -req -in request.pem -signkey key.pem -days 3650 -out certificate.pem");
+    let port = free_port();
+    let at = folder.path().display();
+    let server = Server::with(&format!(
+        "--tls-port {port} --tls-cert-file {at}/certificate.pem --tls-key-file {at}/key.pem --tls-auth-clients no"
+    ));
+    let answer = openssl(folder.path(), &format!("s_client -quiet -connect 127.0.0.1:{port}"), "PING\r\nQUIT\r\n");
+    assert_eq!(answer.unwrap(), "+PONG\r\n+OK\r\n");
+    drop(server);
 }

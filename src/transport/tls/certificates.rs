@@ -9,6 +9,7 @@ use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::SigningKey;
 
 use crate::sys::Errno;
 
@@ -41,6 +42,12 @@ pub(super) fn key(path: &Path, password: &[u8]) -> Result<PrivateKeyDer<'static>
         pem::Error::NoItemsFound => "no start line".to_owned(),
         error => error.to_string(),
     })
+}
+
+/// Whether a certificate is one of this key: it has its public half in it, as it is. Where a key does not tell its public
+/// half, nobody can say.
+pub(super) fn fits(certificate: &CertificateDer<'_>, key: &dyn SigningKey) -> bool {
+    key.public_key().is_none_or(|public| certificate.windows(public.len()).any(|part| part == &*public))
 }
 
 /// A key out of text that begins with its mark.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::resumption::SessionCache;
 use super::{TlsError, TlsSession, certificates, ciphers};
@@ -96,6 +97,14 @@ impl TlsContext {
             .map_err(|reason| at_file("certificate", &settings.cert_file, &reason))?;
         let key = certificates::key(&settings.key_file, &settings.key_password)
             .map_err(|reason| at_file("private key", &settings.key_file, &reason))?;
+        let key = provider.key_provider.load_private_key(key).map_err(|error| match error {
+            Error::General(reason) => at_file("private key", &settings.key_file, &reason),
+            error => at_file("private key", &settings.key_file, &error.to_string()),
+        })?;
+        if !certificates::fits(&chain[0], &*key) {
+            return Err(at_file("private key", &settings.key_file, "key values mismatch"));
+        }
+        let certified = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
         let roots = certificates::authorities(&settings.ca_file, &settings.ca_folder).map_err(|reason| {
             TlsConfigError(format!("Failed to configure CA certificate(s) file/directory: {reason}"))
         })?;
@@ -107,12 +116,8 @@ impl TlsContext {
                 Some(verifier) => builder.with_client_cert_verifier(verifier),
                 None => builder.with_no_client_auth(),
             };
-            let config = builder.with_single_cert(chain.clone(), key.clone_key()).map_err(|error| match error {
-                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                    at_file("private key", &settings.key_file, "key values mismatch")
-                }
-                error => at_file("private key", &settings.key_file, &error.to_string()),
-            })?;
+            // Not `with_single_cert`, which refuses certificates of version 1: as `openssl x509 -req` makes them by itself.
+            let config = builder.with_cert_resolver(certified.clone());
             Ok(Arc::new(tuned(config, settings)))
         };
         let asking = |optional: bool| match verifier(&roots, &provider, optional) {
