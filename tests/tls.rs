@@ -11,7 +11,7 @@
 mod harness;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -349,6 +349,31 @@ fn too_many_clients_and_strangers_are_turned_away() {
     assert_eq!(first.run("CONFIG SET maxclients 100").to_string(), "+OK");
     assert_eq!(first.run("PING").to_string(), "+PONG");
     assert_eq!(site.server.info("stats", "rejected_connections"), "1");
+}
+
+/// An address of this host that is no loopback address. Nothing is sent to find it.
+fn outer_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 200), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+#[test]
+fn protected_mode_is_told_over_tls() {
+    let Some(outer) = outer_address() else { return skip("this host has no address but loopback") };
+    let authority = Authority::new();
+    let port = free_port();
+    let args = format!("{} --tls-auth-clients no", authority.server_args(port));
+    let server = Server::builder().bind(&format!("127.0.0.1 {outer}")).args(&args).start();
+    let config = authority.client(BOTH_VERSIONS, None);
+    let mut outside = Client::try_tls((outer, port).into(), &config).unwrap();
+    let told = String::from_utf8(outside.read_to_close()).unwrap();
+    assert!(told.starts_with("-DENIED Redis is running in protected mode"), "{told}");
+    assert_eq!(server.info("stats", "rejected_connections"), "1");
+    assert_eq!(server.connect().run("CONFIG SET protected-mode no").to_string(), "+OK");
+    let mut outside = Client::try_tls((outer, port).into(), &config).unwrap();
+    assert_eq!(outside.run("PING").to_string(), "+PONG");
 }
 
 #[test]

@@ -194,6 +194,26 @@ fn one_record_carries_a_reply_and_its_length_is_known() {
 }
 
 #[test]
+fn keys_change_when_the_peer_wants_it() {
+    let authority = Authority::new();
+    let context = TlsContext::load(&authority.settings()).expect("a context");
+    let config = Arc::new(authority.client_config(&[BOTH[1]], false));
+    for seed in 0..8 {
+        let mut pair = Pair::new(&context, ClientAuth::No, &config, seed);
+        pair.carry().expect("shaken");
+        for round in 1..=3 {
+            pair.say(b"before ");
+            pair.client.refresh_traffic_keys().expect("established");
+            pair.say(b"after ");
+            let told = pair.carry().expect("carried");
+            assert_eq!((told, pair.heard.len()), (Vec::new(), round * b"before after ".len()));
+            pair.answer(b"an answer");
+            assert_eq!(pair.carry().expect("carried"), b"an answer");
+        }
+    }
+}
+
+#[test]
 fn both_ends_say_when_nothing_follows() {
     let authority = Authority::new();
     let context = TlsContext::load(&authority.settings()).expect("a context");
