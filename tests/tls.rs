@@ -476,5 +476,9 @@ fn certificates_of_the_first_version_serve() {
     ));
     let answer = openssl(folder.path(), &format!("s_client -quiet -connect 127.0.0.1:{port}"), "PING\r\nQUIT\r\n");
     assert_eq!(answer.unwrap(), "+PONG\r\n+OK\r\n");
-    drop(server);
+    // Those of clients may not.
+    assert_eq!(server.connect().run(&format!("CONFIG SET tls-ca-cert-file {at}/certificate.pem")).to_string(), "+OK");
+    assert_eq!(server.connect().run("CONFIG SET tls-auth-clients yes").to_string(), "+OK");
+    run(&format!("s_client -quiet -connect 127.0.0.1:{port} -cert certificate.pem -key key.pem"));
+    eventually("the reason", || server.log().contains("certificate verify failed: it is of X.509 version 1"));
 }

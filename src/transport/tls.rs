@@ -51,6 +51,9 @@ pub fn sealed_len_max(plain: usize) -> usize {
     plain + (plain / RECORD_PLAIN_MAX + 1) * RECORD_OVERHEAD_MAX + KEY_UPDATE_ROOM
 }
 
+/// How rustls calls a certificate of X.509 version 1, which is what `openssl x509 -req` makes without extensions.
+const OLD_CERTIFICATE: &str = "UnsupportedCertVersion";
+
 /// Why a connection cannot go on.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TlsError {
@@ -84,6 +87,9 @@ fn reason(error: &Error) -> String {
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "certificate verify failed: unable to get local issuer certificate"
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) if format!("{other:?}").contains(OLD_CERTIFICATE) => {
+            "certificate verify failed: it is of X.509 version 1, and has to be of version 3"
         }
         Error::InvalidCertificate(_) => return format!("certificate verify failed: {error}"),
         Error::PeerIncompatible(
