@@ -23,6 +23,7 @@ pub mod acl;
 pub mod blocking;
 pub mod config;
 pub mod observe;
+pub mod pubsub;
 pub mod tracking;
 
 // Floor 4: commands.

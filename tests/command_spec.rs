@@ -25,6 +25,8 @@ const SERVED: &str =
     watch unwatch config|get config|set info command|count command|info command|docs command|list command|getkeys time
     shutdown client|caching client|getredir client|no-evict client|no-touch client|pause client|reply client|tracking
     client|trackinginfo client|unblock client|unpause wait waitaof monitor
+    subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish pubsub|channels pubsub|numpat
+    pubsub|numsub pubsub|shardchannels pubsub|shardnumsub
     debug lolwut memory|usage memory|stats copy move swapdb lastsave dump restore object|encoding object|freq object|idletime object|refcount";
 
 /// The facts by full name.

@@ -17,6 +17,8 @@ pub enum Reason {
     Command,
     /// To touch a key.
     Key,
+    /// To listen to a channel, or to send to it.
+    Channel,
 }
 
 impl Reason {
@@ -26,6 +28,7 @@ impl Reason {
             Reason::Auth => "auth",
             Reason::Command => "command",
             Reason::Key => "key",
+            Reason::Channel => "channel",
         }
     }
 }
@@ -37,7 +40,7 @@ pub struct Incident {
     pub reason: Reason,
     /// Inside a transaction.
     pub in_multi: bool,
-    /// The command or key.
+    /// The command, key or channel.
     pub object: Box<[u8]>,
     /// To whom, or as whom somebody tried to log in.
     pub username: Box<[u8]>,

@@ -13,7 +13,7 @@ mod users;
 pub use catalog::Catalog;
 pub use log::{AclLog, Incident, LogEntry, Reason};
 pub use rule::RuleError;
-pub use selector::{Access, Denial, Selector, TouchedKey};
+pub use selector::{Access, Denial, Selector, TouchedChannel, TouchedKey};
 pub use user::{Patterns, User, merge_selectors};
 pub use users::{FileError, UserId, Users};
 

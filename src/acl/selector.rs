@@ -38,6 +38,17 @@ pub struct TouchedKey<'a> {
     pub access: Access,
 }
 
+/// A channel of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct TouchedChannel<'a> {
+    /// Which argument it is.
+    pub index: usize,
+    /// Its name.
+    pub name: &'a [u8],
+    /// It is a pattern: allowed only as it stands, since what it matches cannot be told.
+    pub is_pattern: bool,
+}
+
 /// Why a request is refused. The greater one says more: it got further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Denial {
@@ -45,6 +56,8 @@ pub enum Denial {
     Command,
     /// This argument, a key.
     Key(usize),
+    /// This argument, a channel.
+    Channel(usize),
 }
 
 /// A pattern of keys.
@@ -302,6 +315,12 @@ impl Selector {
             || self.keys.iter().any(|known| known.access.covers(key.access) && glob::matches(&known.pattern, key.key))
     }
 
+    /// Whether it may listen to a channel or pattern, or send to the channel.
+    pub fn allows_channel(&self, name: &[u8], is_pattern: bool) -> bool {
+        let covers = |known: &[u8]| if is_pattern { known == name } else { glob::matches(known, name) };
+        self.all_channels || self.channels.iter().any(|known| covers(known))
+    }
+
     /// Whether a request is allowed. `open`: the command is one that everybody may run.
     pub fn check(
         &self,
@@ -309,12 +328,16 @@ impl Selector {
         open: bool,
         first_arg: Option<&[u8]>,
         keys: &[TouchedKey<'_>],
+        channels: &[TouchedChannel<'_>],
     ) -> Result<(), Denial> {
         if !open && !self.allows_command(command, first_arg) {
             return Err(Denial::Command);
         }
-        match keys.iter().find(|key| !self.allows_key(key)) {
-            Some(key) => Err(Denial::Key(key.index)),
+        if let Some(key) = keys.iter().find(|key| !self.allows_key(key)) {
+            return Err(Denial::Key(key.index));
+        }
+        match channels.iter().find(|channel| !self.allows_channel(channel.name, channel.is_pattern)) {
+            Some(channel) => Err(Denial::Channel(channel.index)),
             None => Ok(()),
         }
     }

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use crate::acl::{
-    Access, AclLog, Catalog, Denial, Incident, Patterns, Reason, RuleError, TouchedKey, User, UserId, Users,
-    merge_selectors,
+    Access, AclLog, Catalog, Denial, Incident, Patterns, Reason, RuleError, TouchedChannel, TouchedKey, User, UserId,
+    Users, merge_selectors,
 };
 
 /// Names with their categories; a subcommand follows its container.
@@ -194,7 +194,7 @@ fn check(user: &User, command: &str, keys: &[(&'static str, Access)]) -> Result<
         .zip(keys)
         .map(|(index, (key, access))| TouchedKey { index, key: key.as_bytes(), access: *access })
         .collect();
-    user.check(id(command), false, keys.first().map(|(key, _)| key.as_bytes()), &touched)
+    user.check(id(command), false, keys.first().map(|(key, _)| key.as_bytes()), &touched, &[])
 }
 
 #[test]
@@ -223,18 +223,36 @@ fn one_selector_must_allow_all_of_it() {
     assert_eq!(check(&user, "set", &[("y", WRITE)]), Ok(()));
     assert_eq!(check(&user, "get", &[("y", READ)]), Err(Denial::Key(1)));
     assert_eq!(check(&user, "ping", &[]), Err(Denial::Command));
-    assert_eq!(user.check(id("ping"), true, None, &[]), Ok(()), "everybody may");
+    assert_eq!(user.check(id("ping"), true, None, &[], &[]), Ok(()), "everybody may");
+}
+
+#[test]
+fn channels_match_and_patterns_are_compared() {
+    let user = user(&["+@all", "~*", "&a*", "(+get &b)", "(+@all &c)"]);
+    let check = |names: &[&str], is_pattern| {
+        let named = (1..).zip(names);
+        let channels: Vec<TouchedChannel<'_>> =
+            named.map(|(index, name)| TouchedChannel { index, name: name.as_bytes(), is_pattern }).collect();
+        user.check(id("ping"), false, None, &[], &channels)
+    };
+    assert_eq!(check(&["a1", "a2"], false), Ok(()));
+    assert_eq!(check(&["a1", "b"], false), Err(Denial::Channel(2)));
+    assert_eq!(check(&["c"], false), Ok(()));
+    assert_eq!((check(&["a*"], true), check(&["a1"], true)), (Ok(()), Err(Denial::Channel(1))));
+    // Listening needs no command: what any selector allows may go on.
+    assert!(user.allows_channel(b"b", false) && user.allows_channel(b"a1", false) && !user.allows_channel(b"d", false));
+    assert!(User::default_user().allows_channel(b"*", true));
 }
 
 #[test]
 fn first_arguments_open_a_command_a_little() {
     let user = user(&["+select|0", "~*"]);
-    let select = |word: &str| user.check(id("select"), false, Some(word.as_bytes()), &[]);
+    let select = |word: &str| user.check(id("select"), false, Some(word.as_bytes()), &[], &[]);
     assert_eq!((select("0"), select("1")), (Ok(()), Err(Denial::Command)));
-    assert_eq!(user.check(id("select"), false, None, &[]), Err(Denial::Command));
+    assert_eq!(user.check(id("select"), false, None, &[], &[]), Err(Denial::Command));
     let mut wider = user.clone();
     apply(&mut wider, &["+select", "-select"]).expect("good");
-    assert_eq!(wider.check(id("select"), false, Some(b"0"), &[]), Err(Denial::Command));
+    assert_eq!(wider.check(id("select"), false, Some(b"0"), &[], &[]), Err(Denial::Command));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::acl::catalog::Catalog;
 use crate::acl::rule::RuleError;
-use crate::acl::selector::{Denial, Selector, TouchedKey};
+use crate::acl::selector::{Denial, Selector, TouchedChannel, TouchedKey};
 
 /// Characters of a digest as text.
 const DIGEST_TEXT: usize = 64;
@@ -141,18 +141,24 @@ impl User {
         open: bool,
         first_arg: Option<&[u8]>,
         keys: &[TouchedKey<'_>],
+        channels: &[TouchedChannel<'_>],
     ) -> Result<(), Denial> {
-        let mut worst = match self.own.check(command, open, first_arg, keys) {
+        let mut worst = match self.own.check(command, open, first_arg, keys, channels) {
             Ok(()) => return Ok(()),
             Err(denial) => denial,
         };
         for selector in &self.others {
-            match selector.check(command, open, first_arg, keys) {
+            match selector.check(command, open, first_arg, keys, channels) {
                 Ok(()) => return Ok(()),
                 Err(denial) => worst = worst.max(denial),
             }
         }
         Err(worst)
+    }
+
+    /// Whether it may listen to a channel or pattern.
+    pub fn allows_channel(&self, name: &[u8], is_pattern: bool) -> bool {
+        std::iter::once(&self.own).chain(&self.others).any(|selector| selector.allows_channel(name, is_pattern))
     }
 
     /// Its flags under Redis' names.

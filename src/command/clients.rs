@@ -7,6 +7,7 @@ use crate::blocking::{Pause, Waiting};
 use crate::command::outbox::Written;
 use crate::command::session::{ClientId, Session, SessionFlags, Slot};
 use crate::command::state::State;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::{Protocol, Reply};
 use crate::tracking::Invalidation;
@@ -176,7 +177,8 @@ impl State {
 impl State {
     /// Works out whether anybody has to hear of changed keys.
     pub(crate) fn plan_observers(&mut self) {
-        let of_expired = !self.watch.is_empty() || !self.tracking.is_empty();
+        let of_expired =
+            !self.watch.is_empty() || !self.tracking.is_empty() || self.announced.contains(KeyspaceEvents::EXPIRED);
         self.observes_keys = of_expired || !self.blocking.keys.is_empty();
         self.keyspace.observe_expired(of_expired);
     }
@@ -199,13 +201,14 @@ impl State {
         for invalidation in self.tracking.take_pending() {
             match invalidation {
                 Invalidation::Key { key, clients, writer } => {
-                    let text = self.effects.outbox.write(|out| write_keys(out, &[&key]));
+                    let keys = [&*key];
+                    let news = self.news(Changed::Keys(&keys));
                     let before = self.effects.outbox.len();
                     for client in clients {
-                        self.tell(client, &text, writer, false);
+                        self.tell(client, &news, writer, false);
                     }
                     if self.effects.outbox.len() == before {
-                        self.effects.outbox.unwrite(&text);
+                        self.effects.outbox.unwrite(&news.push);
                     }
                 }
                 Invalidation::Everything { except } => self.tell_of_flush(except),
@@ -215,14 +218,14 @@ impl State {
 
     /// Everything is gone. The null that says so is that of the protocol of whoever tracks, also where another is told.
     fn tell_of_flush(&mut self, except: ClientId) {
-        let [old, new] = [&b"$-1"[..], b"_"].map(|null| self.effects.outbox.write(|out| write_everything(out, null)));
+        let [old, new] = [&b"$-1"[..], b"_"].map(|null| self.news(Changed::Everything { null }));
         let tracks = |session: &&Session| session.flags.contains(SessionFlags::TRACKING) && session.id != except;
         let mut clients: Vec<(ClientId, Protocol)> =
             self.sessions.iter().filter(tracks).map(|session| (session.id, session.protocol)).collect();
         clients.sort_unstable_by_key(|(client, _)| *client);
         for (client, protocol) in clients {
-            let text = if protocol == Protocol::Resp3 { &new } else { &old };
-            self.tell(client, text, 0, true);
+            let news = if protocol == Protocol::Resp3 { &new } else { &old };
+            self.tell(client, news, 0, true);
         }
     }
 
@@ -251,27 +254,35 @@ impl State {
     pub(crate) fn send_broadcasts(&mut self) {
         for broadcast in self.tracking.take_broadcasts() {
             let all: Vec<&[u8]> = broadcast.keys.iter().map(|(key, _)| &**key).collect();
-            let text = self.effects.outbox.write(|out| write_keys(out, &all));
+            let news = self.news(Changed::Keys(&all));
             for client in broadcast.clients {
                 let slot = self.sessions.slot_of(client);
                 let session = slot.and_then(|slot| self.sessions.get(slot));
                 let no_loop = session.is_some_and(|session| session.flags.contains(SessionFlags::TRACKING_NOLOOP));
                 if !no_loop || broadcast.keys.iter().all(|(_, writer)| *writer != client) {
-                    self.tell(client, &text, 0, true);
+                    self.tell(client, &news, 0, true);
                     continue;
                 }
                 let others = broadcast.keys.iter().filter(|(_, writer)| *writer != client);
                 let others: Vec<&[u8]> = others.map(|(key, _)| &**key).collect();
                 if !others.is_empty() {
-                    let text = self.effects.outbox.write(|out| write_keys(out, &others));
-                    self.tell(client, &text, 0, true);
+                    let news = self.news(Changed::Keys(&others));
+                    self.tell(client, &news, 0, true);
                 }
             }
         }
     }
 
+    fn news<'a>(&mut self, changed: Changed<'a>) -> News<'a> {
+        let push = self.effects.outbox.write(|out| {
+            out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n");
+            changed.write(out);
+        });
+        News { push, changed }
+    }
+
     /// Tells one client, or whom it wants to be told in its place. `broadcast`: also one that does not track by reading.
-    fn tell(&mut self, client: ClientId, text: &Written, writer: ClientId, broadcast: bool) {
+    fn tell(&mut self, client: ClientId, news: &News<'_>, writer: ClientId, broadcast: bool) {
         let Some(slot) = self.sessions.slot_of(client) else { return };
         let Some(session) = self.sessions.get(slot) else { return };
         let flags = session.flags;
@@ -286,7 +297,7 @@ impl State {
         if redirect == 0 {
             // A client that speaks the old protocol has no way to hear of it.
             if protocol == Protocol::Resp3 {
-                self.effects.outbox.post(slot, text);
+                self.effects.outbox.post(slot, &news.push);
             }
             return;
         }
@@ -295,12 +306,22 @@ impl State {
             self.sessions.get(target).is_some_and(open)
         });
         match target {
-            Some(target) => {
-                if self.sessions.get(target).is_some_and(|session| session.protocol == Protocol::Resp3) {
-                    self.effects.outbox.post(target, text);
-                }
-            }
+            Some(target) => self.tell_other(target, news),
             None => self.tell_broken_redirect(slot, redirect, protocol),
+        }
+    }
+
+    /// Tells the client that wants to be told in another's place. Over the old protocol it has to listen to something.
+    fn tell_other(&mut self, target: Slot, news: &News<'_>) {
+        let Some(session) = self.sessions.get(target) else { return };
+        if session.protocol == Protocol::Resp3 {
+            self.effects.outbox.post(target, &news.push);
+        } else if session.only_listens() {
+            let text = self.effects.outbox.write(|out| {
+                out.extend_from_slice(b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n");
+                news.changed.write(out);
+            });
+            self.effects.outbox.post(target, &text);
         }
     }
 
@@ -316,23 +337,42 @@ impl State {
     }
 }
 
-fn write_keys(out: &mut Vec<u8>, keys: &[&[u8]]) {
-    out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n*");
-    let mut number = itoa::Buffer::new();
-    out.extend_from_slice(number.format(keys.len()).as_bytes());
-    for key in keys {
-        out.extend_from_slice(b"\r\n$");
-        out.extend_from_slice(number.format(key.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(key);
-    }
-    out.extend_from_slice(b"\r\n");
+/// What clients that track are told.
+struct News<'a> {
+    /// The text over RESP3.
+    push: Written,
+    changed: Changed<'a>,
 }
 
-fn write_everything(out: &mut Vec<u8>, null: &[u8]) {
-    out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n");
-    out.extend_from_slice(null);
-    out.extend_from_slice(b"\r\n");
+/// What is no longer what it was.
+#[derive(Clone, Copy)]
+enum Changed<'a> {
+    Keys(&'a [&'a [u8]]),
+    /// Everything is gone, which this null says.
+    Everything { null: &'static [u8] },
+}
+
+impl Changed<'_> {
+    fn write(self, out: &mut Vec<u8>) {
+        let keys = match self {
+            Changed::Keys(keys) => keys,
+            Changed::Everything { null } => {
+                out.extend_from_slice(null);
+                out.extend_from_slice(b"\r\n");
+                return;
+            }
+        };
+        out.push(b'*');
+        let mut number = itoa::Buffer::new();
+        out.extend_from_slice(number.format(keys.len()).as_bytes());
+        for key in keys {
+            out.extend_from_slice(b"\r\n$");
+            out.extend_from_slice(number.format(key.len()).as_bytes());
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(key);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The caller itself is told that everything is gone before it is answered: for FLUSHALL and FLUSHDB, which Redis answers

@@ -6,7 +6,10 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::command::session::Slot;
+use crate::resp::reply::ByReference;
 
 /// Memory that an emptied outbox keeps, in bytes and in letters.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -29,6 +32,7 @@ pub struct Letter {
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
+    large: Vec<ByReference>,
     letters: Vec<Letter>,
 }
 
@@ -37,6 +41,16 @@ impl Outbox {
     pub fn write(&mut self, writer: impl FnOnce(&mut Vec<u8>)) -> Written {
         let start = self.bytes.len();
         writer(&mut self.bytes);
+        Written(start..self.bytes.len())
+    }
+
+    /// Writes a text that ends with a large value and a line end. The value is not copied, neither here nor for whom it is
+    /// posted to.
+    pub fn write_around(&mut self, value: Bytes, head: impl FnOnce(&mut Vec<u8>)) -> Written {
+        let start = self.bytes.len();
+        head(&mut self.bytes);
+        self.large.push(ByReference { at: self.bytes.len(), bytes: value });
+        self.bytes.extend_from_slice(b"\r\n");
         Written(start..self.bytes.len())
     }
 
@@ -49,6 +63,7 @@ impl Outbox {
     pub fn unwrite(&mut self, text: &Written) {
         if self.letters.last().is_none_or(|letter| letter.text.end <= text.0.start) && text.0.end == self.bytes.len() {
             self.bytes.truncate(text.0.start);
+            self.large.retain(|value| value.at < text.0.start);
         }
     }
 
@@ -69,6 +84,11 @@ impl Outbox {
         &self.bytes
     }
 
+    /// The large values between them, by position.
+    pub fn large(&self) -> &[ByReference] {
+        &self.large
+    }
+
     /// All letters in the order they were posted.
     pub fn letters(&self) -> &[Letter] {
         &self.letters
@@ -77,6 +97,7 @@ impl Outbox {
     /// Forgets everything; memory beyond the usual is given back.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.large.clear();
         self.letters.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         self.letters.shrink_to(KEPT_LETTERS);
@@ -98,6 +119,10 @@ mod tests {
         outbox.unwrite(&hello);
         assert_eq!((outbox.bytes(), outbox.len()), (&b"hello"[..], 2));
         assert_eq!(outbox.letters()[1].text, 0..5);
+        let large = outbox.write_around(Bytes::from_static(b"value"), |out| out.extend_from_slice(b"$5\r\n"));
+        assert_eq!((outbox.bytes(), outbox.large()[0].at, &large.0), (&b"hello$5\r\n\r\n"[..], 9, &(5..11)));
+        outbox.unwrite(&large);
+        assert_eq!((outbox.bytes(), outbox.large().len()), (&b"hello"[..], 0));
         outbox.clear();
         assert!(outbox.is_empty() && outbox.bytes().is_empty());
     }

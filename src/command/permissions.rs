@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
-use crate::acl::{Access, Catalog, Denial, Incident, Reason, TouchedKey, UserId};
+use crate::acl::{Access, Catalog, Denial, Incident, Reason, TouchedChannel, TouchedKey, UserId};
 use crate::command::error::CommandError;
 use crate::command::keys::find_keys;
 use crate::command::prepared::Prepared;
 use crate::command::registry::{CommandId, Registered, Registry};
 use crate::command::session::Session;
-use crate::command::spec::{Categories, Command, Flags, KeyFlags};
+use crate::command::spec::{Categories, ChannelArgs, Command, Flags, KeyFlags};
 use crate::command::state::State;
 use crate::commands::connection::describe_client;
 use crate::resp::args::Args;
 
 const NO_KEY_PERMISSION: CommandError = CommandError::fixed("-NOPERM No permissions to access a key");
+const NO_CHANNEL_PERMISSION: CommandError = CommandError::fixed("-NOPERM No permissions to access a channel");
 
 impl Catalog for Registry {
     fn count(&self) -> usize {
@@ -53,7 +54,7 @@ impl State {
             .collect();
         let open = command.flags.contains(Flags::NO_AUTH);
         let first_arg = (args.len() > 1).then(|| args.get(1));
-        self.users.get(user).check(prepared.id.index(), open, first_arg, &keys)
+        self.users.get(user).check(prepared.id.index(), open, first_arg, &keys, &channels(command, args))
     }
 
     /// The gate: a refusal is logged and counted.
@@ -70,6 +71,7 @@ impl State {
         let (reason, object) = match denial {
             Denial::Command => (Reason::Command, command.full_name.as_bytes()),
             Denial::Key(index) => (Reason::Key, args.get(index)),
+            Denial::Channel(index) => (Reason::Channel, args.get(index)),
         };
         self.log_refusal(session, reason, object, &username);
         Err(match denial {
@@ -79,6 +81,7 @@ impl State {
                 command.full_name
             )),
             Denial::Key(_) => NO_KEY_PERMISSION,
+            Denial::Channel(_) => NO_CHANNEL_PERMISSION,
         })
     }
 
@@ -98,6 +101,10 @@ impl State {
                 (Reason::Command, command.full_name.as_bytes(), text)
             }
             Denial::Key(index) => (Reason::Key, args.get(index), "no permission to touch the specified keys"),
+            Denial::Channel(index) => {
+                let text = "no permission to access one of the channels used as arguments";
+                (Reason::Channel, args.get(index), text)
+            }
         };
         let username = Arc::clone(&session.user_name);
         self.log_refusal(session, reason, object, &username);
@@ -115,6 +122,7 @@ impl State {
             Reason::Auth => denied.auth_denied += 1,
             Reason::Command => denied.command_denied += 1,
             Reason::Key => denied.key_denied += 1,
+            Reason::Channel => denied.channel_denied += 1,
         }
         let in_multi = session.in_multi();
         let incident = Incident { reason, in_multi, object: object.into(), username: username.into() };
@@ -128,6 +136,17 @@ impl State {
 
 fn by_number(registry: &Registry, command: usize) -> &Registered {
     registry.entry(CommandId(u16::try_from(command).expect("a number of the registry")))
+}
+
+/// The channels of a request.
+fn channels<'a>(command: &Command, args: Args<'a>) -> Vec<TouchedChannel<'a>> {
+    let last = match command.channel_args {
+        ChannelArgs::None => 0,
+        ChannelArgs::First => 1,
+        ChannelArgs::All | ChannelArgs::Patterns => args.len() - 1,
+    };
+    let is_pattern = command.channel_args == ChannelArgs::Patterns;
+    (1..=last).map(|index| TouchedChannel { index, name: args.get(index), is_pattern }).collect()
 }
 
 /// What has to be allowed for a key: flags of its specification say what happens to the value.

@@ -81,6 +81,8 @@ bitflags::bitflags! {
         const TRACKING_NOLOOP = 1 << 22;
         /// Its user may not do everything: each request is checked.
         const RESTRICTED = 1 << 23;
+        /// Listens to a channel, a pattern or a shard channel.
+        const PUBSUB = 1 << 24;
     }
 }
 
@@ -188,6 +190,8 @@ pub struct Session {
     pub waiting_command: Option<Box<OwnedArgs>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<TrackingFacts>>,
+    /// How many channels, patterns and shard channels it listens to.
+    pub subscribed: [u32; 3],
     /// What the network layer knows.
     pub net: NetFacts,
 }
@@ -213,6 +217,7 @@ impl Session {
             transaction: None,
             waiting_command: None,
             tracking: None,
+            subscribed: [0; 3],
             net,
         }
     }
@@ -246,6 +251,12 @@ impl Session {
     #[inline]
     pub fn is_blocked(&self) -> bool {
         self.flags.contains(SessionFlags::BLOCKED)
+    }
+
+    /// Whether it speaks the old protocol and listens to something: it may do little else then.
+    #[inline]
+    pub fn only_listens(&self) -> bool {
+        self.flags.contains(SessionFlags::PUBSUB) && self.protocol == Protocol::Resp2
     }
 
     /// A command begins: CLIENT REPLY SKIP was about it if it came right before.

@@ -273,6 +273,19 @@ pub struct FoundKey {
 /// arity has been checked.
 pub type KeyFinder = fn(Args<'_>, &mut Vec<FoundKey>) -> Result<(), CommandError>;
 
+/// Which arguments of a command name channels, as far as permissions go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelArgs {
+    /// None of them.
+    None,
+    /// The first one.
+    First,
+    /// All of them.
+    All,
+    /// All of them, and they are patterns.
+    Patterns,
+}
+
 /// A command or subcommand.
 pub struct Command {
     /// Lower-case name: `get`, or for a subcommand its own word, `list`.
@@ -299,6 +312,8 @@ pub struct Command {
     pub key_specs: &'static [KeySpec],
     /// Finds keys where `key_specs` cannot.
     pub key_finder: Option<KeyFinder>,
+    /// Which arguments are channels.
+    pub channel_args: ChannelArgs,
     /// Version that deprecated it and what replaces it, in words.
     pub deprecated: Option<(&'static str, &'static str)>,
     /// (version, what changed), for COMMAND DOCS.
@@ -326,6 +341,7 @@ impl Command {
         tips: &[],
         key_specs: &[],
         key_finder: None,
+        channel_args: ChannelArgs::None,
         deprecated: None,
         history: &[],
         args: &[],

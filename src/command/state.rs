@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use crate::acl::{AclLog, UserId, Users};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
+use crate::base::siphash::SipKey;
 use crate::blocking::{BlockedClients, Pause};
 use crate::command::debug_switches::DebugSwitches;
 use crate::command::effects::Effects;
@@ -18,11 +19,12 @@ use crate::command::session::{Session, SessionFlags, Slot};
 use crate::command::sessions::Sessions;
 use crate::command::spec::{Command, Flags};
 use crate::command::ticks::Ticks;
-use crate::config::{Config, MaxmemoryPolicy};
+use crate::config::{Config, KeyspaceEvents, MaxmemoryPolicy};
 use crate::keyspace::{ExpireBudget, FrequencyRules, Garbage, KeyState, Keyspace, WatchTable};
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::slow_log::{SlowEntry, SlowLog, shortened};
 use crate::observe::stats::Stats;
+use crate::pubsub::PubSub;
 use crate::resp::args::Args;
 use crate::sys::memory::MemorySample;
 use crate::tracking::Tracking;
@@ -86,8 +88,14 @@ pub struct State {
     pub monitors: Vec<Slot>,
     /// Who has to be told of changed keys.
     pub tracking: Tracking,
+    /// Who listens to which channels.
+    pub pubsub: PubSub,
+    /// What a client that gets no replies is told all the same, while its command runs.
+    pub(crate) unmuted: Vec<u8>,
     /// Every request has to pass the gates: commands are paused, monitored or tracked.
     pub(crate) gated: bool,
+    /// The events of keys that somebody may hear of; none while nobody listens.
+    pub(crate) announced: KeyspaceEvents,
     /// Somebody has to hear of changed keys.
     pub(crate) observes_keys: bool,
     /// When the clock unblocks somebody or ends a pause, in Unix microseconds.
@@ -131,8 +139,10 @@ impl State {
         if !config.requirepass.is_empty() {
             users.set_default_password(&config.requirepass, &registry);
         }
+        let keyspace = Keyspace::new(config.databases as usize, rng.next_u64());
+        let names_key = SipKey::new(rng.next_u64(), rng.next_u64());
         let mut state = State {
-            keyspace: Keyspace::new(config.databases as usize, rng.next_u64()),
+            keyspace,
             stats: Stats::new(registry.len()),
             slow_log: SlowLog::default(),
             latency: LatencyMonitor::default(),
@@ -152,7 +162,10 @@ impl State {
             pause: None,
             monitors: Vec::new(),
             tracking: Tracking::default(),
+            pubsub: PubSub::new(names_key),
+            unmuted: Vec::new(),
             gated: false,
+            announced: KeyspaceEvents::empty(),
             observes_keys: false,
             next_deadline_us: i64::MAX,
             garbage: VecDeque::new(),
@@ -428,7 +441,7 @@ impl State {
         }
     }
 
-    /// Keys expired: transactions that watch them fail. `caller` is the session that is running, if any.
+    /// Keys expired: transactions that watch them fail, and it is announced. `caller` is the session that is running, if any.
     #[cold]
     pub(crate) fn touch_expired(&mut self, mut caller: Option<&mut Session>) {
         for db in 0..self.keyspace.count() {
@@ -441,6 +454,7 @@ impl State {
                 }
                 let clients = self.watch.touched(db, &key, false);
                 self.mark_dirty(caller.as_deref_mut(), &clients, false);
+                self.send_event(caller.as_deref(), KeyspaceEvents::EXPIRED, "expired", db, &key);
             }
         }
     }

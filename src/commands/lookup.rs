@@ -6,17 +6,22 @@
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_DATABASE, NOT_AN_INTEGER, OUT_OF_INT_RANGE};
+use crate::command::session::Session;
 use crate::command::state::State;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::KeyEntry;
 
 /// How many keys are hashed and prefetched ahead of the one that is worked on.
 const AHEAD: usize = 16;
 
-/// Finds a key of database `db` for a command that reads it, and counts a hit or a miss.
+/// Finds a key of the caller's database for a command that reads it, and counts a hit or a miss.
 #[inline]
-pub(crate) fn read<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Option<&'s KeyEntry> {
-    let now_ms = state.clock.unix_ms();
+pub(crate) fn read<'s>(state: &'s mut State, session: &mut Session, key: &[u8], hash: u64) -> Option<&'s KeyEntry> {
+    if state.announced.contains(KeyspaceEvents::KEY_MISS) {
+        state.announce_miss(session, key, hash);
+    }
+    let (now_ms, db) = (state.clock.unix_ms(), session.db);
     let found = state.keyspace.db_mut(db).get(key, hash, now_ms);
     match found {
         Some(_) => state.stats.keyspace_hits += 1,
@@ -26,6 +31,15 @@ pub(crate) fn read<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -
 }
 
 /// The same for a command that only asks about the key: no use of it.
+#[inline]
+pub(crate) fn ask<'s>(state: &'s mut State, session: &mut Session, key: &[u8], hash: u64) -> Option<&'s KeyEntry> {
+    if state.announced.contains(KeyspaceEvents::KEY_MISS) {
+        state.announce_miss(session, key, hash);
+    }
+    peek(state, session.db, key, hash)
+}
+
+/// The same in database `db`, for a command whose misses are no events.
 #[inline]
 pub(crate) fn peek<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Option<&'s KeyEntry> {
     let now_ms = state.clock.unix_ms();

@@ -12,6 +12,7 @@ pub mod keyspace;
 pub mod list;
 mod lookup;
 pub mod monitor;
+pub mod pubsub;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
@@ -31,6 +32,7 @@ pub static ALL: &[&[&Command]] = &[
     keyspace::COMMANDS,
     list::COMMANDS,
     monitor::COMMANDS,
+    pubsub::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,

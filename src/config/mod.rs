@@ -17,6 +17,7 @@ pub mod value;
 mod tests;
 
 pub use choice::{Access, AclPubsubDefault, IoBackend, LogLevel, MaxmemoryPolicy, OomScoreAdj, Supervised};
+pub use special::{KeyspaceEvents, OutputLimit};
 pub use table::{Apply, Config, Effect, Flags, PARAMS, Param};
 
 use crate::base::glob;

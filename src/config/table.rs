@@ -346,7 +346,7 @@ params! {
     min_replicas_max_lag: u32 = "min-replicas-max-lag", "min-slaves-max-lag", int(0, I32_MAX), "10", MUTABLE, GoodReplicas, Later;
     min_replicas_to_write: u32 = "min-replicas-to-write", "min-slaves-to-write", int(0, I32_MAX), "0", MUTABLE, GoodReplicas, Later;
     no_appendfsync_on_rewrite: bool = "no-appendfsync-on-rewrite", "", BOOL, "no", MUTABLE, Nothing, Later;
-    notify_keyspace_events: KeyspaceEvents = "notify-keyspace-events", "", OWN, "", MUTABLE, KeyspaceEvents, Later;
+    notify_keyspace_events: KeyspaceEvents = "notify-keyspace-events", "", OWN, "", MUTABLE, KeyspaceEvents, Works;
     oom_score_adj: OomScoreAdj = "oom-score-adj", "", choice(OomScoreAdj::NAMES), "no", MUTABLE, OomScoreAdj, Works;
     oom_score_adj_values: OomScores = "oom-score-adj-values", "", OWN, "0 200 800", MULTI, OomScoreAdj, Works;
     pidfile: Text = "pidfile", "", ANY, "", IMMUTABLE, Nothing, Works;

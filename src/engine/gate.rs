@@ -1,5 +1,5 @@
 //! The gates before a command, in Redis' order: unknown command, number of arguments, authentication,
-//! commands that a transaction forbids, what the user may do, the pause, queueing. Gates of services that this server does not have yet are absent, not
+//! commands that a transaction forbids, what the user may do, what a listener may do, the pause, queueing. Gates of services that this server does not have yet are absent, not
 //! open: each arrives with its service.
 
 #![forbid(unsafe_code)]
@@ -55,6 +55,7 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
     observers::end_caching(session);
     if session.flags.intersects(SessionFlags::MUTED) {
         reply.truncate(start);
+        state.speak_unmuted(reply);
     }
     if !session.is_blocked() {
         session.end_reply_skip();
@@ -111,7 +112,34 @@ fn check(
     if session.flags.contains(SessionFlags::RESTRICTED) {
         state.check_permission(session, prepared, command, args)?;
     }
+    if session.only_listens() && !may_listener_run(command) {
+        return Err(listens_only(command));
+    }
     Ok(command)
+}
+
+/// What a client that listens and speaks RESP2, where messages cannot be told from replies, may run.
+fn may_listener_run(command: &Command) -> bool {
+    matches!(
+        command.full_name,
+        "ping"
+            | "quit"
+            | "reset"
+            | "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+    )
+}
+
+#[cold]
+fn listens_only(command: &Command) -> CommandError {
+    CommandError::filled(format!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        command.full_name
+    ))
 }
 
 /// Answers why a request is not executed. An open transaction is spoilt by it; EXEC itself, refused, ends it.

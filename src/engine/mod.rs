@@ -80,6 +80,7 @@ impl Engine {
             state.unwatch(&mut session);
             state.stop_tracking(&mut session);
             transaction::stop_monitoring(state, &mut session);
+            state.unsubscribe_all(&mut session);
             if session.is_blocked() {
                 state.blocking.unblock(slot.0);
                 state.plan_observers();

@@ -195,6 +195,8 @@ pub struct Stats {
     pub command_denied: u64,
     /// Commands refused to a user who may not touch their keys.
     pub key_denied: u64,
+    /// Channels that a user was refused.
+    pub channel_denied: u64,
     /// Changes of the data set.
     pub dirty: u64,
     /// Objects freed in slices instead of at once.

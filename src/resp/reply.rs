@@ -450,6 +450,13 @@ impl Reply {
         self.buf.extend_from_slice(bytes);
     }
 
+    /// Bytes that are replies already, with large values between them.
+    pub fn raw_around(&mut self, bytes: &[u8], large: &[ByReference]) {
+        let base = self.buf.len();
+        self.refs.extend(large.iter().map(|value| ByReference { at: base + value.at, bytes: value.bytes.clone() }));
+        self.buf.extend_from_slice(bytes);
+    }
+
     /// `:7\r\n`, `$12\r\n`, ...
     #[inline]
     fn number_line(&mut self, kind: u8, number: i64) {

@@ -38,7 +38,7 @@ impl<I: Io> Server<I> {
             let Some(client) = self.clients[self.cron_cursor].as_deref() else { continue };
             let (conn, has_output) = (client.conn, client.pending.is_some());
             let session = self.engine.session(Slot(conn.slot));
-            let exempt = session.flags.intersects(SessionFlags::BLOCKED | SessionFlags::MONITOR);
+            let exempt = session.flags.intersects(SessionFlags::BLOCKED | SessionFlags::MONITOR | SessionFlags::PUBSUB);
             if timeout_s > 0 && !exempt && now_s - session.last_interaction_s > timeout_s {
                 log::verbose(format_args!("Closing idle client"));
                 self.close_now(conn);

@@ -58,10 +58,13 @@ impl<I: Io> Server<I> {
         }
     }
 
-    /// Sends what the engine has posted. Every text is copied once; each receiver is given the same bytes of the slab.
+    /// Sends what the engine has posted. Every text is copied once, a large value in it not at all; each receiver is given
+    /// the same bytes of the slab.
     fn deliver(&mut self, outbox: &Outbox) {
-        let base = self.reply.position();
-        self.reply.raw(outbox.bytes());
+        let start = self.reply.mark();
+        let base = start.position();
+        self.reply.raw_around(outbox.bytes(), outbox.large());
+        let written = self.reply.bytes_since(start);
         let mut bytes = 0;
         for letter in outbox.letters() {
             let slot = letter.to.0;
@@ -73,12 +76,14 @@ impl<I: Io> Server<I> {
             if client.written.is_empty() {
                 self.touched.push(slot);
             }
-            bytes += letter.text.len();
-            client.written.push(base + letter.text.start..base + letter.text.end);
+            let range = base + letter.text.start..base + letter.text.end;
+            bytes +=
+                range.len() + self.reply.refs_in(range.clone()).iter().map(|value| value.bytes.len()).sum::<usize>();
+            client.written.push(range);
         }
         // The slab's own length is counted when it is sent.
         let stats = &mut self.engine.state.stats;
-        stats.net_output_bytes = (stats.net_output_bytes + bytes as u64).saturating_sub(outbox.bytes().len() as u64);
+        stats.net_output_bytes = (stats.net_output_bytes + bytes as u64).saturating_sub(written as u64);
     }
 
     /// A client is blocked no longer: its commands run again.

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 
-use crate::command::session::Slot;
+use crate::command::session::{SessionFlags, Slot};
+use crate::config::OutputLimit;
 use crate::io::{ConnId, Errno, Io, SEND_CHUNKS_MAX, Segment, SoftSend};
 use crate::observe::log;
 use crate::server::batch::STALL_BYTES;
@@ -89,6 +90,14 @@ impl<I: Io> Server<I> {
                 self.send_pending(conn);
             }
         }
+    }
+
+    /// The limit of a client's waiting output: that of listeners is another one.
+    fn output_limit(&self, slot: u32) -> OutputLimit {
+        let limits = &self.engine.state.config.client_output_buffer_limit;
+        let session = self.engine.state.sessions.get(Slot(slot));
+        let listens = session.is_some_and(|session| session.flags.contains(SessionFlags::PUBSUB));
+        if listens { limits.pubsub } else { limits.normal }
     }
 
     /// From how many bytes of waiting output on a client is not read from: a limit that is set has to be reachable.
@@ -190,13 +199,12 @@ impl<I: Io> Server<I> {
     pub(super) fn check_output(&mut self, conn: ConnId) {
         self.mirror_output(conn.slot);
         let now_ms = self.engine.state.clock.unix_ms();
-        let stall_bytes = self.stall_bytes();
+        let (stall_bytes, limit) = (self.stall_bytes(), self.output_limit(conn.slot));
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
         let Some(pending) = &mut client.pending else { return };
         let bytes = pending.bytes();
-        let limit = self.engine.state.config.client_output_buffer_limit.normal;
         let unauthenticated = !self.engine.state.lets_in(self.engine.session(Slot(conn.slot)));
         let mut over =
             (unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX) || (limit.hard > 0 && bytes as u64 >= limit.hard);

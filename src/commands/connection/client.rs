@@ -374,7 +374,7 @@ fn list_text(ctx: &Context<'_>, args: Args<'_>) -> Result<Vec<u8>, CommandError>
         all.iter().filter(open).copied().collect()
     } else if args.len() == 4 && option.eq_ignore_ascii_case(b"type") {
         let kind = ClientKind::parse(args.get(3))?;
-        all.iter().filter(open).filter(|_| kind == ClientKind::Normal).copied().collect()
+        all.iter().filter(open).filter(|session| kind.includes(session)).copied().collect()
     } else if args.len() > 3 && option.eq_ignore_ascii_case(b"id") {
         let mut chosen = Vec::new();
         for text in args.skip(3).iter() {
@@ -397,7 +397,9 @@ fn list_text(ctx: &Context<'_>, args: Args<'_>) -> Result<Vec<u8>, CommandError>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientKind {
     Normal,
-    /// Masters, replicas, subscribers: this server has no such connections yet, so no client is of that kind.
+    /// Who listens to something.
+    Pubsub,
+    /// Masters, replicas: this server has no such connections yet, so no client is of that kind.
     Other,
 }
 
@@ -406,10 +408,20 @@ impl ClientKind {
         let is = |word: &str| text.eq_ignore_ascii_case(word.as_bytes());
         if is("normal") {
             Ok(ClientKind::Normal)
-        } else if ["master", "slave", "replica", "pubsub"].into_iter().any(is) {
+        } else if is("pubsub") {
+            Ok(ClientKind::Pubsub)
+        } else if ["master", "slave", "replica"].into_iter().any(is) {
             Ok(ClientKind::Other)
         } else {
             Err(CommandError::quoting("Unknown client type '", text, usize::MAX, "'"))
+        }
+    }
+
+    fn includes(self, session: &Session) -> bool {
+        match self {
+            ClientKind::Normal => !session.flags.contains(SessionFlags::PUBSUB),
+            ClientKind::Pubsub => session.flags.contains(SessionFlags::PUBSUB),
+            ClientKind::Other => false,
         }
     }
 }
@@ -423,8 +435,8 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
     let net = &session.net;
     let line = writeln!(
         out,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
-         qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
+         watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} \
          user={} redir={} resp={} lib-name={} lib-ver={} io-thread=0",
         session.id,
         net.addr,
@@ -435,6 +447,9 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         (now_s - session.last_interaction_s).max(0),
         flag_letters(session.flags),
         session.db,
+        session.subscribed[0],
+        session.subscribed[1],
+        session.subscribed[2],
         if session.in_multi() { transaction.map_or(0, |open| open.queued as i64) } else { -1 },
         session.watched,
         net.qbuf,
@@ -455,18 +470,25 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
     line.expect("a vector takes everything");
 }
 
-/// Bytes that a client costs: its session, its buffers, what it has queued.
+/// Bytes that a subscription costs its client: the entry of a hash table at its usual filling, and a place in a list. The
+/// name is shared by all who listen to it.
+const SUBSCRIPTION_BYTES: usize = 48;
+
+/// Bytes that a client costs: its session, its buffers, what it has queued, what it listens to.
 pub(crate) fn memory_of(session: &Session) -> usize {
     let names = [&session.name, &session.lib_name, &session.lib_ver];
     let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
     let net = &session.net;
     let queued = session.transaction.as_deref().map_or(0, |open| open.argument_bytes);
-    size_of::<Session>() + name_bytes + net.qbuf + net.qbuf_free + net.argv_mem + net.omem + net.tls_mem + queued
+    let subscriptions = session.subscribed.iter().sum::<u32>() as usize * SUBSCRIPTION_BYTES;
+    let buffers = net.qbuf + net.qbuf_free + net.argv_mem + net.omem + net.tls_mem;
+    size_of::<Session>() + name_bytes + buffers + queued + subscriptions
 }
 
 fn flag_letters(flags: SessionFlags) -> String {
     let letters = [
         (SessionFlags::MONITOR, 'O'),
+        (SessionFlags::PUBSUB, 'P'),
         (SessionFlags::MULTI, 'x'),
         (SessionFlags::BLOCKED, 'b'),
         (SessionFlags::TRACKING, 't'),
@@ -489,16 +511,15 @@ struct KillFilter<'a> {
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     user: Option<UserId>,
-    kind: ClientKind,
+    kind: Option<ClientKind>,
     max_age_s: i64,
     skip_me: bool,
 }
 
 impl<'a> KillFilter<'a> {
     fn parse(args: Args<'a>, users: &Users) -> Result<KillFilter<'a>, CommandError> {
-        let kind = ClientKind::Normal;
         let mut filter =
-            KillFilter { id: None, addr: None, laddr: None, user: None, kind, max_age_s: 0, skip_me: true };
+            KillFilter { id: None, addr: None, laddr: None, user: None, kind: None, max_age_s: 0, skip_me: true };
         if args.len() == 3 {
             return Ok(KillFilter { addr: Some(args.get(2)), skip_me: false, ..filter });
         }
@@ -522,7 +543,7 @@ impl<'a> KillFilter<'a> {
                 return Err(CommandError::fixed("maxage should be greater than 0"));
             }
         } else if is("type") {
-            self.kind = ClientKind::parse(value)?;
+            self.kind = Some(ClientKind::parse(value)?);
         } else if is("addr") {
             self.addr = Some(value);
         } else if is("laddr") {
@@ -544,7 +565,7 @@ impl<'a> KillFilter<'a> {
 
     fn matches(&self, session: &Session, now_s: i64) -> bool {
         let closing = SessionFlags::CLOSE_ASAP;
-        self.kind == ClientKind::Normal
+        self.kind.is_none_or(|kind| kind.includes(session))
             && !session.flags.contains(closing)
             && self.id.is_none_or(|id| id == session.id)
             && self.addr.is_none_or(|addr| addr == session.net.addr.as_bytes())

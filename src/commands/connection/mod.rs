@@ -114,6 +114,12 @@ static RESET: Command = Command {
 
 fn ping(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     match args.len() {
+        // Shaped like a message, since the client takes everything for one.
+        1 | 2 if ctx.session.only_listens() => {
+            ctx.reply.array(2);
+            ctx.reply.bulk(b"pong");
+            ctx.reply.bulk(if args.len() == 2 { args.get(1) } else { b"" });
+        }
         1 => ctx.reply.pong(),
         2 => ctx.reply.bulk(args.get(1)),
         _ => return Err(CommandError::arity(ctx.command.full_name)),
@@ -145,6 +151,7 @@ fn reset(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     transaction::discard(ctx.state, ctx.session);
     transaction::stop_monitoring(ctx.state, ctx.session);
     ctx.state.stop_tracking(ctx.session);
+    ctx.state.unsubscribe_all(ctx.session);
     let session = &mut *ctx.session;
     session.db = 0;
     session.name = None;

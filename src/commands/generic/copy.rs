@@ -6,6 +6,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `COPY`
@@ -72,7 +73,7 @@ fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(SAME);
     }
     let to_hash = ctx.db().hash(to);
-    let Some(entry) = lookup::read(ctx.state, ctx.session.db, from, ctx.first_key_hash) else {
+    let Some(entry) = lookup::read(ctx.state, ctx.session, from, ctx.first_key_hash) else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -84,6 +85,8 @@ fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     target.put(to_hash, entry, now_ms);
     ctx.signal_modified_in(to_db, to);
+    ctx.announce_in(to_db, KeyspaceEvents::NEW, "new", to);
+    ctx.announce_in(to_db, KeyspaceEvents::GENERIC, "copy_to", to);
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(1);
     Ok(())
@@ -101,6 +104,9 @@ fn move_key(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.state.keyspace.db_mut(to_db).put(hash, entry, now_ms);
         ctx.signal_modified(key);
         ctx.signal_modified_in(to_db, key);
+        ctx.announce_in(to_db, KeyspaceEvents::NEW, "new", key);
+        ctx.announce(KeyspaceEvents::GENERIC, "move_from", key);
+        ctx.announce_in(to_db, KeyspaceEvents::GENERIC, "move_to", key);
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.integer(i64::from(moves));

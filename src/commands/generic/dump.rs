@@ -12,7 +12,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
-use crate::config::MaxmemoryPolicy;
+use crate::config::{KeyspaceEvents, MaxmemoryPolicy};
 use crate::encoding::rdb::{self, Reader};
 use crate::resp::args::Args;
 use crate::types::snapshot::{self, Restored};
@@ -76,7 +76,7 @@ const BAD_FORMAT: CommandError = CommandError::fixed("Bad data format");
 
 fn dump(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let compress = ctx.state.config.rdbcompression;
-    let Some(entry) = lookup::read(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash) else {
+    let Some(entry) = lookup::read(ctx.state, ctx.session, args.get(1), ctx.first_key_hash) else {
         ctx.reply.null();
         return Ok(());
     };
@@ -181,6 +181,11 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     if removed || !is_over {
         ctx.signal_modified(key);
+        if is_over {
+            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+        } else {
+            ctx.announce_stored(true, KeyspaceEvents::GENERIC, "restore", key);
+        }
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.ok();

@@ -6,6 +6,7 @@ use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
+use crate::config::KeyspaceEvents;
 use crate::keyspace::Garbage;
 use crate::resp::args::Args;
 
@@ -121,6 +122,7 @@ fn remove(ctx: &mut Context<'_>, args: Args<'_>, lazy: bool) -> Result<(), Comma
                 ctx.state.discard_garbage(Garbage::of_entry(entry));
             }
             ctx.signal_modified(key);
+            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
             ctx.state.stats.dirty += 1;
             removed += 1;
         }
@@ -134,7 +136,7 @@ fn remove(ctx: &mut Context<'_>, args: Args<'_>, lazy: bool) -> Result<(), Comma
 fn exists(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let mut found = 0;
     lookup::each_key(ctx, args, 1, |ctx, index, hash| {
-        found += i64::from(lookup::peek(ctx.state, ctx.session.db, args.get(index), hash).is_some());
+        found += i64::from(lookup::ask(ctx.state, ctx.session, args.get(index), hash).is_some());
         true
     });
     ctx.reply.integer(found);
@@ -146,7 +148,7 @@ fn touch(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let muted = ctx.state.keyspace.mute_access(false);
     let mut found = 0;
     lookup::each_key(ctx, args, 1, |ctx, index, hash| {
-        found += i64::from(lookup::read(ctx.state, ctx.session.db, args.get(index), hash).is_some());
+        found += i64::from(lookup::read(ctx.state, ctx.session, args.get(index), hash).is_some());
         true
     });
     ctx.state.keyspace.mute_access(muted);
@@ -155,7 +157,7 @@ fn touch(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn type_name(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let found = lookup::peek(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash);
+    let found = lookup::ask(ctx.state, ctx.session, args.get(1), ctx.first_key_hash);
     ctx.reply.status(found.map_or("none", |entry| entry.type_name()));
     Ok(())
 }

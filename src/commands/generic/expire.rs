@@ -7,6 +7,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `EXPIRE`
@@ -209,12 +210,14 @@ fn set_deadline(ctx: &mut Context<'_>, args: Args<'_>, unit_ms: i64, base_ms: i6
     let old = ctx.db().get(key, hash, now_ms).map(|entry| entry.expire_ms());
     let set = old.is_some_and(|old| condition.allows(old, at_ms));
     if set {
-        if at_ms <= now_ms {
+        let is_over = at_ms <= now_ms;
+        if is_over {
             ctx.db().remove(key, hash, now_ms);
         } else {
             ctx.db().set_expire(key, hash, Some(at_ms));
         }
         ctx.signal_modified(key);
+        ctx.announce(KeyspaceEvents::GENERIC, if is_over { "del" } else { "expire" }, key);
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.integer(i64::from(set));
@@ -227,6 +230,7 @@ fn persist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if had_expiry {
         ctx.db().set_expire(key, hash, None);
         ctx.signal_modified(key);
+        ctx.announce(KeyspaceEvents::GENERIC, "persist", key);
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.integer(i64::from(had_expiry));

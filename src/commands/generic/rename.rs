@@ -6,6 +6,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY};
 use crate::command::spec::{ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `RENAME`
@@ -80,6 +81,9 @@ fn move_key(ctx: &mut Context<'_>, args: Args<'_>, replace: bool) -> Result<bool
     ctx.db().rename((from, from_hash), (to, to_hash), now_ms);
     ctx.signal_modified(from);
     ctx.signal_modified(to);
+    ctx.announce(KeyspaceEvents::NEW, "new", to);
+    ctx.announce(KeyspaceEvents::GENERIC, "rename_from", from);
+    ctx.announce(KeyspaceEvents::GENERIC, "rename_to", to);
     ctx.state.stats.dirty += 1;
     Ok(true)
 }

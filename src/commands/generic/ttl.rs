@@ -105,7 +105,7 @@ fn pexpiretime(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
 
 /// Answers what `shown` makes of the expiry time in Unix milliseconds.
 fn answer(ctx: &mut Context<'_>, args: Args<'_>, shown: impl FnOnce(i64) -> i64) -> Result<(), CommandError> {
-    let found = lookup::peek(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash);
+    let found = lookup::ask(ctx.state, ctx.session, args.get(1), ctx.first_key_hash);
     let number = match found.map(|entry| entry.expire_ms()) {
         None => NO_KEY,
         Some(None) => NO_EXPIRY,

@@ -10,6 +10,7 @@ mod walk;
 
 use crate::command::context::Context;
 use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::lookup;
@@ -39,8 +40,13 @@ pub static COMMANDS: &[&Command] = &[
 
 /// The hash at a key, for a command that reads it: counted as a hit or a miss.
 #[inline]
-fn read_hash<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<&'s Hash>, CommandError> {
-    lookup::read(state, db, key, hash).map(KeyEntry::as_hash).transpose().map_err(|_| WRONG_TYPE)
+fn read_hash<'s>(
+    state: &'s mut State,
+    session: &mut Session,
+    key: &[u8],
+    hash: u64,
+) -> Result<Option<&'s Hash>, CommandError> {
+    lookup::read(state, session, key, hash).map(KeyEntry::as_hash).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// The hash at a key, for a command that changes it.

@@ -44,7 +44,7 @@ fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         _ => return Err(SYNTAX),
     };
     let mut rng = ctx.state.rng.clone();
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     match (hash, count) {
         (None, None) => ctx.reply.null(),
         (None, Some(_)) => ctx.reply.array(0),

@@ -160,13 +160,13 @@ fn reply_value(reply: &mut Reply, value: Option<Element<'_>>) {
 }
 
 fn hget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     reply_value(ctx.reply, hash.and_then(|hash| hash.get(args.get(2))));
     Ok(())
 }
 
 fn hmget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     let names = args.skip(2);
     ctx.reply.array(names.len());
     names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name))));
@@ -174,7 +174,7 @@ fn hmget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hgetall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.map(hash.map_or(0, Hash::len));
     if let Some(hash) = hash {
         hash.each(|name, value| {
@@ -186,7 +186,7 @@ fn hgetall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hkeys(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.array(hash.map_or(0, Hash::len));
     if let Some(hash) = hash {
         hash.each(|name, _| reply_element(ctx.reply, name));
@@ -195,7 +195,7 @@ fn hkeys(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hvals(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.array(hash.map_or(0, Hash::len));
     if let Some(hash) = hash {
         hash.each(|_, value| reply_element(ctx.reply, value));
@@ -204,19 +204,19 @@ fn hvals(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(hash.map_or(0, Hash::len) as i64);
     Ok(())
 }
 
 fn hexists(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(i64::from(hash.is_some_and(|hash| hash.get(args.get(2)).is_some())));
     Ok(())
 }
 
 fn hstrlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     let value = hash.and_then(|hash| hash.get(args.get(2)));
     ctx.reply.integer(value.map_or(0, |value| value.len()) as i64);
     Ok(())

@@ -37,7 +37,7 @@ pub(super) static HSCAN: Command = Command {
 
 fn hscan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let cursor = parse_u64_lenient(args.get(2)).ok_or(INVALID_CURSOR)?;
-    let Some(hash) = read_hash(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(hash) = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)? else {
         reply_nothing(ctx.reply);
         return Ok(());
     };

@@ -11,6 +11,7 @@ mod transfer;
 
 use crate::command::context::Context;
 use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::lookup;
@@ -45,8 +46,13 @@ pub static COMMANDS: &[&Command] = &[
 
 /// The list at a key, for a command that reads it: counted as a hit or a miss.
 #[inline]
-fn read_list<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<&'s List>, CommandError> {
-    lookup::read(state, db, key, hash).map(KeyEntry::as_list).transpose().map_err(|_| WRONG_TYPE)
+fn read_list<'s>(
+    state: &'s mut State,
+    session: &mut Session,
+    key: &[u8],
+    hash: u64,
+) -> Result<Option<&'s List>, CommandError> {
+    lookup::read(state, session, key, hash).map(KeyEntry::as_list).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// The list at a key, for a command that changes it.

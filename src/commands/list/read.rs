@@ -98,13 +98,13 @@ pub(super) const NO_OPPOSITE: CommandError =
     CommandError::fixed("value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 
 fn llen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let list = read_list(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let list = read_list(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(list.map_or(0, List::len) as i64);
     Ok(())
 }
 
 fn lindex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let Some(list) = read_list(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(list) = read_list(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.null();
         return Ok(());
     };
@@ -130,7 +130,7 @@ pub(super) fn range(start: i64, stop: i64, len: usize) -> Range<usize> {
 fn lrange(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let start = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let stop = parse_i64(args.get(3)).ok_or(NOT_AN_INTEGER)?;
-    let Some(list) = read_list(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(list) = read_list(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.array(0);
         return Ok(());
     };
@@ -207,7 +207,7 @@ impl Search {
 
 fn lpos(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let search = Search::read(args)?;
-    let list = read_list(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let list = read_list(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     let Some(count) = search.count else {
         let mut first = None;
         if let Some(list) = list {

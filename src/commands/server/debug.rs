@@ -12,6 +12,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER};
 use crate::command::spec::{Categories, Command, Flags};
 use crate::commands::generic::{dump, object};
+use crate::config::KeyspaceEvents;
 use crate::keyspace::SetExpire;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
@@ -251,6 +252,7 @@ fn populate(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         }
         ctx.db().set(&key, hash, NewValue::bytes(&value), SetExpire::Clear, now_ms);
         ctx.signal_modified(&key);
+        ctx.announce(KeyspaceEvents::NEW, "new", &key);
     }
     ctx.reply.ok();
     Ok(())

@@ -6,12 +6,13 @@
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::facts::REDIS_VERSION;
-use crate::command::session::Session;
+use crate::command::session::{Session, SessionFlags};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::command::state::State;
 use crate::commands::server::memory_use::MemoryUse;
 use crate::commands::server::ring_section;
 use crate::observe::info::{InfoText, Presence, Selection};
+use crate::pubsub::Kind;
 use crate::resp::args::Args;
 use crate::sys::memory::{self, Who};
 
@@ -130,6 +131,7 @@ fn server(source: &Source<'_>, text: &mut InfoText) {
 
 fn clients(source: &Source<'_>, text: &mut InfoText) {
     let Source { state, .. } = source;
+    let listeners = source.sessions().filter(|session| session.flags.contains(SessionFlags::PUBSUB)).count();
     let largest = |bytes: fn(&Session) -> usize| source.sessions().map(bytes).max().unwrap_or(0);
     text.field("connected_clients", state.sessions.connected())
         .field("cluster_connections", 0)
@@ -138,7 +140,7 @@ fn clients(source: &Source<'_>, text: &mut InfoText) {
         .field("client_recent_max_output_buffer", largest(|session| session.net.omem))
         .field("blocked_clients", state.blocking.len())
         .field("tracking_clients", state.tracking.clients_len())
-        .field("pubsub_clients", 0)
+        .field("pubsub_clients", listeners)
         .field("watching_clients", state.watch.clients_len())
         .field("clients_in_timeout_table", state.blocking.deadlines_len())
         .field("total_watched_keys", state.watch.keys_len())
@@ -291,9 +293,9 @@ fn stats(source: &Source<'_>, text: &mut InfoText) {
         .field("current_eviction_exceeded_time", 0)
         .field("keyspace_hits", stats.keyspace_hits)
         .field("keyspace_misses", stats.keyspace_misses)
-        .field("pubsub_channels", 0)
-        .field("pubsub_patterns", 0)
-        .field("pubsubshard_channels", 0)
+        .field("pubsub_channels", state.pubsub.names_len(Kind::Channel))
+        .field("pubsub_patterns", state.pubsub.names_len(Kind::Pattern))
+        .field("pubsubshard_channels", state.pubsub.names_len(Kind::Shard))
         .field("latest_fork_usec", 0)
         .field("total_forks", 0)
         .field("migrate_cached_sockets", 0)
@@ -339,7 +341,7 @@ fn traffic(state: &State, text: &mut InfoText) {
         .field("acl_access_denied_auth", stats.auth_denied)
         .field("acl_access_denied_cmd", stats.command_denied)
         .field("acl_access_denied_key", stats.key_denied)
-        .field("acl_access_denied_channel", 0);
+        .field("acl_access_denied_channel", stats.channel_denied);
 }
 
 /// What only those ask for who look for the cause of something.

@@ -8,6 +8,7 @@ use super::read_set;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
+use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
 use crate::commands::elements::reply_element;
@@ -161,15 +162,20 @@ struct Sets<'s>(Vec<Option<&'s Set>>);
 
 impl<'s> Sets<'s> {
     /// Looks all keys up, which counts hits and misses, and then holds all sets at once.
-    fn read(state: &'s mut State, db: usize, args: Args<'_>, keys: Range<usize>) -> Result<Sets<'s>, CommandError> {
+    fn read(
+        state: &'s mut State,
+        session: &mut Session,
+        args: Args<'_>,
+        keys: Range<usize>,
+    ) -> Result<Sets<'s>, CommandError> {
         let now_ms = state.clock.unix_ms();
         let mut hashes = Vec::with_capacity(keys.len());
         for index in keys.clone() {
             let hash = state.keyspace.hash(args.get(index));
-            read_set(state, db, args.get(index), hash)?;
+            read_set(state, session, args.get(index), hash)?;
             hashes.push(hash);
         }
-        let db = state.keyspace.db(db);
+        let db = state.keyspace.db(session.db);
         let sets = keys.zip(hashes).map(|(index, hash)| db.live(args.get(index), hash, now_ms)?.as_set().ok());
         Ok(Sets(sets.collect()))
     }
@@ -225,7 +231,7 @@ impl<'s> Sets<'s> {
 }
 
 fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let sets = Sets::read(ctx.state, ctx.session.db, args, 1..args.len())?;
+    let sets = Sets::read(ctx.state, ctx.session, args, 1..args.len())?;
     let reply = ctx.reply.deferred();
     let mut count = 0;
     sets.intersection(|member| {
@@ -239,14 +245,14 @@ fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn sunion(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
-    let union = Sets::read(ctx.state, ctx.session.db, args, 1..args.len())?.union(&limits);
+    let union = Sets::read(ctx.state, ctx.session, args, 1..args.len())?.union(&limits);
     reply_set(ctx, &union);
     Ok(())
 }
 
 fn sdiff(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
-    let difference = Sets::read(ctx.state, ctx.session.db, args, 1..args.len())?.difference(&limits);
+    let difference = Sets::read(ctx.state, ctx.session, args, 1..args.len())?.difference(&limits);
     reply_set(ctx, &difference);
     Ok(())
 }
@@ -259,7 +265,7 @@ fn reply_set(ctx: &mut Context<'_>, set: &Set) {
 fn sinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
     let mut result = Set::default();
-    Sets::read(ctx.state, ctx.session.db, args, 2..args.len())?.intersection(|member| {
+    Sets::read(ctx.state, ctx.session, args, 2..args.len())?.intersection(|member| {
         result.add(&member.to_cow(), &limits);
         true
     });
@@ -269,14 +275,14 @@ fn sinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
 
 fn sunionstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
-    let union = Sets::read(ctx.state, ctx.session.db, args, 2..args.len())?.union(&limits);
+    let union = Sets::read(ctx.state, ctx.session, args, 2..args.len())?.union(&limits);
     store(ctx, args, union);
     Ok(())
 }
 
 fn sdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
-    let difference = Sets::read(ctx.state, ctx.session.db, args, 2..args.len())?.difference(&limits);
+    let difference = Sets::read(ctx.state, ctx.session, args, 2..args.len())?.difference(&limits);
     store(ctx, args, difference);
     Ok(())
 }
@@ -308,7 +314,7 @@ fn sintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         }
         limit = parse_i64(args.get(index + 1)).filter(|&limit| limit >= 0).ok_or(NEGATIVE_LIMIT)?;
     }
-    let sets = Sets::read(ctx.state, ctx.session.db, args, 2..2 + numkeys)?;
+    let sets = Sets::read(ctx.state, ctx.session, args, 2..2 + numkeys)?;
     let mut count = 0;
     sets.intersection(|_| {
         count += 1;

@@ -172,13 +172,13 @@ fn srem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn scard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_set(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(set.map_or(0, Set::len) as i64);
     Ok(())
 }
 
 fn smembers(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_set(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.set(set.map_or(0, Set::len));
     if let Some(set) = set {
         set.each(|member| reply_element(ctx.reply, member));
@@ -187,13 +187,13 @@ fn smembers(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn sismember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_set(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(i64::from(set.is_some_and(|set| set.contains(args.get(2)))));
     Ok(())
 }
 
 fn smismember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_set(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     let texts = args.skip(2);
     ctx.reply.array(texts.len());
     texts.iter().for_each(|text| ctx.reply.integer(i64::from(set.is_some_and(|set| set.contains(text)))));

@@ -9,6 +9,7 @@ mod walk;
 
 use crate::command::context::Context;
 use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::lookup;
@@ -38,8 +39,13 @@ pub static COMMANDS: &[&Command] = &[
 
 /// The set at a key, for a command that reads it: counted as a hit or a miss.
 #[inline]
-fn read_set<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<&'s Set>, CommandError> {
-    lookup::read(state, db, key, hash).map(KeyEntry::as_set).transpose().map_err(|_| WRONG_TYPE)
+fn read_set<'s>(
+    state: &'s mut State,
+    session: &mut Session,
+    key: &[u8],
+    hash: u64,
+) -> Result<Option<&'s Set>, CommandError> {
+    lookup::read(state, session, key, hash).map(KeyEntry::as_set).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// The set at a key, for a command that changes it.

@@ -101,7 +101,7 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
         _ => return Err(SYNTAX),
     };
     let mut rng = ctx.state.rng.clone();
-    let set = read_set(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     match (set, count) {
         (None, None) => ctx.reply.null(),
         (None, Some(_)) => ctx.reply.array(0),

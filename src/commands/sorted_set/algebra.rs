@@ -9,6 +9,7 @@ use crate::base::float::parse_f64;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX, WRONG_TYPE};
+use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
 use crate::commands::{key_specs, lookup};
@@ -290,11 +291,16 @@ fn keys(ctx: &Context<'_>, args: Args<'_>, first: usize) -> Result<Range<usize>,
 }
 
 /// Looks all keys up, which counts hits and misses, and refuses values of other types.
-fn check(state: &mut State, db: usize, args: Args<'_>, keys: Range<usize>) -> Result<Vec<u64>, CommandError> {
+fn check(
+    state: &mut State,
+    session: &mut Session,
+    args: Args<'_>,
+    keys: Range<usize>,
+) -> Result<Vec<u64>, CommandError> {
     let mut hashes = Vec::with_capacity(keys.len());
     for index in keys {
         let hash = state.keyspace.hash(args.get(index));
-        Source::of(lookup::read(state, db, args.get(index), hash))?;
+        Source::of(lookup::read(state, session, args.get(index), hash))?;
         hashes.push(hash);
     }
     Ok(hashes)
@@ -362,7 +368,7 @@ fn result(
     stores: bool,
 ) -> Result<(SortedSet, bool), CommandError> {
     let keys = keys(ctx, args, first)?;
-    let hashes = check(ctx.state, ctx.session.db, args, keys.clone())?;
+    let hashes = check(ctx.state, ctx.session, args, keys.clone())?;
     let options = Options::read(args, &keys, operation, stores)?;
     let limits = ctx.state.sorted_set_limits();
     let sources = sources(ctx.state, ctx.session.db, args, keys, &hashes);
@@ -463,7 +469,7 @@ fn zdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 fn zintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let keys = keys(ctx, args, 1)?;
-    let hashes = check(ctx.state, ctx.session.db, args, keys.clone())?;
+    let hashes = check(ctx.state, ctx.session, args, keys.clone())?;
     let mut limit = 0;
     for index in (keys.end..args.len()).step_by(2) {
         if !args.get(index).eq_ignore_ascii_case(b"limit") || index + 1 == args.len() {

@@ -15,6 +15,7 @@ mod walk;
 
 use crate::command::context::Context;
 use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::elements::reply_element;
@@ -67,11 +68,11 @@ pub static COMMANDS: &[&Command] = &[
 #[inline]
 fn read_sorted<'s>(
     state: &'s mut State,
-    db: usize,
+    session: &mut Session,
     key: &[u8],
     hash: u64,
 ) -> Result<Option<&'s SortedSet>, CommandError> {
-    lookup::read(state, db, key, hash).map(KeyEntry::as_sorted_set).transpose().map_err(|_| WRONG_TYPE)
+    lookup::read(state, session, key, hash).map(KeyEntry::as_sorted_set).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// The sorted set at a key, for a command that changes it.

@@ -42,7 +42,7 @@ fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
         _ => return Err(SYNTAX),
     };
     let mut rng = ctx.state.rng.clone();
-    let set = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     match (set, count) {
         (None, None) => ctx.reply.null(),
         (None, Some(_)) => ctx.reply.array(0),

@@ -324,7 +324,7 @@ fn zrevrangebylex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
 fn answer(ctx: &mut Context<'_>, args: Args<'_>, named: Request) -> Result<(), CommandError> {
     let request = named.read(args, 4)?;
     let bounds = request.bounds(args.get(2), args.get(3))?;
-    let Some(set) = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(set) = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.array(0);
         return Ok(());
     };
@@ -342,7 +342,7 @@ fn zrangestore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     let limits = ctx.state.sorted_set_limits();
     let hash = ctx.state.keyspace.hash(args.get(2));
     let mut result = SortedSet::default();
-    if let Some(set) = read_sorted(ctx.state, ctx.session.db, args.get(2), hash)? {
+    if let Some(set) = read_sorted(ctx.state, ctx.session, args.get(2), hash)? {
         set.range(request.ranks(set, &bounds), false, |member, score| {
             result.set(&member.to_cow(), score, &limits);
         });

@@ -141,7 +141,7 @@ pub(super) static ZLEXCOUNT: Command = Command {
 };
 
 fn zscore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     match set.and_then(|set| set.score(args.get(2))) {
         Some(score) => ctx.reply.double(score),
         None => ctx.reply.null(),
@@ -150,7 +150,7 @@ fn zscore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn zmscore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     let members = args.skip(2);
     ctx.reply.array(members.len());
     for member in members.iter() {
@@ -163,7 +163,7 @@ fn zmscore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn zcard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let set = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(set.map_or(0, SortedSet::len) as i64);
     Ok(())
 }
@@ -183,7 +183,7 @@ fn rank(ctx: &mut Context<'_>, args: Args<'_>, backwards: bool) -> Result<(), Co
         4 => return Err(SYNTAX),
         _ => return Err(CommandError::arity(ctx.command.full_name)),
     };
-    let set = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     let found = set.and_then(|set| {
         let rank = set.rank(args.get(2))?;
         let rank = if backwards { set.len() - 1 - rank } else { rank };
@@ -215,7 +215,7 @@ fn zlexcount(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 
 fn count(ctx: &mut Context<'_>, args: Args<'_>, by: By) -> Result<(), CommandError> {
     let bounds = Bounds::read(by, args.get(2), args.get(3))?;
-    let set = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     ctx.reply.integer(set.map_or(0, |set| bounds.ranks(set, false).len()) as i64);
     Ok(())
 }

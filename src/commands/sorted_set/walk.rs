@@ -36,7 +36,7 @@ pub(super) static ZSCAN: Command = Command {
 
 fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let cursor = parse_u64_lenient(args.get(2)).ok_or(INVALID_CURSOR)?;
-    let Some(set) = read_sorted(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(set) = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)? else {
         reply_nothing(ctx.reply);
         return Ok(());
     };

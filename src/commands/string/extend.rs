@@ -8,6 +8,7 @@ use crate::command::error::{CommandError, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `APPEND`
@@ -48,14 +49,15 @@ fn append(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, tail, hash, now_ms) = (args.get(1), args.get(2), ctx.first_key_hash, ctx.now_ms());
     let len_max = string_len_max(ctx.state);
     let mut string = ctx.db().string_mut(key, hash, now_ms).map_err(|_| WRONG_TYPE)?;
-    let len = if string.current().is_some() {
-        check_len(string.len(), tail.len(), len_max)?;
-        string.append(tail)
-    } else {
+    let is_new = string.current().is_none();
+    let len = if is_new {
         string.set(argument_value(args, 2));
         tail.len()
+    } else {
+        check_len(string.len(), tail.len(), len_max)?;
+        string.append(tail)
     };
-    changed(ctx, key, len);
+    changed(ctx, key, is_new, "append", len);
     Ok(())
 }
 
@@ -71,8 +73,9 @@ fn setrange(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     check_len(offset, bytes.len(), len_max)?;
+    let is_new = string.current().is_none();
     let len = string.set_range(offset, bytes);
-    changed(ctx, key, len);
+    changed(ctx, key, is_new, "setrange", len);
     Ok(())
 }
 
@@ -91,9 +94,10 @@ fn check_len(len: usize, more: usize, len_max: usize) -> Result<(), CommandError
     }
 }
 
-/// Ends a command that changed `key` and answers the string's new length.
-fn changed(ctx: &mut Context<'_>, key: &[u8], len: usize) {
+/// Ends a command that changed `key`, or made it, and answers the string's new length.
+fn changed(ctx: &mut Context<'_>, key: &[u8], is_new: bool, event: &str, len: usize) {
     ctx.signal_modified(key);
+    ctx.announce_stored(is_new, KeyspaceEvents::STRING, event, key);
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(len as i64);
 }

@@ -8,6 +8,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `GET`
@@ -97,7 +98,7 @@ fn get(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 /// What GET does; the first half of GETDEL, GETSET and SET with GET. True where the key exists.
 #[inline]
 pub(super) fn get_string(ctx: &mut Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
-    let Some(entry) = lookup::read(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash) else {
+    let Some(entry) = lookup::read(ctx.state, ctx.session, args.get(1), ctx.first_key_hash) else {
         ctx.reply.null();
         return Ok(false);
     };
@@ -117,13 +118,14 @@ fn remove(ctx: &mut Context<'_>, key: &[u8]) {
     let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
     ctx.db().remove(key, hash, now_ms);
     ctx.signal_modified(key);
+    ctx.announce(KeyspaceEvents::GENERIC, "del", key);
     ctx.state.stats.dirty += 1;
 }
 
 fn getex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let options = Options::read(args, 2, Grammar::Getex)?;
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
-    let Some(entry) = lookup::read(ctx.state, ctx.session.db, key, hash) else {
+    let Some(entry) = lookup::read(ctx.state, ctx.session, key, hash) else {
         ctx.reply.null();
         return Ok(());
     };
@@ -141,6 +143,7 @@ fn getex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         changed => {
             ctx.db().set_expire(key, hash, changed);
             ctx.signal_modified(key);
+            ctx.announce(KeyspaceEvents::GENERIC, if changed.is_some() { "expire" } else { "persist" }, key);
             ctx.state.stats.dirty += 1;
         }
     }
@@ -148,7 +151,7 @@ fn getex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn strlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let len = match lookup::read(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash) {
+    let len = match lookup::read(ctx.state, ctx.session, args.get(1), ctx.first_key_hash) {
         None => 0,
         Some(entry) => entry.as_string().map_err(|_| WRONG_TYPE)?.len(),
     };

@@ -81,7 +81,7 @@ fn lcs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let hashes = [ctx.first_key_hash, ctx.state.keyspace.hash(args.get(2))];
     let mut texts = [Some(Vec::new()), Some(Vec::new())];
     for (index, text) in texts.iter_mut().enumerate() {
-        if let Some(entry) = lookup::read(ctx.state, ctx.session.db, args.get(index + 1), hashes[index]) {
+        if let Some(entry) = lookup::read(ctx.state, ctx.session, args.get(index + 1), hashes[index]) {
             *text = entry.as_string().ok().map(|string| string.to_cow().into_owned());
         }
     }

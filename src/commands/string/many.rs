@@ -7,6 +7,7 @@ use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::{key_specs, lookup};
+use crate::config::KeyspaceEvents;
 use crate::keyspace::SetExpire;
 use crate::resp::args::Args;
 
@@ -70,7 +71,7 @@ pub(super) static MSETNX: Command = Command {
 fn mget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     ctx.reply.array(args.len() - 1);
     lookup::each_key(ctx, args, 1, |ctx, index, hash| {
-        let found = lookup::read(ctx.state, ctx.session.db, args.get(index), hash);
+        let found = lookup::read(ctx.state, ctx.session, args.get(index), hash);
         // A value of another type is answered like a missing one.
         if found.is_none_or(|entry| reply_string(ctx.reply, entry).is_err()) {
             ctx.reply.null();
@@ -111,8 +112,9 @@ fn store_pairs(ctx: &mut Context<'_>, args: Args<'_>) {
     let now_ms = ctx.now_ms();
     lookup::each_key(ctx, args, 2, |ctx, index, hash| {
         let key = args.get(index);
-        ctx.db().set(key, hash, argument_value(args, index + 1), SetExpire::Clear, now_ms);
+        let existed = ctx.db().set(key, hash, argument_value(args, index + 1), SetExpire::Clear, now_ms);
         ctx.signal_modified(key);
+        ctx.announce_stored(!existed, KeyspaceEvents::STRING, "set", key);
         ctx.state.stats.dirty += 1;
         true
     });

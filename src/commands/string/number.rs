@@ -8,6 +8,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_A_FLOAT, NOT_AN_INTEGER, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `INCR`
@@ -125,8 +126,10 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, amount: i64) -> Result<(), Command
         None => 0,
     };
     let sum = number.checked_add(amount).ok_or(OVERFLOW)?;
+    let is_new = string.current().is_none();
     string.set_int(sum);
     ctx.signal_modified(key);
+    ctx.announce_stored(is_new, KeyspaceEvents::STRING, "incrby", key);
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(sum);
     Ok(())
@@ -146,8 +149,10 @@ fn incrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
         return Err(NOT_FINITE);
     }
     let text = sum.to_text();
+    let is_new = string.current().is_none();
     string.set_bytes(&text);
     ctx.signal_modified(key);
+    ctx.announce_stored(is_new, KeyspaceEvents::STRING, "incrbyfloat", key);
     ctx.state.stats.dirty += 1;
     ctx.reply.bulk(&text);
     Ok(())

@@ -50,7 +50,7 @@ pub(super) static SUBSTR: Command = Command {
 
 fn getrange(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (start, end) = (integer_argument(args, 2)?, integer_argument(args, 3)?);
-    let Some(entry) = lookup::read(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash) else {
+    let Some(entry) = lookup::read(ctx.state, ctx.session, args.get(1), ctx.first_key_hash) else {
         ctx.reply.bulk(b"");
         return Ok(());
     };

@@ -9,6 +9,7 @@ use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, FoundKey, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::keyspace::SetExpire;
 use crate::resp::args::Args;
 
@@ -210,8 +211,12 @@ fn getset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 #[inline]
 fn store(ctx: &mut Context<'_>, args: Args<'_>, value: usize, expire: SetExpire) {
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
-    ctx.db().set(key, hash, argument_value(args, value), expire, now_ms);
+    let existed = ctx.db().set(key, hash, argument_value(args, value), expire, now_ms);
     ctx.signal_modified(key);
+    ctx.announce_stored(!existed, KeyspaceEvents::STRING, "set", key);
+    if matches!(expire, SetExpire::At(_)) {
+        ctx.announce(KeyspaceEvents::GENERIC, "expire", key);
+    }
     ctx.state.stats.dirty += 1;
 }
 

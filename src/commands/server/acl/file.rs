@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use crate::acl::{User, Users};
+use crate::acl::Users;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
+use crate::command::session::{Session, Slot};
 use crate::command::state::State;
-use crate::commands::server::acl::users::{close_clients_of, default_channels};
+use crate::commands::server::acl::users::{close_clients_of, default_channels, may_listen};
 use crate::config::value::Text;
 use crate::observe::log;
 use crate::resp::args::Args;
@@ -69,16 +71,20 @@ fn declare_users(state: &mut State) -> Result<(), String> {
     Ok(())
 }
 
-/// `ACL LOAD`. Clients whose user is gone or other than before are closed.
+/// `ACL LOAD`. Clients whose user is gone, or may not listen any more to what they listen to, are closed.
 pub(super) fn load(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     if ctx.state.config.aclfile.is_empty() {
         return Err(NO_FILE);
     }
     let loaded = read(ctx.state).map_err(CommandError::filled)?;
-    let before = std::mem::replace(&mut ctx.state.users, loaded);
+    ctx.state.users = loaded;
     let after = ctx.state.users.clone();
-    let is_same = |user: &User| after.find(user.name()).is_some_and(|id| after.get(id) == user);
-    close_clients_of(ctx, |session| !is_same(before.get(session.user)));
+    let pubsub = &ctx.state.pubsub;
+    let is_over =
+        |session: &Session| after.find(&session.user_name).is_none_or(|id| !may_listen(pubsub, after.get(id), session));
+    let all = ctx.state.sessions.iter().chain([&*ctx.session]);
+    let over: BTreeSet<Slot> = all.filter(|session| is_over(session)).map(|session| session.slot).collect();
+    close_clients_of(ctx, |session| over.contains(&session.slot));
     // Numbers belong to one set of users.
     for session in ctx.state.sessions.iter_mut().chain([&mut *ctx.session]) {
         let id = after.find(&session.user_name).unwrap_or(session.user);

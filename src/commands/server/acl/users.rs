@@ -2,13 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+
 use crate::acl::{Denial, Patterns, Selector, User, UserId, merge_selectors};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::prepared::Verdict;
-use crate::command::session::{Session, SessionFlags};
+use crate::command::session::{Session, SessionFlags, Slot};
 use crate::command::state::State;
 use crate::config::AclPubsubDefault;
+use crate::pubsub::{Kind, PubSub};
 use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
@@ -94,6 +97,7 @@ pub(super) fn setuser(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comma
     for session in ctx.state.sessions.iter_mut().chain([&mut *ctx.session]).filter(|session| session.user == id) {
         session.set_user(id, user);
     }
+    close_listeners_of(ctx, id);
     ctx.reply.ok();
     Ok(())
 }
@@ -136,6 +140,26 @@ pub(super) fn close_clients_of(ctx: &mut Context<'_>, is_over: impl Fn(&Session)
     }
 }
 
+/// Closes the clients of a user that listen to what the user may not listen to any more.
+fn close_listeners_of(ctx: &mut Context<'_>, id: UserId) {
+    let (user, pubsub) = (ctx.state.users.get(id), &ctx.state.pubsub);
+    let may_go_on = |session: &Session| session.user != id || may_listen(pubsub, user, session);
+    let all = ctx.state.sessions.iter().chain([&*ctx.session]);
+    let over: BTreeSet<Slot> = all.filter(|session| !may_go_on(session)).map(|session| session.slot).collect();
+    if !over.is_empty() {
+        close_clients_of(ctx, |session| over.contains(&session.slot));
+    }
+}
+
+/// Whether `user` may listen to all that `session` listens to.
+pub(super) fn may_listen(pubsub: &PubSub, user: &User, session: &Session) -> bool {
+    let may = |kind| {
+        let names = pubsub.names_of(kind, session.slot.0);
+        names.iter().all(|name| user.allows_channel(name, kind == Kind::Pattern))
+    };
+    !session.flags.contains(SessionFlags::PUBSUB) || Kind::ALL.into_iter().all(may)
+}
+
 /// `ACL DRYRUN name command [arg ...]`
 pub(super) fn dryrun(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let name = args.get(2);
@@ -155,12 +179,13 @@ pub(super) fn dryrun(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comman
             let text = format!("User {user} has no permissions to run the '{}' command", command.full_name);
             ctx.reply.bulk(text.as_bytes());
         }
-        Err(Denial::Key(index)) => {
-            let mut text = format!("User {user} has no permissions to access the '").into_bytes();
-            text.extend_from_slice(request.get(index));
-            text.extend_from_slice(b"' key");
-            ctx.reply.bulk(&text);
-        }
+        Err(Denial::Key(index)) => ctx.reply.bulk(&no_access(&user, request.get(index), "key")),
+        Err(Denial::Channel(index)) => ctx.reply.bulk(&no_access(&user, request.get(index), "channel")),
     }
     Ok(())
+}
+
+fn no_access(user: &str, name: &[u8], what: &str) -> Vec<u8> {
+    let before = format!("User {user} has no permissions to access the '");
+    [before.as_bytes(), name, format!("' {what}").as_bytes()].concat()
 }
