@@ -113,6 +113,7 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "second" => time(random, "EXAT", true).into_bytes(),
         "millisecond" => time(random, "PXAT", true).into_bytes(),
         "flag" => random.pick(&["NX", "XX", "GT", "LT", "gt", "nosuch"]).as_bytes().to_vec(),
+        "channel" => random.pick(CHANNELS).as_bytes().to_vec(),
         "command" => random.pick(COMMAND_NAMES).as_bytes().to_vec(),
         "parameter" => random.pick(PARAMETERS).as_bytes().to_vec(),
         "setting" => {
@@ -127,6 +128,9 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
     };
     args.push(Arg::Bytes(bytes));
 }
+
+/// Names of channels, keys' among them.
+pub(crate) const CHANNELS: &[&str] = &["news", "n", "k1", "", "ü", "__keyevent@0__:set", "__keyspace@0__:k1"];
 
 /// Serialized values that RESTORE must refuse.
 const BROKEN_DUMPS: &[&[u8]] = &[

@@ -180,6 +180,16 @@ pub(crate) const TABLE: &str = "
     3 WATCH { <key> }
     1 UNWATCH
 
+    # Publish/subscribe; those who listen do so on connections of their own.
+    6 PUBLISH <channel> <value>
+    2 SPUBLISH <channel> <value>
+    1 PUBSUB NUMSUB|SHARDNUMSUB [ <channel> ] [ <channel> ]
+    1 PUBSUB CHANNELS|SHARDCHANNELS [ <pattern> / <pattern> x ] => any-order
+    1 PUBSUB NUMPAT [ x ]
+    1 PUBSUB HELP => kind
+    1 PUBSUB nosuch
+    1 PUBSUB
+
     # Connections.
     2 PING [ hello / <value> ]
     2 ECHO <value>

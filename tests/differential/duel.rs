@@ -41,6 +41,13 @@ pub(crate) enum Step {
         connection: usize,
         commands: Vec<(Vec<Arg>, Rule)>,
     },
+    /// Commands while a connection of its own listens, in this version of the protocol and after these subscriptions.
+    Listened {
+        connection: usize,
+        protocol: &'static str,
+        subscriptions: Vec<Vec<&'static str>>,
+        commands: Vec<(Vec<Arg>, Rule)>,
+    },
     /// Bytes on a connection of their own, in pieces of this size.
     Broken {
         bytes: Vec<u8>,
@@ -87,7 +94,7 @@ enum Answer {
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const ARGS: &str = "--enable-debug-command yes --enable-protected-configs yes --slowlog-log-slower-than -1";
+const ARGS: &str = "--enable-debug-command yes --enable-protected-configs yes --slowlog-log-slower-than -1 --notify-keyspace-events KEg$m";
 
 impl Duel {
     /// Starts both and connects.
@@ -130,6 +137,9 @@ impl Duel {
             Step::Pipeline { connection, commands } => self.pipeline(*connection, commands),
             Step::Muted { connection, commands } => self.muted(*connection, commands),
             Step::Monitored { connection, commands } => self.monitored(*connection, commands),
+            Step::Listened { connection, protocol, subscriptions, commands } => {
+                self.listened(*connection, protocol, subscriptions, commands)
+            }
             Step::Broken { bytes, piece } => self.broken(bytes, *piece),
         }
     }
@@ -269,6 +279,43 @@ impl Duel {
         });
         self.transcript.push(format!("# the monitor reads\n{}", seen[0]));
         self.same("the lines of a monitor", seen)
+    }
+
+    /// What a listener hears must be the same bytes.
+    fn listened(
+        &mut self,
+        connection: usize,
+        protocol: &str,
+        subscriptions: &[Vec<&str>],
+        commands: &[(Vec<Arg>, Rule)],
+    ) -> Result<(), Difference> {
+        let mut listeners = [0, 1].map(|side| self.servers[side].connect());
+        for listener in &mut listeners {
+            listener.run(&format!("HELLO {protocol}"));
+            for subscription in subscriptions {
+                listener.command(subscription);
+            }
+        }
+        self.transcript.push(format!("# RESP{protocol} listens: {subscriptions:?}"));
+        for (args, rule) in commands {
+            self.command(connection, args, rule, &Form::Whole)?;
+        }
+        let heard = listeners.map(|mut listener| {
+            listener.send_command(&["PING", END]);
+            let mut all = Vec::new();
+            while let Ok(bytes) = listener.try_raw_reply() {
+                let text = bytes.escape_ascii().to_string();
+                let last = text.contains(END);
+                all.push(text);
+                if last {
+                    break;
+                }
+            }
+            all.join("\n")
+        });
+        self.compared += subscriptions.len();
+        self.transcript.push(format!("# the listener hears\n{}", heard[0]));
+        self.same("what a listener hears", heard)
     }
 
     /// Everything that comes back until both close must be the same.

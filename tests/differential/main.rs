@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use arguments::{Arg, CONNECTIONS};
+use arguments::{Arg, CHANNELS, CONNECTIONS};
 use duel::{Duel, Form, Step};
 use grammar::Line;
 use harness::skip;
@@ -46,6 +46,7 @@ struct Plan {
     excused: BTreeSet<&'static str>,
     has_reply_modes: bool,
     has_monitor: bool,
+    has_pubsub: bool,
 }
 
 #[test]
@@ -118,6 +119,18 @@ fn reference_binary() -> Option<PathBuf> {
     Command::new(&path).arg("--version").output().ok()?.status.success().then_some(path)
 }
 
+/// Channels, at most one pattern and shard channels: which of two patterns comes first is a matter of hash tables.
+fn subscriptions(random: &mut Random) -> Vec<Vec<&'static str>> {
+    let mut all = vec![vec!["SUBSCRIBE", random.pick(CHANNELS)]];
+    if random.one_in(2) {
+        all.push(vec!["PSUBSCRIBE", random.pick(&["__key*__:*", "*", "n*", "__keyevent@0__:*", "[kn]?", ""])]);
+    }
+    if random.one_in(3) {
+        all.push(vec!["SSUBSCRIBE", random.pick(CHANNELS)]);
+    }
+    all
+}
+
 fn contains(bytes: &[u8], name: &[u8]) -> bool {
     bytes.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name))
 }
@@ -144,7 +157,13 @@ impl Plan {
         });
         println!("not built yet, so not compared: {missing:?}");
         let has = |name: &str| duel.known(name) == [true, true];
-        Plan { has_reply_modes: has("client reply"), has_monitor: has("monitor"), lines, excused }
+        Plan {
+            has_reply_modes: has("client reply"),
+            has_monitor: has("monitor"),
+            has_pubsub: has("ssubscribe"),
+            lines,
+            excused,
+        }
     }
 
     fn step(&self, random: &mut Random) -> Step {
@@ -171,6 +190,15 @@ impl Plan {
             16 if self.has_monitor => {
                 let count = 1 + random.below(PIPELINE_MAX);
                 Step::Monitored { connection, commands: (0..count).map(|_| self.quiet_command(random)).collect() }
+            }
+            17..=19 if self.has_pubsub => {
+                let count = 1 + random.below(PIPELINE_MAX);
+                Step::Listened {
+                    connection,
+                    protocol: random.pick(&["2", "3"]),
+                    subscriptions: subscriptions(random),
+                    commands: (0..count).map(|_| self.quiet_command(random)).collect(),
+                }
             }
             _ => {
                 let (args, rule) = self.command(random);

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod listeners;
 mod model;
 mod wire;
 
