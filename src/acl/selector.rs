@@ -232,14 +232,9 @@ impl Selector {
         }
         let bar = name.iter().rposition(|&byte| byte == b'|').ok_or(RuleError::UnknownName)?;
         let (command_name, argument) = (&name[..bar], &name[bar + 1..]);
-        let first_bar = name.iter().position(|&byte| byte == b'|').unwrap_or(bar);
         let command = match catalog.find(command_name) {
             Some(command) if catalog.is_subcommand(command) => return Err(RuleError::FirstArgOfSubcommand),
             Some(command) => command,
-            // `+config|get|x|y`
-            None if first_bar != bar && catalog.find(&name[..first_bar]).is_some() => {
-                return Err(RuleError::FirstArgOfSubcommand);
-            }
             None => return Err(RuleError::UnknownName),
         };
         if argument.is_empty() {

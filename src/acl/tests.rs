@@ -107,6 +107,8 @@ fn bad_rules_are_refused() {
         ("-get|foo", RuleError::UnknownName),
         ("+get|", RuleError::Syntax),
         ("+config|get|port", RuleError::FirstArgOfSubcommand),
+        ("+config|get|port|x", RuleError::UnknownName),
+        ("+get|a|b", RuleError::UnknownName),
         ("foo", RuleError::Syntax),
         (")", RuleError::Syntax),
         ("%~d", RuleError::Syntax),

@@ -102,6 +102,7 @@ impl Duel {
         let theirs = Server::builder().binary(reference.to_owned()).args(ARGS).start();
         let servers = [theirs, Server::with(ARGS)];
         let dumps = [dumps_of(&servers[0]), dumps_of(&servers[1])];
+        level_numbers(&servers);
         let mut duel = Duel { servers, pairs: Vec::new(), dumps, transcript: Vec::new(), compared: 0 };
         for _ in 0..CONNECTIONS {
             let pair = duel.connect();
@@ -423,6 +424,17 @@ fn inline(args: &[Vec<u8>]) -> Vec<u8> {
     }
     line.extend(b"\r\n");
     line
+}
+
+/// Lets both count their clients from the same number on, so that a number in a request means the same client to both. How
+/// often one was asked whether it has started is a matter of luck.
+fn level_numbers(servers: &[Server; 2]) {
+    let next = |side: usize| servers[side].connect().run("CLIENT ID").integer();
+    let mut ids = [next(0), next(1)];
+    while ids[0] != ids[1] {
+        let behind = usize::from(ids[1] < ids[0]);
+        ids[behind] = next(behind);
+    }
 }
 
 /// DUMP of every value of [`DUMPED`]; nothing where there is no DUMP.
