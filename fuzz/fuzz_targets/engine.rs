@@ -47,6 +47,13 @@ fn may_be_silent(prepared: &Prepared, flags: SessionFlags) -> bool {
     flags.intersects(silent) || name == "client|reply" || name == "monitor"
 }
 
+/// Whether a command is answered once for each name it gives, even by a client that gets no replies; and what may contain
+/// such a command.
+fn confirms(prepared: &Prepared) -> bool {
+    let name = prepared.command.map_or("", |command| command.full_name);
+    prepared.verdict == Verdict::Run && (name.ends_with("subscribe") || name == "exec")
+}
+
 /// Runs one request and checks what comes of it.
 fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
     let before = engine.session(slot).flags;
@@ -66,6 +73,8 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
         assert!(values.is_empty() && flags.contains(SessionFlags::CLOSE_ASAP), "{args:?}: {values:?}");
     } else if effects.shutdown.is_some() {
         assert!(values.len() <= 1, "{args:?}: {values:?}");
+    } else if confirms(&prepared) {
+        assert!(!values.is_empty() || may_be_silent(&prepared, before | flags), "{args:?}: {values:?}");
     } else if may_be_silent(&prepared, before | flags) {
         assert!(values.len() <= 1, "{args:?}: {values:?}");
     } else if before.contains(SessionFlags::TRACKING) && matches!(values.first(), Some(Value::Push(_))) {

@@ -349,7 +349,9 @@ struct News<'a> {
 enum Changed<'a> {
     Keys(&'a [&'a [u8]]),
     /// Everything is gone, which this null says.
-    Everything { null: &'static [u8] },
+    Everything {
+        null: &'static [u8],
+    },
 }
 
 impl Changed<'_> {

@@ -17,6 +17,8 @@ mod harness;
 mod lifecycle;
 #[path = "../protocol.rs"]
 mod protocol;
+#[path = "../pubsub.rs"]
+mod pubsub;
 #[path = "../tls.rs"]
 mod tls;
 
