@@ -1,4 +1,4 @@
-//! Rules of transactions, tracked keys, connections and pauses: conversations of several clients in
+//! Rules of transactions, tracked keys, connections, pauses and listeners: conversations of several clients in
 //! `tests/data/rules/`, with what redis-server 8.0.6 answers and pushes, byte for byte. Each is had with a server of its
 //! own.
 //!
@@ -149,6 +149,11 @@ fn pauses() {
 }
 
 #[test]
+fn listening() {
+    check(include_str!("data/rules/pubsub.txt"));
+}
+
+#[test]
 fn the_rules_are_those_of_redis() {
     let Some(oracle) = std::env::var_os("TORC_RULES_ORACLE") else {
         return skip("TORC_RULES_ORACLE names no redis-server");
@@ -158,6 +163,7 @@ fn the_rules_are_those_of_redis() {
         include_str!("data/rules/tracking.txt"),
         include_str!("data/rules/connections.txt"),
         include_str!("data/rules/pausing.txt"),
+        include_str!("data/rules/pubsub.txt"),
     ];
     let oracle = PathBuf::from(oracle);
     let differences: String = files.iter().map(|file| differences(file, &oracle)).collect();
