@@ -93,6 +93,61 @@ fn commands_announce_what_they_do() {
     }
 }
 
+/// The same for lists, sets, hashes and sorted sets.
+const OF_COLLECTIONS: &[(&str, &str)] = &[
+    ("LPUSH l a", "new l, lpush l"),
+    ("RPUSH l b c", "rpush l"),
+    ("LPUSHX l z", "lpush l"),
+    ("RPUSHX nokey z", ""),
+    ("LSET l 0 y", "lset l"),
+    ("LINSERT l BEFORE b q", "linsert l"),
+    ("LINSERT l BEFORE nope q", ""),
+    ("LREM l 0 q", "lrem l"),
+    ("LREM l 0 nope", ""),
+    ("LTRIM l 0 2", "ltrim l"),
+    ("LMOVE l l2 LEFT RIGHT", "new l2, rpush l2, lpop l"),
+    ("LMOVE l l LEFT RIGHT", "rpush l, lpop l"),
+    ("LPOP l2", "lpop l2, del l2"),
+    ("LMPOP 1 l LEFT", "lpop l"),
+    ("BRPOP l 0", "rpop l, del l"),
+    ("LLEN l", "keymiss l"),
+    ("SADD s a b c", "new s, sadd s"),
+    ("SADD s a", ""),
+    ("SREM s a nope", "srem s"),
+    ("SMOVE s s2 b", "srem s, new s2, sadd s2"),
+    ("SMOVE s s c", ""),
+    ("SUNIONSTORE d s s2", "new d, sunionstore d"),
+    ("SDIFFSTORE d s", "sdiffstore d"),
+    ("SDIFFSTORE d s s", "del d"),
+    ("SPOP s", "spop s, del s"),
+    ("SINTER s s2", "keymiss s"),
+    ("HSET h a 1 b 2", "new h, hset h"),
+    ("HSETNX h a 1", ""),
+    ("HINCRBY h2 a 1", "new h2, hincrby h2"),
+    ("HINCRBYFLOAT h2 a 1.5", "hincrbyfloat h2"),
+    ("HDEL h a nope", "hdel h"),
+    ("HGETDEL h FIELDS 1 b", "hdel h, del h"),
+    ("HGET h a", "keymiss h"),
+    ("ZADD z 1 a 2 b 3 c", "new z, zadd z"),
+    ("ZADD z 1 a", ""),
+    ("ZINCRBY z 1 b", "zincr z"),
+    ("ZPOPMIN z", "zpopmin z"),
+    ("ZMPOP 1 z MAX", "zpopmax z"),
+    ("ZRANGESTORE zd z 0 -1", "new zd, zrangestore zd"),
+    ("ZUNIONSTORE zd 1 nokey", "keymiss nokey, del zd"),
+    ("ZREMRANGEBYRANK z 0 -1", "zremrangebyrank z, del z"),
+    ("ZSCORE z a", "keymiss z"),
+];
+
+#[test]
+fn collections_announce_what_happens_to_them() {
+    let mut engine = engine("EAnm");
+    for (command, events) in OF_COLLECTIONS {
+        engine.run(&split(command.as_bytes()).expect("balanced"));
+        assert_eq!(heard(&mut engine), *events, "{command}");
+    }
+}
+
 #[test]
 fn an_expired_key_is_announced_before_what_comes_upon_it() {
     for (command, events) in [

@@ -9,6 +9,7 @@ use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `HSET`
@@ -140,10 +141,12 @@ fn set_pairs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<usize, CommandErro
     let limits = ctx.state.hash_limits();
     let texts = args.skip(2);
     let hash = hash_or_new(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let is_new = hash.is_empty();
     hash.make_room(texts.iter(), &limits);
     let pairs = (0..texts.len()).step_by(2);
     let new = pairs.filter(|&index| hash.set(texts.get(index), texts.get(index + 1), &limits)).count();
     ctx.signal_modified(args.get(1));
+    ctx.announce_stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
     ctx.state.stats.dirty += texts.len() as u64 / 2;
     Ok(new)
 }
@@ -155,9 +158,11 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     }
+    let is_new = hash.is_empty();
     hash.make_room([args.get(2), args.get(3)].into_iter(), &limits);
     hash.set(args.get(2), args.get(3), &limits);
     ctx.signal_modified(args.get(1));
+    ctx.announce_stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(1);
     Ok(())
@@ -172,7 +177,7 @@ fn hdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let gone = args.skip(2).iter().filter(|name| hash.remove(name)).count();
     let empty = hash.is_empty();
     if gone > 0 {
-        removed(ctx, key, key_hash, empty);
+        removed(ctx, key, key_hash, empty, "hdel");
         ctx.state.stats.dirty += gone as u64;
     }
     ctx.reply.integer(gone as i64);
@@ -209,7 +214,7 @@ fn hgetdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     let empty = hash.is_empty();
     if gone > 0 {
-        removed(ctx, key, key_hash, empty);
+        removed(ctx, key, key_hash, empty, "hdel");
         ctx.state.stats.dirty += gone;
     }
     Ok(())

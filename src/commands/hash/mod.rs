@@ -14,6 +14,7 @@ use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::lookup;
+use crate::config::KeyspaceEvents;
 use crate::types::hash::Hash;
 use crate::types::{KeyEntry, Value};
 
@@ -67,10 +68,14 @@ fn hash_or_new<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Re
 }
 
 /// Called after fields were removed from the hash at a key: the key goes with the last of them.
-fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool) {
+fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event: &str) {
     if now_empty {
         let now_ms = ctx.now_ms();
         ctx.db().remove(key, hash, now_ms);
     }
     ctx.signal_modified(key);
+    ctx.announce(KeyspaceEvents::HASH, event, key);
+    if now_empty {
+        ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+    }
 }

@@ -9,6 +9,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_A_FLOAT, NOT_AN_INTEGER};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 
@@ -95,11 +96,13 @@ fn update(
     let (key, key_hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let limits = ctx.state.hash_limits();
     let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    let is_new = hash.is_empty();
     let changed = change(hash.get(args.get(2)));
     match &changed {
         Ok(value) => {
             hash.set(args.get(2), value, &limits);
             ctx.signal_modified(key);
+            ctx.announce_stored(is_new, KeyspaceEvents::HASH, ctx.command.name, key);
             ctx.state.stats.dirty += 1;
         }
         Err(_) if hash.is_empty() => _ = ctx.db().remove(key, key_hash, now_ms),

@@ -9,6 +9,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 
 /// `LSET`
@@ -98,6 +99,7 @@ fn lset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     list.replace(index, text);
     list.shrink(limits);
     ctx.signal_modified(args.get(1));
+    ctx.announce(KeyspaceEvents::LIST, "lset", args.get(1));
     ctx.state.stats.dirty += 1;
     ctx.reply.ok();
     Ok(())
@@ -122,6 +124,7 @@ fn linsert(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     list.insert(pivot + usize::from(behind), args.get(4));
     let len = list.len();
     ctx.signal_modified(args.get(1));
+    ctx.announce(KeyspaceEvents::LIST, "linsert", args.get(1));
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(len as i64);
     Ok(())
@@ -142,7 +145,7 @@ fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if gone > 0 {
         list.shrink(limits);
         let empty = list.is_empty();
-        removed(ctx, args.get(1), ctx.first_key_hash, empty);
+        removed(ctx, args.get(1), ctx.first_key_hash, empty, "lrem");
         ctx.state.stats.dirty += gone as u64;
     }
     ctx.reply.integer(gone as i64);
@@ -159,7 +162,7 @@ fn ltrim(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         list.remove(kept.end, before - kept.end);
         list.remove(0, kept.start);
         list.shrink(limits);
-        removed(ctx, args.get(1), ctx.first_key_hash, kept.is_empty());
+        removed(ctx, args.get(1), ctx.first_key_hash, kept.is_empty(), "ltrim");
         ctx.state.stats.dirty += (before - kept.len()) as u64;
     }
     ctx.reply.ok();

@@ -15,6 +15,7 @@ use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::lookup;
+use crate::config::KeyspaceEvents;
 use crate::types::list::{End, List};
 use crate::types::{KeyEntry, Value};
 
@@ -64,12 +65,26 @@ fn list_mut<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Resul
 }
 
 /// Called after elements were removed from the list at a key: the key goes with the last of them.
-fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool) {
+fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event: &str) {
     if now_empty {
         let now_ms = ctx.now_ms();
         ctx.db().remove(key, hash, now_ms);
     }
     ctx.signal_modified(key);
+    ctx.announce(KeyspaceEvents::LIST, event, key);
+    if now_empty {
+        ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+    }
+}
+
+/// The event of elements that are added there.
+fn push_event(end: End) -> &'static str {
+    if end == End::Front { "lpush" } else { "rpush" }
+}
+
+/// The event of elements that are taken from there.
+fn pop_event(end: End) -> &'static str {
+    if end == End::Front { "lpop" } else { "rpop" }
 }
 
 /// `LEFT` or `RIGHT`.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{end_named, list_mut, removed};
+use super::{end_named, list_mut, pop_event, removed};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
@@ -116,7 +116,7 @@ pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count
     }
     list.shrink(limits);
     let empty = list.is_empty();
-    removed(ctx, key, hash, empty);
+    removed(ctx, key, hash, empty, pop_event(end));
     ctx.state.stats.dirty += count as u64;
     Ok(())
 }

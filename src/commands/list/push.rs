@@ -2,11 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::list_mut;
+use super::{list_mut, push_event};
 use crate::command::context::Context;
 use crate::command::error::{CommandError, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::Value;
 use crate::types::list::{End, List};
@@ -105,11 +106,14 @@ fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandEr
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
     let value = db.value_or_insert(key, hash, now_ms, || Value::from(List::default())).map_err(|_| WRONG_TYPE)?;
     let list = value.as_list_mut().map_err(|_| WRONG_TYPE)?;
+    let is_new = list.is_empty();
     let texts = args.skip(2);
     list.make_room(texts.iter(), limits);
     texts.iter().for_each(|text| list.push(end, text));
     let len = list.len();
-    pushed(ctx, key, texts.len(), len);
+    ctx.signal_modified(key);
+    ctx.announce_stored(is_new, KeyspaceEvents::LIST, push_event(end), key);
+    pushed(ctx, texts.len(), len);
     Ok(())
 }
 
@@ -123,12 +127,13 @@ fn push_if_there(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), 
     list.make_room(texts.iter(), limits);
     texts.iter().for_each(|text| list.push(end, text));
     let len = list.len();
-    pushed(ctx, args.get(1), texts.len(), len);
+    ctx.signal_modified(args.get(1));
+    ctx.announce(KeyspaceEvents::LIST, push_event(end), args.get(1));
+    pushed(ctx, texts.len(), len);
     Ok(())
 }
 
-fn pushed(ctx: &mut Context<'_>, key: &[u8], count: usize, len: usize) {
-    ctx.signal_modified(key);
+fn pushed(ctx: &mut Context<'_>, count: usize, len: usize) {
     ctx.state.stats.dirty += count as u64;
     ctx.reply.integer(len as i64);
 }

@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::{end_named, list_mut, removed};
+use super::{end_named, list_mut, pop_event, push_event, removed};
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::types::Value;
@@ -111,15 +112,17 @@ pub(super) fn transfer(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends) -> Res
     }
     let value = ctx.state.keyspace.db_mut(db).value_or_insert(to, to_hash, now_ms, || Value::from(List::default()));
     let target = value.and_then(Value::as_list_mut).map_err(|_| WRONG_TYPE)?;
+    let is_new = target.is_empty() && from != to;
     target.make_room([&text[..]].into_iter(), limits);
     target.push(ends.to, &text);
     ctx.signal_modified(to);
+    ctx.announce_stored(is_new, KeyspaceEvents::LIST, push_event(ends.to), to);
     reply_element(ctx.reply, Element::of(&text));
     let empty = list_mut(ctx.state, db, from, from_hash)?.is_some_and(|source| {
         source.shrink(limits);
         source.is_empty()
     });
-    removed(ctx, from, from_hash, empty);
+    removed(ctx, from, from_hash, empty, pop_event(ends.from));
     ctx.state.stats.dirty += 1;
     Ok(true)
 }

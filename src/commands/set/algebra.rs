@@ -13,6 +13,7 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlag
 use crate::command::state::State;
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::types::set::{Set, SetLimits};
@@ -291,7 +292,9 @@ fn sdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 fn store(ctx: &mut Context<'_>, args: Args<'_>, result: Set) {
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let len = result.len();
-    let changed = if result.is_empty() {
+    let existed = ctx.db().exists(key, hash, now_ms);
+    let now_empty = result.is_empty();
+    let changed = if now_empty {
         ctx.db().remove(key, hash, now_ms)
     } else {
         ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
@@ -299,6 +302,11 @@ fn store(ctx: &mut Context<'_>, args: Args<'_>, result: Set) {
     };
     if changed {
         ctx.signal_modified(key);
+        if now_empty {
+            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+        } else {
+            ctx.announce_stored(!existed, KeyspaceEvents::SET, ctx.command.name, key);
+        }
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.integer(len as i64);

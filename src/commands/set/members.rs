@@ -8,6 +8,7 @@ use crate::command::error::{CommandError, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::Value;
 use crate::types::set::Set;
@@ -145,10 +146,12 @@ fn sadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let new = || Value::from(Set::for_member(texts.get(0), texts.len(), &limits));
     let value = db.value_or_insert(key, hash, now_ms, new).map_err(|_| WRONG_TYPE)?;
     let set = value.as_set_mut().map_err(|_| WRONG_TYPE)?;
+    let is_new = set.is_empty();
     set.make_room(texts.len(), &limits);
     let added = texts.iter().filter(|text| set.add(text, &limits)).count();
     if added > 0 {
         ctx.signal_modified(key);
+        ctx.announce_stored(is_new, KeyspaceEvents::SET, "sadd", key);
         ctx.state.stats.dirty += added as u64;
     }
     ctx.reply.integer(added as i64);
@@ -164,7 +167,7 @@ fn srem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let gone = args.skip(2).iter().filter(|text| set.remove(text)).count();
     let empty = set.is_empty();
     if gone > 0 {
-        removed(ctx, key, hash, empty);
+        removed(ctx, key, hash, empty, "srem");
         ctx.state.stats.dirty += gone as u64;
     }
     ctx.reply.integer(gone as i64);
@@ -220,13 +223,16 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     let empty = source.is_empty();
-    removed(ctx, from, from_hash, empty);
+    removed(ctx, from, from_hash, empty, "srem");
     let new = || Value::from(Set::for_member(text, 1, &limits));
     let value = ctx.state.keyspace.db_mut(db).value_or_insert(to, to_hash, now_ms, new);
-    let added = value.and_then(Value::as_set_mut).map_err(|_| WRONG_TYPE)?.add(text, &limits);
+    let target = value.and_then(Value::as_set_mut).map_err(|_| WRONG_TYPE)?;
+    let is_new = target.is_empty();
+    let added = target.add(text, &limits);
     ctx.state.stats.dirty += 1 + u64::from(added);
     if added {
         ctx.signal_modified(to);
+        ctx.announce_stored(is_new, KeyspaceEvents::SET, "sadd", to);
     }
     ctx.reply.integer(1);
     Ok(())

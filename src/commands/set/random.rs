@@ -88,7 +88,7 @@ fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     // As in Redis, which reads the whole set then.
     ctx.state.stats.keyspace_hits += u64::from(empty && count.is_some());
     if taken > 0 {
-        removed(ctx, key, hash, empty);
+        removed(ctx, key, hash, empty, "spop");
         ctx.state.stats.dirty += taken as u64;
     }
     Ok(())

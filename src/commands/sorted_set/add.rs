@@ -8,6 +8,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_A_FLOAT, SYNTAX, WRONG_TYPE};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::Value;
 use crate::types::sorted_set::{SortedSet, SortedSetLimits};
@@ -191,6 +192,7 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usize) ->
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
     let new = || Value::from(SortedSet::for_members(count, longest, &limits));
     let set = db.value_or_insert(key, hash, now_ms, new).and_then(Value::as_sorted_set_mut).map_err(|_| WRONG_TYPE)?;
+    let is_new = set.is_empty();
     set.make_room(count, &limits);
     let (mut added, mut changed, mut last) = (0, 0, None);
     let mut outcome = Ok(());
@@ -210,6 +212,8 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usize) ->
     }
     if added + changed > 0 {
         ctx.signal_modified(key);
+        let event = if options.increments { "zincr" } else { "zadd" };
+        ctx.announce_stored(is_new, KeyspaceEvents::ZSET, event, key);
         ctx.state.stats.dirty += (added + changed) as u64;
     }
     outcome?;

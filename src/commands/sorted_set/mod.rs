@@ -20,6 +20,7 @@ use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::elements::reply_element;
 use crate::commands::lookup;
+use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::reply::{Protocol, Reply};
 use crate::types::sorted_set::SortedSet;
@@ -89,19 +90,25 @@ fn sorted_mut<'s>(
 }
 
 /// Called after members were removed from the sorted set at a key: the key goes with the last of them.
-fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool) {
+fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event: &str) {
     if now_empty {
         let now_ms = ctx.now_ms();
         ctx.db().remove(key, hash, now_ms);
     }
     ctx.signal_modified(key);
+    ctx.announce(KeyspaceEvents::ZSET, event, key);
+    if now_empty {
+        ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+    }
 }
 
 /// Puts a result in the place of whatever the first argument's key holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
     let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
     let len = result.len();
-    let changed = if result.is_empty() {
+    let existed = ctx.db().exists(key, hash, now_ms);
+    let now_empty = result.is_empty();
+    let changed = if now_empty {
         ctx.db().remove(key, hash, now_ms)
     } else {
         ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
@@ -109,6 +116,11 @@ fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
     };
     if changed {
         ctx.signal_modified(key);
+        if now_empty {
+            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+        } else {
+            ctx.announce_stored(!existed, KeyspaceEvents::ZSET, ctx.command.name, key);
+        }
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.integer(len as i64);

@@ -130,7 +130,7 @@ pub(super) fn take(
     });
     set.remove_range(ranks);
     let empty = set.is_empty();
-    removed(ctx, key, hash, empty);
+    removed(ctx, key, hash, empty, if highest { "zpopmax" } else { "zpopmin" });
     ctx.state.stats.dirty += count as u64;
     Ok(())
 }

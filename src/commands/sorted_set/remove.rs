@@ -93,7 +93,7 @@ fn zrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn answer(ctx: &mut Context<'_>, key: &[u8], hash: u64, gone: usize, empty: bool) {
     if gone > 0 {
-        removed(ctx, key, hash, empty);
+        removed(ctx, key, hash, empty, ctx.command.name);
         ctx.state.stats.dirty += gone as u64;
     }
     ctx.reply.integer(gone as i64);
