@@ -33,10 +33,23 @@ struct Connection {
     closed: bool,
 }
 
-/// What an input must not do to the process it runs in: move its folder, lift the limits above, or end it.
+/// What an input must not do to the process it runs in: move its folder, lift the limits above, open sockets, or write
+/// files of its choice.
 fn is_off_limits(args: Args<'_>) -> bool {
     let is = |index: usize, word: &str| args.len() > index && args.get(index).eq_ignore_ascii_case(word.as_bytes());
-    let names = ["dir", "proto-max-bulk-len", "client-query-buffer-limit"];
+    let names = [
+        "aclfile",
+        "bind",
+        "client-query-buffer-limit",
+        "dir",
+        "logfile",
+        "pidfile",
+        "port",
+        "proto-max-bulk-len",
+        "tls-port",
+        "unixsocket",
+        "unixsocketperm",
+    ];
     is(0, "config") && is(1, "set") && (2..args.len()).any(|index| names.iter().any(|name| is(index, name)))
 }
 
@@ -78,8 +91,9 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
     } else if may_be_silent(&prepared, before | flags) {
         assert!(values.len() <= 1, "{args:?}: {values:?}");
     } else if before.contains(SessionFlags::TRACKING) && matches!(values.first(), Some(Value::Push(_))) {
-        // A flush tells its caller first.
-        assert_eq!(values.len(), 2, "{args:?}: {values:?}");
+        // A flush tells its caller first, and so does a table of tracked keys that is too large.
+        let told = values.iter().take_while(|value| matches!(value, Value::Push(_))).count();
+        assert_eq!(values.len(), told + 1, "{args:?}: {values:?}");
     } else {
         assert_eq!(values.len(), 1, "{args:?}: {values:?}");
     }

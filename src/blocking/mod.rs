@@ -30,6 +30,15 @@ impl Waiting {
     }
 }
 
+/// The execution that blocked a client. It counts once the wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnfinishedCall {
+    /// The command's number.
+    pub command: usize,
+    /// What it took before it blocked.
+    pub ticks: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Blocked {
     waiting: Waiting,
@@ -49,6 +58,7 @@ pub struct BlockedClients {
     pub keys: KeyWaits,
     /// The client that tries once more, and its deadline.
     trying: Option<(u32, Option<i64>)>,
+    calls: BTreeMap<u32, UnfinishedCall>,
     turns: u64,
 }
 
@@ -81,6 +91,17 @@ impl BlockedClients {
     /// The deadline of a client that is trying: what it had before counts, if it is blocked again.
     pub fn deadline_of_try(&self, client: u32) -> Option<Option<i64>> {
         self.trying.filter(|(trying, _)| *trying == client).map(|(_, deadline_us)| deadline_us)
+    }
+
+    /// `call` has blocked `client`.
+    #[cold]
+    pub fn note_call(&mut self, client: u32, call: UnfinishedCall) {
+        self.calls.insert(client, call);
+    }
+
+    /// Takes the execution that blocked `client`, whose wait is over.
+    pub fn take_call(&mut self, client: u32) -> Option<UnfinishedCall> {
+        self.calls.remove(&client)
     }
 
     /// `client` waits no longer, or is gone. Returns what it had waited for.

@@ -3,11 +3,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::blocking::{Pause, Waiting};
+use crate::blocking::{Pause, UnfinishedCall, Waiting};
 use crate::command::outbox::Written;
 use crate::command::session::{ClientId, Session, SessionFlags, Slot};
 use crate::command::state::State;
 use crate::config::KeyspaceEvents;
+use crate::observe::histogram::Histogram;
 use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::{Protocol, Reply};
 use crate::tracking::Invalidation;
@@ -103,10 +104,8 @@ impl State {
         let session = self.sessions.get_mut(slot);
         let resp3 = session.as_ref().is_some_and(|session| session.protocol == Protocol::Resp3);
         let muted = session.as_ref().is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
-        let command = session.and_then(|session| session.waiting_command.take());
-        if let (Some(command), Unblock::Error) = (command, how) {
-            let id = self.registry.resolve(command.as_args()).id;
-            self.stats.commands[id.index()].failed += 1;
+        if let Some(session) = session {
+            session.waiting_command = None;
         }
         self.plan_observers();
         self.release(slot);
@@ -118,12 +117,42 @@ impl State {
             (Unblock::Timeout, Waiting::Keys) => b"*-1\r\n",
             (Unblock::Timeout, Waiting::Unpausing) => return,
         };
-        if how == Unblock::Error {
-            self.stats.count_error(b"UNBLOCKED");
-        }
+        self.finish_call(slot, (how == Unblock::Error).then_some(waiting));
         if !muted {
             let text = self.effects.outbox.write(|out| out.extend_from_slice(text));
             self.effects.outbox.post(slot, &text);
+        }
+    }
+
+    /// An execution of the command with this number has blocked its client: it counts by command once the wait is over.
+    #[cold]
+    pub(crate) fn note_blocked_call(&mut self, session: &Session, command: usize, ticks: u64) {
+        self.stats.commands_processed += 1;
+        self.stats.command_ticks += ticks;
+        self.blocking.note_call(session.slot.0, UnfinishedCall { command, ticks });
+    }
+
+    /// The wait is over, by an error where `failed` says what was waited for. Then an execution that waited for others
+    /// than keys counts twice in Redis, once with its duration and once without.
+    pub(crate) fn finish_call(&mut self, slot: Slot, failed: Option<Waiting>) {
+        let Some(call) = self.blocking.take_call(slot.0) else { return };
+        self.count_call(call.command, call.ticks);
+        if let Some(waiting) = failed {
+            if waiting != Waiting::Keys {
+                self.count_call(call.command, 0);
+            }
+            self.stats.commands[call.command].failed += 1;
+            self.count_error_apart(b"UNBLOCKED");
+        }
+    }
+
+    fn count_call(&mut self, command: usize, ticks: u64) {
+        let row = &mut self.stats.commands[command];
+        row.calls += 1;
+        row.ticks += ticks;
+        if self.records_durations {
+            let ns = self.ticks.to_ns(ticks);
+            self.stats.histograms[command].get_or_insert_with(Histogram::boxed).record(ns);
         }
     }
 

@@ -123,6 +123,8 @@ pub struct State {
     pub(crate) records_durations: bool,
     /// Error replies that were accounted for, of the reply in use.
     pub(crate) errors_accounted: u64,
+    /// The error for which the running command has failed is counted already.
+    pub(crate) error_counted_apart: bool,
     /// When the meters took their last sample.
     pub(crate) metered_ms: i64,
     expire_behind: bool,
@@ -183,6 +185,7 @@ impl State {
             latency_ticks: u64::MAX,
             records_durations: false,
             errors_accounted: 0,
+            error_counted_apart: false,
             metered_ms: 0,
             expire_behind: false,
             expire_fast_us: 0,
@@ -299,6 +302,15 @@ impl State {
             };
             self.slow_log.push(entry, self.config.slowlog_max_len);
         }
+    }
+
+    /// Counts an error that is no reply of the running command, which fails by it all the same: one of another client,
+    /// or in place of a queued command.
+    #[cold]
+    pub(crate) fn count_error_apart(&mut self, code: &[u8]) {
+        self.stats.count_error(code);
+        self.errors_accounted = self.errors_accounted.wrapping_sub(1);
+        self.error_counted_apart = true;
     }
 
     /// Whether a client has to authenticate first.

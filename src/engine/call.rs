@@ -54,7 +54,9 @@ pub(super) fn run(
     let end = state.ticks.now();
     state.last_tick = end;
     let elapsed = end.wrapping_sub(start);
-    if !state.stats.note_execution(prepared.id.index(), elapsed) {
+    if session.is_blocked() {
+        state.note_blocked_call(session, prepared.id.index(), elapsed);
+    } else if !state.stats.note_execution(prepared.id.index(), elapsed) {
         state.settle_stats();
     }
     if reply.errors_written() != state.errors_accounted {
@@ -74,10 +76,12 @@ fn answer_error(reply: &mut Reply, error: &CommandError) {
     reply.error(error.text());
 }
 
-/// The command answered an error.
+/// The command answered an error, or one was counted apart while it ran.
 #[cold]
 fn account_failure(state: &mut State, prepared: &Prepared, reply: &Reply) {
     state.errors_accounted = reply.errors_written();
     state.stats.commands[prepared.id.index()].failed += 1;
-    state.stats.count_error(reply.last_error_code());
+    if !std::mem::take(&mut state.error_counted_apart) {
+        state.stats.count_error(reply.last_error_code());
+    }
 }

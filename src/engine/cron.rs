@@ -35,6 +35,9 @@ impl Engine {
         for db in 0..state.keyspace.count() {
             state.keyspace.db_mut(db).step(RESIZE_STEPS);
         }
+        if !state.tracking.is_empty() {
+            state.tracking.keep_below(state.config.tracking_table_max_keys, &mut state.rng);
+        }
         let now_ms = state.clock.unix_ms();
         if now_ms >= state.metered_ms + METER_PERIOD_MS {
             state.metered_ms = now_ms;

@@ -84,6 +84,7 @@ impl Engine {
             if session.is_blocked() {
                 state.blocking.unblock(slot.0);
                 state.plan_observers();
+                state.finish_call(slot, None);
             }
         }
     }

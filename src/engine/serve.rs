@@ -48,6 +48,7 @@ fn try_again(state: &mut State, slot: Slot) {
     let mut session = state.sessions.take(slot);
     let Some(command) = session.waiting_command.take() else { return state.sessions.put(session) };
     state.blocking.begin_try(slot.0);
+    let unfinished = state.blocking.take_call(slot.0);
     session.flags.remove(SessionFlags::BLOCKED);
     let args = command.as_args();
     let prepared = prepare(state, &command);
@@ -64,11 +65,11 @@ fn try_again(state: &mut State, slot: Slot) {
             state.stats.count_error(reply.last_error_code());
         }
         None => {
-            // It counted when it began to wait.
-            state.settle_stats();
-            state.stats.commands[prepared.id.index()].calls =
-                state.stats.commands[prepared.id.index()].calls.saturating_sub(1);
+            // It was processed when it began to wait, and counts by command when the wait is over.
             state.stats.commands_processed = state.stats.commands_processed.saturating_sub(1);
+            if let Some(begun) = unfinished {
+                state.stats.commands[begun.command].ticks += begun.ticks;
+            }
             running::begin(&session, args);
             call(state, &mut session, &prepared, args, &mut reply);
             running::done();

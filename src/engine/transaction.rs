@@ -69,12 +69,13 @@ pub(super) fn abort_exec(state: &mut State, session: &mut Session, error: &Comma
     reply.error(&text);
 }
 
-/// A command that was queued is not allowed any more.
+/// A command that was queued is not allowed any more. Redis counts the error, and not the command as rejected; EXEC has
+/// failed where nothing is executed behind it.
 #[cold]
-fn refuse_queued(ctx: &mut Context<'_>, prepared: &Prepared, error: &CommandError) {
-    ctx.state.stats.commands[prepared.id.index()].rejected += 1;
+fn refuse_queued(ctx: &mut Context<'_>, error: &CommandError) {
     ctx.reply.error(error.text());
-    ctx.state.stats.count_error(ctx.reply.last_error_code());
+    ctx.state.errors_accounted = ctx.reply.errors_written();
+    ctx.state.count_error_apart(ctx.reply.last_error_code());
 }
 
 /// EXEC.
@@ -102,9 +103,10 @@ pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
         if ctx.session.flags.contains(SessionFlags::RESTRICTED)
             && let Err(error) = ctx.state.check_queued_permission(ctx.session, prepared, args.as_args())
         {
-            refuse_queued(ctx, prepared, &error);
+            refuse_queued(ctx, &error);
             continue;
         }
+        ctx.state.error_counted_apart = false;
         call(ctx.state, ctx.session, prepared, args.as_args(), ctx.reply);
         if ctx.state.gated {
             observers::after_call(ctx.state, ctx.session, prepared, args.as_args());

@@ -18,6 +18,9 @@ use crate::types::{KeyEntry, NewValue, Value, WrongType};
 /// Buckets that a scan looks into at most, for each key it was asked for: as SCAN's in Redis.
 const SCAN_BUCKETS_PER_KEY: usize = 10;
 
+/// Choices of an expired key before one of them is answered, where none may be removed.
+const RANDOM_TRIES_MAX: usize = 100;
+
 /// What SET does about the expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetExpire {
@@ -399,12 +402,16 @@ impl Database {
         }
     }
 
-    /// A key chosen at random. Expired ones that the choice falls on are removed.
+    /// A key chosen at random. Expired ones that the choice falls on are removed; where they are kept and all keys may have
+    /// expired, one of them is answered in the end, as by Redis.
     pub fn random_key(&mut self, rng: &mut Rng, now_ms: i64) -> Option<&KeyEntry> {
+        let mut tries = 0;
         loop {
+            let all_expire = self.keeps_expired && self.expires.len() == self.table.len();
             let entry = self.table.random(rng)?;
             let hash = self.hasher.hash(entry);
-            if !entry.is_due(now_ms) {
+            tries += 1;
+            if !entry.is_due(now_ms) || (all_expire && tries >= RANDOM_TRIES_MAX) {
                 let address = entry.address();
                 return self.table.get(hash, |entry| entry.address() == address);
             }
@@ -412,8 +419,11 @@ impl Database {
         }
     }
 
-    /// Removes the expired key of this hash. Returns whether there was one.
+    /// Removes the expired key of this hash, unless such keys are kept. Returns whether one was removed.
     pub(super) fn remove_due(&mut self, hash: u64, now_ms: i64) -> bool {
+        if self.keeps_expired {
+            return false;
+        }
         let hasher = self.hasher;
         let found = self.table.find(hash, |entry| entry.is_due(now_ms) && hasher.hash(entry) == hash);
         match found {

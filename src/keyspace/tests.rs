@@ -278,6 +278,22 @@ fn random_keys_are_live_ones() {
     assert!(shell.db.is_empty());
 }
 
+/// While expired keys are kept, none is answered as long as there are others.
+#[test]
+fn a_random_key_is_an_expired_one_only_where_all_are() {
+    let mut shell = Shell::new();
+    for number in 0..50 {
+        shell.set(&format!("stale{number}"), "v", SetExpire::At(1500));
+    }
+    shell.db.keep_expired(true);
+    let mut rng = Rng::seeded(5);
+    assert!(shell.db.random_key(&mut rng, 1600).is_some_and(|entry| entry.key().starts_with(b"stale")));
+    shell.set("live", "v", SetExpire::Clear);
+    let found = shell.db.random_key(&mut rng, 1600).map(|entry| entry.key().to_vec());
+    assert_eq!(found.as_deref(), Some(&b"live"[..]));
+    assert_eq!(shell.db.len(), 51);
+}
+
 #[test]
 fn entries_are_stamped_when_made_used_or_overwritten() {
     let mut shell = Shell::new();
