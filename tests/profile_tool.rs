@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,8 @@ use harness::{Server, eventually, is_torc, kill, skip};
 use rustix::process::Signal;
 use serde_json::Value as Json;
 
-/// The kernel lets one at a time attach tracepoints, and what is measured is not to be disturbed by other tests here.
+/// The kernel lets one at a time attach tracepoints, and whose counts are checked closely is not to be disturbed by others.
+/// Tests that only read `/proc` run beside them.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Examining the host and attaching may take long on a busy machine.
@@ -43,8 +44,8 @@ fn tool(args: &[&str]) -> Command {
 
 /// Runs the tool, which must do well, and reads the JSON that it prints.
 #[track_caller]
-fn profile(args: &[&str]) -> Json {
-    let output = tool(args).args(["--json", "--duration", "0.6"]).output().unwrap();
+fn profile(args: &[&str], seconds: &str) -> Json {
+    let output = tool(args).args(["--json", "--duration", seconds]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {errors}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {errors}"))
@@ -53,16 +54,25 @@ fn profile(args: &[&str]) -> Json {
 /// Runs the tool, which must fail, and returns what it says.
 #[track_caller]
 fn failure(args: &[&str]) -> String {
-    let output: Output = tool(args).args(["--duration", "0.3"]).output().unwrap();
+    let output: Output = tool(&["--level", "proc", "--duration", "0.1"]).args(args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
     said
 }
 
+/// What `--check` says. Called by whoever is alone: examining attaches, which takes its time, so it is done once.
+fn report() -> &'static str {
+    static REPORT: OnceLock<String> = OnceLock::new();
+    REPORT.get_or_init(|| {
+        let output = tool(&["--check"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    })
+}
+
 /// What the host permits: a way of seeing system calls, or `perf record`.
 fn permitted(what: &str) -> bool {
-    let output = tool(&["--check"]).output().unwrap();
-    let report = String::from_utf8(output.stdout).unwrap();
+    let report = report();
     let name = if what == "proc" { "/proc only" } else { what };
     let line = report.lines().find(|line| line.trim_start().starts_with(name));
     let line = line.unwrap_or_else(|| panic!("nothing of {name} in:\n{report}")).trim().to_owned();
@@ -117,9 +127,7 @@ fn figure(profile: &Json, path: &str) -> f64 {
 #[test]
 fn the_host_is_examined() {
     let _alone = alone();
-    let output = tool(&["--check"]).output().unwrap();
-    let report = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success());
+    let report = report();
     for name in ["tracefs", "perf", "strace", "/proc only", "perf record"] {
         let line = report.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
         assert!(line.ends_with(" yes") || line.contains(" no: ") || line.contains(" without "), "{line}");
@@ -133,7 +141,7 @@ fn every_level_tells_what_our_requests_take() {
         let server = Server::start();
         let load = Load::on(&server, 4);
         let pid = server.pid().to_string();
-        let document = profile(&["--pid", &pid, "--level", level]);
+        let document = profile(&["--pid", &pid, "--level", level], "0.3");
         drop(load);
         assert!(is_untraced(&server), "{level}");
         server.assert_serves();
@@ -164,7 +172,7 @@ fn every_level_counts_right() {
         let server = Server::builder().binary(redis.clone().into()).start();
         let load = Load::on(&server, 4);
         let pid = server.pid().to_string();
-        let document = profile(&["--pid", &pid, "--level", level]);
+        let document = profile(&["--pid", &pid, "--level", level], "0.6");
         drop(load);
         let median = &document["profiles"][0]["median"];
         for call in ["read", "write"] {
@@ -202,7 +210,8 @@ fn cpu_time_is_split_and_drawn() {
     let (picture, file) = (folder.path().join("flame.svg"), folder.path().join("profile.json"));
     let pid = server.pid().to_string();
     let (picture_arg, file_arg) = (picture.to_str().unwrap(), file.to_str().unwrap());
-    let document = profile(&["--pid", &pid, "--flamegraph", picture_arg, "--output", file_arg, "--rounds", "2"]);
+    let args = ["--pid", &pid, "--flamegraph", picture_arg, "--output", file_arg, "--rounds", "2"];
+    let document = profile(&args, "0.3");
     drop(load);
     let median = &document["profiles"][0]["rounds"][0];
     let split = median["cpu_split"]["ns"].as_object().unwrap();
@@ -217,7 +226,6 @@ fn cpu_time_is_split_and_drawn() {
 
 #[test]
 fn two_servers_stand_side_by_side() {
-    let _alone = alone();
     let (one, other) = (Server::start(), Server::start());
     let loads = [Load::on(&one, 2), Load::on(&other, 2)];
     let (pid, vs) = (one.pid().to_string(), other.pid().to_string());
@@ -288,7 +296,6 @@ fn an_interrupt_detaches_from_everything() {
 
 #[test]
 fn failures_say_what_to_do() {
-    let _alone = alone();
     assert!(failure(&[]).contains("name a server"));
     assert!(failure(&["--pid", "2147483647"]).contains("there is no process 2147483647"));
     let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
@@ -322,7 +329,6 @@ fn the_table_in_readme_is_that_of_the_newest_result() {
 
 #[test]
 fn a_server_is_started_and_put_under_load() {
-    let _alone = alone();
     let port = harness::free_port().to_string();
     let binary = harness::binary();
     let load = [
@@ -351,14 +357,13 @@ fn a_server_is_started_and_put_under_load() {
 /// The server that was started is stopped again, by what can be seen of its port.
 #[test]
 fn a_started_server_is_stopped() {
-    let _alone = alone();
     let port = harness::free_port().to_string();
     let binary = harness::binary();
     let mut command = tool(&["--load", "-c 50"]);
     let output = command.arg("--").arg(&binary).args(["--port", &port]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("a load is a test of torc-bench"), "{said}");
-    let mut command = tool(&["--duration", "30", "--load", "ping", "--"]);
+    let mut command = tool(&["--level", "proc", "--duration", "30", "--load", "ping", "--"]);
     let mut running = command.arg(&binary).args(["--port", &port]).spawn().unwrap();
     let address = format!("127.0.0.1:{port}");
     eventually("the server is started", || std::net::TcpStream::connect(&address).is_ok());
