@@ -198,7 +198,28 @@ impl State {
 
     /// Works out whether requests have to pass the gates even where their client is in no special state.
     pub(crate) fn plan_gates(&mut self) {
-        self.gated = self.pause.is_some() || !self.monitors.is_empty() || self.tracking.has_clients();
+        self.gated = self.pause.is_some()
+            || !self.monitors.is_empty()
+            || self.tracking.has_clients()
+            || self.client_memory.is_on();
+    }
+}
+
+/// Limits of memory.
+impl State {
+    /// `maxmemory-clients`, or what it is a share of, changed.
+    pub(crate) fn follow_client_limit(&mut self) {
+        if self.client_memory.follow(&self.config) {
+            self.effects.account_clients = true;
+        }
+        self.plan_gates();
+    }
+
+    /// Accounts for what a client costs by what its session shows.
+    pub fn account_client(&mut self, slot: Slot) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            self.client_memory.follow_client(session);
+        }
     }
 }
 

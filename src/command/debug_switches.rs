@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::command::reply_buffer::ReplyBufferRules;
+
 /// All off in a server that nobody tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DebugSwitches {
@@ -11,4 +13,8 @@ pub struct DebugSwitches {
     pub cron_paused: bool,
     /// Payloads of RESTORE are taken whatever their checksum is.
     pub checksum_skipped: bool,
+    /// Tables of databases keep their size between changes.
+    pub resizing_off: bool,
+    /// How the reply buffers of clients follow their replies.
+    pub reply_buffer: ReplyBufferRules,
 }

@@ -45,6 +45,8 @@ pub struct Effects {
     pub warnings: Vec<String>,
     /// What other clients are sent, and the caller behind its reply.
     pub outbox: Outbox,
+    /// What every client costs is to be counted: `maxmemory-clients` was off before.
+    pub account_clients: bool,
     /// Clients that are blocked no longer. Their reply is in the outbox, or their command waits with the server.
     pub unblocked: Vec<Slot>,
 }
@@ -58,6 +60,7 @@ impl Effects {
             | self.outbox.len()
             | self.unblocked.len()
             | self.listeners.len()
+            | usize::from(self.account_clients)
             | usize::from(self.shutdown.is_some());
         queued != 0
     }
@@ -80,6 +83,7 @@ mod tests {
         assert_eq!(killing.take().kill, [Slot(1)]);
         assert!(!killing.any());
         assert!(Effects { unblocked: vec![Slot(1)], ..Effects::default() }.any());
+        assert!(Effects { account_clients: true, ..Effects::default() }.any());
         let mut sending = Effects::default();
         let text = sending.outbox.write(|out| out.extend_from_slice(b"x"));
         assert!(!sending.any());

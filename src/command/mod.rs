@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client_memory;
 pub mod clients;
 pub mod context;
 pub mod debug_switches;
@@ -16,8 +17,10 @@ pub mod messages;
 pub mod outbox;
 pub mod permissions;
 pub mod prepared;
+pub mod recent_peaks;
 pub mod redaction;
 pub mod registry;
+pub mod reply_buffer;
 pub mod session;
 pub mod sessions;
 pub mod spec;

@@ -13,6 +13,8 @@ pub enum Verdict {
     Run,
     /// The same, but the configuration decides who may.
     Guarded,
+    /// It runs too, and shows what clients have in their buffers: the server brings that up to date first.
+    Shows,
     /// No such command.
     Unknown,
     /// The container has no such subcommand.

@@ -151,7 +151,7 @@ impl Registry {
             subcommands: Box::default(),
             key: NameKey::of(name.as_bytes()).expect("command names are at most 32 bytes"),
             first_key: first_fixed_key(command),
-            verdict: if command.flags.contains(Flags::GUARDED) { Verdict::Guarded } else { Verdict::Run },
+            verdict: verdict_of(command),
         });
         id
     }
@@ -248,6 +248,17 @@ impl Registry {
 
 /// Why an unknown name is refused: the words an HTTP client sends get no answer at all.
 #[cold]
+/// What follows where a request of it is in order.
+fn verdict_of(command: &Command) -> Verdict {
+    if command.flags.contains(Flags::GUARDED) {
+        Verdict::Guarded
+    } else if command.flags.contains(Flags::SHOWS_CLIENTS) {
+        Verdict::Shows
+    } else {
+        Verdict::Run
+    }
+}
+
 fn unknown(args: Args<'_>) -> Verdict {
     let name = args.get(0);
     if name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post") {

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use crate::acl::{User, UserId};
+use crate::command::client_memory::Accounted;
 use crate::command::prepared::Prepared;
+use crate::command::reply_buffer::{OutputFigures, ReplyBuffer};
 use crate::command::spec::Command;
 use crate::resp::args::OwnedArgs;
-use crate::resp::reply::Protocol;
+use crate::resp::reply::{Mark, Protocol};
 
 /// Name of the user that a client is before it logs in.
 const DEFAULT_USER_NAME: &[u8] = b"default";
@@ -111,7 +113,8 @@ impl SessionFlags {
     }
 }
 
-/// What the network layer tells of a client: only CLIENT LIST and INFO read it.
+/// What the network layer tells of a client. Its figures are as they were when the server last looked: it does so for
+/// commands that show them, for the log, and where `maxmemory-clients` counts them.
 #[derive(Clone, Debug, Default)]
 pub struct NetFacts {
     /// Descriptor number, -1 for none.
@@ -120,18 +123,39 @@ pub struct NetFacts {
     pub addr: Box<str>,
     /// Local address.
     pub laddr: Box<str>,
+    /// Bytes that the network layer keeps for the client itself, buffers not counted.
+    pub own_bytes: usize,
     /// Bytes of an unfinished command in the private query buffer.
     pub qbuf: usize,
     /// Free bytes of that buffer.
     pub qbuf_free: usize,
     /// Bytes of parsed arguments of an unfinished command.
     pub argv_mem: usize,
-    /// Bytes of output that wait for the socket.
-    pub omem: usize,
-    /// Blocks of that output.
-    pub oll: usize,
     /// Bytes that its encryption occupies.
     pub tls_mem: usize,
+    /// How many those are.
+    pub arguments: usize,
+    /// Bytes of the reception that the running request came with.
+    pub received: usize,
+    /// Where its reply begins.
+    pub reply_start: Option<Mark>,
+    /// Output that was not taken by the socket yet, without that reply.
+    pub output: OutputFigures,
+    /// Some of it was refused by the socket: the client reads slowly.
+    pub reads_slowly: bool,
+    /// How large a buffer its replies fill.
+    pub reply_buffer: ReplyBuffer,
+}
+
+/// The classes of clients that limits and filters name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientClass {
+    /// Everybody else.
+    Normal,
+    /// A replica.
+    Replica,
+    /// Listens to something.
+    Pubsub,
 }
 
 /// A transaction between MULTI and EXEC.
@@ -143,6 +167,8 @@ pub struct Transaction {
     pub queued: usize,
     /// Bytes of all their arguments.
     pub argument_bytes: usize,
+    /// How many arguments those are.
+    pub arguments: usize,
 }
 
 /// What a client that tracks asked for beside flags.
@@ -194,6 +220,8 @@ pub struct Session {
     pub subscribed: [u32; 3],
     /// What the network layer knows.
     pub net: NetFacts,
+    /// Its place among those that `maxmemory-clients` counts.
+    pub accounted: Accounted,
 }
 
 impl Session {
@@ -219,6 +247,7 @@ impl Session {
             tracking: None,
             subscribed: [0; 3],
             net,
+            accounted: Accounted::default(),
         }
     }
 
@@ -239,6 +268,11 @@ impl Session {
     pub fn is_local(&self) -> bool {
         let addr = &self.net.addr;
         self.flags.contains(SessionFlags::UNIX_SOCKET) || addr.starts_with("127.") || addr.starts_with("[::1]:")
+    }
+
+    /// Which limit of its output it is under, and which filter shows it.
+    pub fn class(&self) -> ClientClass {
+        if self.flags.contains(SessionFlags::PUBSUB) { ClientClass::Pubsub } else { ClientClass::Normal }
     }
 
     /// Whether commands are queued.

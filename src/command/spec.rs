@@ -57,6 +57,8 @@ bitflags::bitflags! {
         const TOUCHES_ARBITRARY_KEYS = 1 << 25;
         /// The configuration decides who may run it (hidden).
         const GUARDED = 1 << 26;
+        /// Shows what clients have in their buffers (hidden).
+        const SHOWS_CLIENTS = 1 << 27;
     }
 }
 

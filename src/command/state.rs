@@ -10,9 +10,11 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::blocking::{BlockedClients, Pause};
+use crate::command::client_memory::ClientMemory;
 use crate::command::debug_switches::DebugSwitches;
 use crate::command::effects::Effects;
 use crate::command::facts::ProcessFacts;
+use crate::command::recent_peaks::RecentPeaks;
 use crate::command::redaction::{REDACTED, is_secret};
 use crate::command::registry::Registry;
 use crate::command::session::{Session, SessionFlags, Slot};
@@ -64,6 +66,10 @@ pub struct State {
     pub rng: Rng,
     /// Clients.
     pub sessions: Sessions,
+    /// What clients cost, where `maxmemory-clients` asks for it.
+    pub client_memory: ClientMemory,
+    /// The largest buffers of clients of late.
+    pub recent_peaks: RecentPeaks,
     /// Commands.
     pub registry: Registry,
     /// What the server has to do after the current command.
@@ -152,6 +158,8 @@ impl State {
             ticks: Ticks::stopped(),
             rng,
             sessions: Sessions::default(),
+            client_memory: ClientMemory::new(&config),
+            recent_peaks: RecentPeaks::default(),
             registry,
             effects: Effects::default(),
             facts,
@@ -192,6 +200,7 @@ impl State {
             attack_warned_s: None,
         };
         state.refresh_thresholds();
+        state.plan_gates();
         state
     }
 
@@ -244,6 +253,12 @@ impl State {
     pub(crate) fn advance_clock(&mut self, tick: u64) {
         self.next_ms_tick = tick.saturating_add(self.ticks_per_ms);
         self.set_time(self.wake_us + self.ticks.to_us(tick.saturating_sub(self.wake_tick)) as i64);
+    }
+
+    /// Whether a millisecond passed between the beginning of the turn and its last command.
+    #[inline]
+    pub fn turn_lasts_a_ms(&self) -> bool {
+        self.last_tick.saturating_sub(self.wake_tick) >= self.ticks_per_ms
     }
 
     /// The time to the microsecond, which commands of one batch do not share.
@@ -484,6 +499,9 @@ impl State {
                 if !with_database {
                     session.watched = 0;
                     self.watch.unwatch_all(client);
+                    if self.client_memory.is_on() {
+                        self.client_memory.follow_client(session);
+                    }
                 }
             }
         }

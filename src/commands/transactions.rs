@@ -36,7 +36,11 @@ static EXEC: Command = Command {
     group: "transactions",
     complexity: "depends",
     arity: 1,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::SKIP_SLOWLOG),
+    flags: Flags::NOSCRIPT
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::SKIP_SLOWLOG)
+        .union(Flags::SHOWS_CLIENTS),
     categories: Categories::SLOW.union(Categories::TRANSACTION),
     handler: Some(exec),
     ..Command::BLANK

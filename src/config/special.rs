@@ -109,6 +109,13 @@ pub struct OutputLimits {
     pub pubsub: OutputLimit,
 }
 
+impl OutputLimits {
+    /// The smallest size at which a client is closed at once, where one is set.
+    pub fn smallest_hard(&self) -> Option<u64> {
+        [self.normal, self.replica, self.pubsub].iter().map(|limit| limit.hard).filter(|hard| *hard > 0).min()
+    }
+}
+
 impl Value for OutputLimits {
     fn set(&mut self, _rule: &Rule, args: &[&[u8]]) -> Result<(), Reason> {
         const UNREADABLE: &str = "Error in hard, soft or soft_seconds setting in buffer limit configuration.";

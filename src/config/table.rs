@@ -339,7 +339,7 @@ params! {
     max_new_tls_connections_per_cycle: u32 = "max-new-tls-connections-per-cycle", "", int(1, 1000), "1", MUTABLE, Nothing, Works;
     maxclients: u32 = "maxclients", "", int(1, U32_MAX), "10000", MUTABLE, MaxClients, Works;
     maxmemory: u64 = "maxmemory", "", memory(0, U64_MAX), "0", MUTABLE, Maxmemory, Later;
-    maxmemory_clients: MemoryOrPercent = "maxmemory-clients", "", Rule::MemoryOrPercent, "0", MUTABLE, MaxmemoryClients, Later;
+    maxmemory_clients: MemoryOrPercent = "maxmemory-clients", "", Rule::MemoryOrPercent, "0", MUTABLE, MaxmemoryClients, Works;
     maxmemory_eviction_tenacity: u32 = "maxmemory-eviction-tenacity", "", int(0, 100), "10", MUTABLE, Nothing, Later;
     maxmemory_policy: MaxmemoryPolicy = "maxmemory-policy", "", choice(MaxmemoryPolicy::NAMES), "noeviction", MUTABLE, Nothing, Later;
     maxmemory_samples: u32 = "maxmemory-samples", "", int(1, 64), "5", MUTABLE, Nothing, Later;

@@ -32,7 +32,8 @@ impl Engine {
         }
         let expired_before = state.expired_keys();
         state.expire_slow();
-        for db in 0..state.keyspace.count() {
+        let tables = if state.debug.resizing_off { 0 } else { state.keyspace.count() };
+        for db in 0..tables {
             state.keyspace.db_mut(db).step(RESIZE_STEPS);
         }
         if !state.tracking.is_empty() {

@@ -1,5 +1,6 @@
 //! The gates before a command, in Redis' order: unknown command, number of arguments, authentication,
-//! commands that a transaction forbids, what the user may do, what a listener may do, the pause, queueing. Gates of services that this server does not have yet are absent, not
+//! commands that a transaction forbids, what the user may do, what a listener may do, the pause, queueing; before them all,
+//! whether clients have to go to make room. Gates of services that this server does not have yet are absent, not
 //! open: each arrives with its service.
 
 #![forbid(unsafe_code)]
@@ -10,7 +11,7 @@ use crate::command::session::{Session, SessionFlags};
 use crate::command::spec::{Command, Flags};
 use crate::command::state::State;
 use crate::engine::call::call;
-use crate::engine::{observers, transaction};
+use crate::engine::{eviction, observers, transaction};
 use crate::resp::args::Args;
 use crate::resp::reply::Reply;
 
@@ -31,6 +32,12 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
         session.flags.insert(SessionFlags::CLOSE_ASAP);
         state.cross_protocol_attack(session);
         return;
+    }
+    if state.client_memory.is_over() {
+        eviction::close_largest(state, Some(&mut *session));
+        if session.flags.contains(SessionFlags::CLOSE_ASAP) {
+            return;
+        }
     }
     session.begin_reply_skip();
     let checked = check(state, session, prepared, args);
@@ -98,7 +105,7 @@ fn check(
     match prepared.verdict {
         Verdict::UnknownSubcommand => return Err(unknown_subcommand(args)),
         Verdict::WrongArity => return Err(CommandError::arity(command.full_name)),
-        Verdict::Run | Verdict::Guarded | Verdict::Unknown | Verdict::CrossProtocol => {}
+        Verdict::Run | Verdict::Guarded | Verdict::Shows | Verdict::Unknown | Verdict::CrossProtocol => {}
     }
     if prepared.verdict == Verdict::Guarded && !state.config.enable_debug_command.allows(session.is_local()) {
         return Err(DEBUG_NOT_ALLOWED);

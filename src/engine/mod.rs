@@ -10,6 +10,7 @@
 mod call;
 pub mod console;
 mod cron;
+mod eviction;
 mod gate;
 mod observers;
 pub(crate) mod running;
@@ -69,6 +70,9 @@ impl Engine {
         session.set_user(UserId::DEFAULT, user);
         session.flags.set(SessionFlags::AUTHENTICATED, !needs_password);
         session.flags.set(SessionFlags::UNIX_SOCKET, unix);
+        if self.state.client_memory.is_on() {
+            self.state.client_memory.update(session);
+        }
         self.state.stats.connections_received += 1;
         session.id
     }
@@ -77,6 +81,7 @@ impl Engine {
     pub fn client_gone(&mut self, slot: Slot) {
         if let Some(mut session) = self.state.sessions.close(slot) {
             let state = &mut self.state;
+            state.client_memory.remove(&mut session);
             state.unwatch(&mut session);
             state.stop_tracking(&mut session);
             transaction::stop_monitoring(state, &mut session);
@@ -155,6 +160,25 @@ impl Engine {
         }
         if state.blocking.keys.any_ready() {
             serve::serve_blocked(state);
+        }
+    }
+
+    /// Whether the request shows what clients have in their buffers, or a transaction that it executes does.
+    #[cold]
+    pub fn shows_clients(&self, slot: Slot, prepared: &Prepared) -> bool {
+        let is_exec = prepared.command.is_some_and(transaction::is_exec);
+        let shows = |queued: &Prepared| queued.verdict == Verdict::Shows;
+        let transaction = self.session(slot).transaction.as_deref();
+        let mut queue = transaction.into_iter().flat_map(|open| &open.queue);
+        if is_exec { queue.any(|(queued, _)| shows(queued)) } else { shows(prepared) }
+    }
+
+    /// Closes clients where they take more memory than `maxmemory-clients` allows. The server calls it once it has written
+    /// what it can: output that the sockets take does not count.
+    #[inline]
+    pub fn make_room_for_clients(&mut self) {
+        if self.state.client_memory.is_over() {
+            eviction::close_largest(&mut self.state, None);
         }
     }
 

@@ -40,6 +40,7 @@ pub(super) fn queue(session: &mut Session, prepared: &Prepared, args: Args<'_>) 
     }
     let transaction = session.transaction.get_or_insert_with(Box::<Transaction>::default);
     transaction.argument_bytes += args.bytes_total();
+    transaction.arguments += args.len();
     transaction.queued += 1;
     transaction.queue.push((*prepared, OwnedArgs::from_args(args)));
 }

@@ -163,6 +163,12 @@ pub struct Stats {
     pub query_buffer_limit_disconnections: u64,
     /// Clients closed because their output passed the limit.
     pub output_buffer_limit_disconnections: u64,
+    /// Clients closed because all of them took more memory than `maxmemory-clients` allows.
+    pub evicted_clients: u64,
+    /// Reply buffers that were larger than needed.
+    pub reply_buffer_shrinks: u64,
+    /// Reply buffers that were too small.
+    pub reply_buffer_expands: u64,
     /// Turns of the event loop.
     pub loop_cycles: u64,
     /// Ticks of the turns, sleeping excluded.

@@ -229,6 +229,11 @@ impl Parser {
         }
     }
 
+    /// Whether a big argument is complete and its line end has not come.
+    pub fn awaits_blob_end(&self) -> bool {
+        self.stage == Stage::BlobEnd
+    }
+
     /// Arguments that the unfinished command still lacks.
     pub fn arguments_left(&self) -> usize {
         self.arguments_left as usize

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::command::prepared::Prepared;
+use crate::command::prepared::{Prepared, Verdict};
+use crate::command::reply_buffer::Unsent;
 use crate::command::session::{SessionFlags, Slot};
 use crate::io::{Io, Received};
 use crate::resp::args::{Args, OwnedArgs, Span};
@@ -15,12 +16,12 @@ use crate::resp::parse::{Limits, ProtocolError, Step};
 use crate::resp::reply::Mark;
 use crate::server::client::{Blob, Client, Partial};
 use crate::server::event_loop::Server;
+use crate::server::output::UNAUTHENTICATED_OUTPUT_MAX;
 
 /// Most commands of one batch: their keys' cache lines fit the first-level cache.
 pub(super) const BATCH_COMMANDS_MAX: usize = 64;
 /// Output waiting for one client, in bytes, at which its commands wait until the socket has taken some.
 pub(super) const STALL_BYTES: usize = 16 << 20;
-
 /// Input of such a client, in bytes, that is kept for it meanwhile: one that writes first and reads later does not wait for
 /// itself before that. Beyond it is not read from.
 pub(super) const STALLED_INPUT_BYTES: usize = 32 << 20;
@@ -84,6 +85,7 @@ impl<I: Io> Server<I> {
         self.batch.clear();
         while !self.batch.is_full() {
             let Some(slot) = self.ready.pop_front() else { break };
+            self.unserved = self.unserved.saturating_sub(1);
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
             client.queued = false;
             if client.closing {
@@ -91,8 +93,11 @@ impl<I: Io> Server<I> {
             }
             if client.holds_back() {
                 stash(client, &self.io);
+                self.unpark(slot);
+                self.account(slot);
                 continue;
             }
+            let parked = client.parked;
             if self.gather_from(slot) == Gathered::More {
                 let client = self.clients[slot as usize].as_deref_mut().expect("gathering closes nobody");
                 Self::enqueue(&mut self.ready, client);
@@ -100,6 +105,8 @@ impl<I: Io> Server<I> {
                 if !self.batch.is_full() {
                     break;
                 }
+            } else if parked {
+                self.unpark(slot);
             }
         }
         self.prepare();
@@ -110,6 +117,10 @@ impl<I: Io> Server<I> {
         let config = &self.engine.state.config;
         let authenticated = self.engine.state.lets_in(session);
         let limits = Limits { bulk_len_max: config.proto_max_bulk_len, authenticated };
+        let unsent = self.clients[slot as usize].as_deref().map_or(0, |client| client.unsent.bytes());
+        if !authenticated && unsent > UNAUTHENTICATED_OUTPUT_MAX && self.close_unauthenticated(slot) {
+            return Gathered::Failed;
+        }
         let client = self.clients[slot as usize].as_deref_mut().expect("a ready client exists");
         let batch = &mut self.batch;
         while let Some((prepared, args)) = client.deferred.pop_front() {
@@ -182,6 +193,8 @@ impl<I: Io> Server<I> {
     /// Executes the batch.
     pub(super) fn execute(&mut self) {
         let items = std::mem::take(&mut self.batch.items);
+        self.turn_commands += items.len();
+        let accounts = self.engine.state.client_memory.is_on();
         let mut current = u32::MAX;
         let mut start = self.reply.mark();
         // How many deferred commands of the current client went back to the front of its queue.
@@ -207,6 +220,9 @@ impl<I: Io> Server<I> {
             }
             match &item.work {
                 Work::Command { prepared, spans } => {
+                    if prepared.verdict == Verdict::Shows {
+                        start = self.show_clients(item, prepared, start);
+                    }
                     let base = match &item.source {
                         Source::Received(received) => self.io.bytes(*received),
                         Source::Partial => partial_bytes(&self.clients, item.slot),
@@ -224,6 +240,10 @@ impl<I: Io> Server<I> {
                 }
                 Work::Fail(error) => self.protocol_error(item.slot, *error),
             }
+            if accounts || self.reply.bytes_since(start) >= self.output_watch {
+                let more = items.get(index + 1).is_some_and(|next| next.slot == current);
+                start = self.look_at_output(item.slot, start, more);
+            }
             let ends = self.session_ends(item.slot);
             if !ends.is_empty() {
                 if ends.intersects(SessionFlags::CLOSE_AFTER_REPLY | SessionFlags::CLOSE_ASAP) {
@@ -233,17 +253,57 @@ impl<I: Io> Server<I> {
                 } else {
                     returned += self.hold_back(item, returned, ends.contains(SessionFlags::POSTPONED));
                 }
-            } else if self.reply.bytes_since(start) >= STALL_BYTES
-                && items.get(index + 1).is_some_and(|next| next.slot == current)
-            {
-                self.clients[item.slot as usize].as_deref_mut().expect("just served").stalled = true;
             }
         }
         self.note_written(current, start);
-        self.batch.items = items;
         self.tidy_partials();
+        if accounts {
+            items.iter().for_each(|item| self.account(item.slot));
+        }
+        self.batch.items = items;
         // Blobs that the keyspace kept must have it as their only owner.
         self.batch.clear();
+    }
+
+    /// A command ran whose output has to be looked at before the next one runs. `more`: that is of the same client. Returns
+    /// where the output begins that is not noted yet.
+    #[cold]
+    fn look_at_output(&mut self, slot: u32, start: Mark, more: bool) -> Mark {
+        let mut written = Unsent::default();
+        written.add(self.reply.position() - start.position(), self.reply.bytes_since(start));
+        if self.engine.state.client_memory.is_on() || self.is_over_limit(slot, written) {
+            self.note_written(slot, start);
+            self.check_unsent(slot);
+            self.account(slot);
+            return self.reply.mark();
+        }
+        if let Some(client) = self.clients[slot as usize].as_deref_mut()
+            && more
+            && client.unsent.bytes() + written.bytes() >= STALL_BYTES
+        {
+            client.stalled = true;
+        }
+        start
+    }
+
+    /// The next command shows what clients have in their buffers: has every session know it. Returns where its reply begins.
+    #[cold]
+    fn show_clients(&mut self, item: &Item, prepared: &Prepared, start: Mark) -> Mark {
+        if !self.engine.shows_clients(Slot(item.slot), prepared) {
+            return start;
+        }
+        self.note_written(item.slot, start);
+        self.mirror_clients();
+        let received = match &item.source {
+            Source::Received(received) => received.len(),
+            Source::Partial => partial_bytes(&self.clients, item.slot).len(),
+            Source::Owned(_) => 0,
+        };
+        let start = self.reply.mark();
+        let net = &mut self.engine.session_mut(Slot(item.slot)).net;
+        net.received = received;
+        net.reply_start = Some(start);
+        start
     }
 
     /// The client is blocked now: nothing more of it is executed. `again`: this command neither, it runs when the client
@@ -291,6 +351,7 @@ impl<I: Io> Server<I> {
     /// Notes that the client wrote everything in the slab from `start` on.
     #[inline]
     pub(super) fn note_written(&mut self, slot: u32, start: Mark) {
+        let bytes = self.reply.bytes_since(start);
         let (start, end) = (start.position(), self.reply.position());
         if end == start || slot == u32::MAX {
             return;
@@ -300,6 +361,7 @@ impl<I: Io> Server<I> {
                 self.touched.push(slot);
             }
             client.written.push(start..end);
+            client.unsent.add(end - start, bytes);
         }
     }
 
@@ -310,9 +372,11 @@ impl<I: Io> Server<I> {
             let slot = self.batch.partials[index];
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
             client.tidy_partial();
-            let (conn, limit) = (client.conn, client.buffered_bytes());
-            self.mirror_input(slot);
-            if self.over_query_limit(slot, limit) {
+            // Whole commands that wait for their turn are no command that is too long.
+            let waits = client.parked && client.has_work();
+            let (conn, held) = (client.conn, client.buffered_bytes());
+            self.account(slot);
+            if !waits && self.over_query_limit(slot, held) {
                 self.close_for_query_buffer(slot);
             } else {
                 self.to_rearm.push(conn);
@@ -478,7 +542,7 @@ impl Client {
     /// Bytes that this client makes us hold before they are a command.
     pub(super) fn buffered_bytes(&self) -> usize {
         let partial = self.partial.as_deref().map_or(0, |partial| {
-            let blob = partial.blob.as_ref().map_or(0, |blob| blob.bytes.len());
+            let blob = partial.blob.as_ref().map_or(0, |blob| blob.held().0);
             partial.buf.len().saturating_sub(self.executed_bytes())
                 + blob
                 + partial.blobs.iter().map(Bytes::len).sum::<usize>()
@@ -505,10 +569,12 @@ impl Partial {
         if bytes.try_reserve_exact(len).is_err() {
             bytes = Vec::new();
         }
-        let mut blob = Blob { bytes, len };
+        let mut blob = Blob::new(bytes, len);
         let rest = self.buf.split_off(position);
         let behind = blob.take_from(&rest);
         self.buf.extend_from_slice(behind);
+        // What came with the head of the argument is gone from it.
+        self.buf.shrink_to_fit();
         self.blob = Some(blob);
     }
 

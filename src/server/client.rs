@@ -9,11 +9,13 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::command::prepared::Prepared;
+use crate::command::reply_buffer::{OutputFigures, REPLY_BUFFER_BYTES, ReplyBuffer, Unsent, WaitingOutput};
 use crate::io::{ConnId, Received};
 use crate::resp::args::{OwnedArgs, Span};
 use crate::resp::parse::{Parser, ProtocolError};
 use crate::server::batch::STALLED_INPUT_BYTES;
 use crate::server::tls::Tls;
+use crate::server::turn::PARKED_INPUT_BYTES;
 
 /// How bytes of this client reach us at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Client {
     pub queued: bool,
     /// Its output is over the limit at which its commands wait.
     pub stalled: bool,
+    /// It sent more than its turns executed: the rest lies in its own buffer.
+    pub parked: bool,
     /// Waits for something: what it sends is kept, nothing of it is executed.
     pub blocked: bool,
     /// Close once everything is written.
@@ -54,6 +58,10 @@ pub struct Client {
     pub failure: Option<ProtocolError>,
     /// Ranges of the reply slab written this turn.
     pub written: Written,
+    /// How much that is.
+    pub unsent: Unsent,
+    /// How large a buffer its replies would fill.
+    pub reply_buffer: ReplyBuffer,
     /// Output that the socket did not take.
     pub pending: Option<Box<Pending>>,
     /// Its encryption, where it came in over TLS.
@@ -69,6 +77,7 @@ impl Client {
             queued: false,
             stalled: false,
             blocked: false,
+            parked: false,
             closing: false,
             parser: Parser::new(),
             inbox: Vec::new(),
@@ -76,6 +85,8 @@ impl Client {
             deferred: VecDeque::new(),
             failure: None,
             written: Written::default(),
+            unsent: Unsent::default(),
+            reply_buffer: ReplyBuffer::default(),
             pending: None,
             tls: None,
         }
@@ -86,6 +97,17 @@ impl Client {
         self.tls.as_ref().map_or(0, |tls| tls.memory())
     }
 
+    /// What it has in output, as limits count it.
+    pub fn output(&self) -> OutputFigures {
+        self.output_and(Unsent::default())
+    }
+
+    /// The same with `written` bytes that are not noted yet.
+    pub fn output_and(&self, written: Unsent) -> OutputFigures {
+        let waiting = self.pending.as_ref().map_or_else(OutputFigures::default, |pending| pending.output.figures());
+        waiting.with_unsent(self.unsent.and(written), self.reply_buffer.size())
+    }
+
     /// Whether its commands have to wait.
     #[inline]
     pub fn holds_back(&self) -> bool {
@@ -94,7 +116,10 @@ impl Client {
 
     /// Whether not even its input is taken any more.
     pub fn is_full(&self) -> bool {
-        self.stalled && self.buffered_bytes() >= STALLED_INPUT_BYTES
+        (self.stalled || self.parked) && {
+            let most = if self.stalled { STALLED_INPUT_BYTES } else { PARKED_INPUT_BYTES };
+            self.buffered_bytes() >= most
+        }
     }
 
     /// Whether there is something to parse or execute.
@@ -123,13 +148,38 @@ pub struct Partial {
 
 /// A big argument on its way into its final allocation.
 pub struct Blob {
-    /// What has arrived.
+    /// What has arrived; empty while the memory is lent to the Io side.
     pub bytes: Vec<u8>,
     /// How long it will be.
     pub len: usize,
+    /// Length and capacity of what is lent.
+    lent: Option<(usize, usize)>,
 }
 
 impl Blob {
+    /// An argument of `len` bytes that arrive in `bytes`.
+    pub fn new(bytes: Vec<u8>, len: usize) -> Blob {
+        Blob { bytes, len, lent: None }
+    }
+
+    /// The memory, to receive into it.
+    pub fn lend(&mut self) -> Vec<u8> {
+        self.lent = Some((self.bytes.len(), self.bytes.capacity()));
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The memory is back. Returns how much has arrived in it.
+    pub fn take_back(&mut self, bytes: Vec<u8>) -> usize {
+        let (before, _) = self.lent.take().unwrap_or((0, 0));
+        self.bytes = bytes;
+        self.bytes.len().saturating_sub(before)
+    }
+
+    /// Bytes that were there when it was last looked at, and room for them.
+    pub fn held(&self) -> (usize, usize) {
+        self.lent.unwrap_or((self.bytes.len(), self.bytes.capacity()))
+    }
+
     /// Bytes still to come.
     pub fn missing(&self) -> usize {
         self.len - self.bytes.len()
@@ -199,6 +249,8 @@ pub struct Pending {
     /// All bytes not known to be written.
     bytes: usize,
     in_flight: bool,
+    /// The same output as limits count it.
+    pub output: WaitingOutput,
     /// Since when the soft limit is exceeded, in Unix milliseconds.
     pub soft_limit_since_ms: Option<i64>,
 }
@@ -236,11 +288,6 @@ impl Pending {
         self.bytes
     }
 
-    /// Blocks that wait.
-    pub fn blocks(&self) -> usize {
-        self.chunks.len() + usize::from(!self.tail.is_empty())
-    }
-
     /// The next send: at most `max` chunks, and how much of the first is written already. None while one is in flight.
     pub fn next_send(&mut self, max: usize) -> Option<(Vec<Bytes>, usize)> {
         if self.in_flight {
@@ -260,6 +307,7 @@ impl Pending {
         assert!(self.in_flight, "a send was in flight");
         self.in_flight = false;
         self.bytes -= written;
+        self.output.sent(written);
         let mut written = written + std::mem::take(&mut self.offset);
         let mut rest = VecDeque::from(chunks);
         while let Some(chunk) = rest.front()
@@ -305,6 +353,7 @@ impl Pending {
     /// Bytes of another form wait, which stand for `more` that did not wait yet.
     pub fn add_otherwise(&mut self, more: usize) {
         self.bytes += more;
+        self.output.append_small(more, REPLY_BUFFER_BYTES);
     }
 
     /// A send of bytes of another form begins.
@@ -316,6 +365,7 @@ impl Pending {
     pub fn sent_otherwise(&mut self, written: usize) {
         self.in_flight = false;
         self.bytes -= written;
+        self.output.sent(written);
     }
 }
 
@@ -355,7 +405,7 @@ mod tests {
             pending.sent(chunks, all.len());
         }
         assert_eq!(out, b"hello wide world");
-        assert!(pending.is_empty() && pending.blocks() == 0);
+        assert!(pending.is_empty() && pending.next_send(1).is_none());
     }
 
     #[test]
@@ -382,10 +432,14 @@ mod tests {
 
     #[test]
     fn a_blob_takes_only_its_own_bytes() {
-        let mut blob = Blob { bytes: Vec::with_capacity(4), len: 4 };
+        let mut blob = Blob::new(Vec::with_capacity(4), 4);
         assert_eq!(blob.take_from(b"ab"), b"");
         assert_eq!(blob.missing(), 2);
-        assert_eq!(blob.take_from(b"cd\r\nrest"), b"\r\nrest");
+        let mut lent = blob.lend();
+        assert_eq!((blob.bytes.len(), blob.held()), (0, (2, 4)));
+        lent.push(b'c');
+        assert_eq!((blob.take_back(lent), blob.held()), (1, (3, 4)));
+        assert_eq!(blob.take_from(b"d\r\nrest"), b"\r\nrest");
         assert_eq!(blob.bytes, b"abcd");
     }
 }

@@ -8,7 +8,6 @@ use crate::command::session::{NetFacts, SessionFlags, Slot};
 use crate::config::LogLevel;
 use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
-use crate::resp::args::Args;
 use crate::resp::parse::ProtocolError;
 use crate::server::client::{Client, Reading};
 use crate::server::event_loop::Server;
@@ -84,7 +83,8 @@ impl<I: Io> Server<I> {
         self.clients[index] = Some(client);
         self.connected += 1;
         let tls_mem = self.clients[index].as_deref().map_or(0, Client::tls_memory);
-        let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), tls_mem, ..NetFacts::default() };
+        let own_bytes = size_of::<Client>();
+        let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), tls_mem, own_bytes, ..NetFacts::default() };
         self.engine.client_connected(Slot(conn.slot), kind == ListenerKind::Unix, net);
         self.io.recv_start(conn);
     }
@@ -126,7 +126,7 @@ impl<I: Io> Server<I> {
         stats.reads_processed += 1;
         let session = self.engine.session_mut(Slot(conn.slot));
         session.last_interaction_s = now_s;
-        let queueing = session.transaction.is_some();
+        let queueing = session.transaction.is_some() && !client.parked;
         if client.holds_back() {
             // It is blocked, or does not read its replies: what it still sends is kept, not parsed.
             let bytes = self.io.bytes(bytes);
@@ -135,7 +135,7 @@ impl<I: Io> Server<I> {
             if client.is_full() {
                 self.to_rearm.push(conn);
             }
-            self.mirror_input(conn.slot);
+            self.account(conn.slot);
             if self.over_query_limit(conn.slot, held) {
                 self.close_for_query_buffer(conn.slot);
             }
@@ -160,10 +160,7 @@ impl<I: Io> Server<I> {
         client.reading = Reading::Idle;
         let Some(partial) = client.partial.as_deref_mut() else { return };
         let Some(blob) = &mut partial.blob else { return };
-        let missing = blob.missing();
-        blob.bytes = bytes;
-        // `blob.bytes` was empty while the memory was in flight.
-        let arrived = missing - blob.missing().min(missing);
+        let arrived = blob.take_back(bytes);
         let now_s = self.engine.state.now_s;
         self.engine.state.stats.net_input_bytes += arrived as u64;
         self.engine.state.stats.reads_processed += 1;
@@ -178,7 +175,7 @@ impl<I: Io> Server<I> {
             Self::enqueue(&mut self.ready, client);
         }
         let held = self.clients[conn.slot as usize].as_deref().map_or(0, Client::buffered_bytes);
-        self.mirror_input(conn.slot);
+        self.account(conn.slot);
         if self.over_query_limit(conn.slot, held) {
             return self.close_for_query_buffer(conn.slot);
         }
@@ -208,9 +205,13 @@ impl<I: Io> Server<I> {
         let client = self.clients[slot as usize].as_deref().filter(|client| !client.closing);
         let Some(client) = client else { return };
         let (conn, has_output) = (client.conn, client.pending.is_some());
-        let first = client.partial.as_deref().map_or(&[][..], |partial| &partial.buf);
+        let first = client.unparsed();
         let shown = first[..first.len().min(QUERY_LOG_BYTES)].escape_ascii().to_string();
-        let line = self.engine.describe_client(Slot(slot));
+        // It is shown as one that is closed, though the replies before are still sent.
+        let flags = self.engine.session(Slot(slot)).flags;
+        self.engine.session_mut(Slot(slot)).flags.insert(SessionFlags::CLOSE_ASAP);
+        let line = self.describe(slot);
+        self.engine.session_mut(Slot(slot)).flags = flags;
         log::warning(format_args!(
             "Closing client that reached max query buffer length: {line} (qbuf initial bytes: \"{shown}\")"
         ));
@@ -226,7 +227,7 @@ impl<I: Io> Server<I> {
     #[cold]
     pub(super) fn protocol_error(&mut self, slot: u32, error: ProtocolError) {
         if log::enabled(LogLevel::Verbose) {
-            let line = self.engine.describe_client(Slot(slot));
+            let line = self.describe(slot);
             log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
         }
         self.engine.protocol_error(Slot(slot), error, &mut self.reply);
@@ -265,14 +266,16 @@ impl<I: Io> Server<I> {
         match error {
             Some(error) => log::verbose(format_args!("Reading from client: {error}")),
             None if log::enabled(LogLevel::Verbose) => {
-                log::verbose(format_args!("Client closed connection {}", self.engine.describe_client(Slot(conn.slot))));
+                let line = self.describe(conn.slot);
+                log::verbose(format_args!("Client closed connection {line}"));
             }
             None => {}
         }
         self.close_now(conn);
     }
 
-    /// Peers that closed behind their last commands: those have run now. Where they wait for the output to drain, the
+    /// Peers that closed behind their last commands: those have run now. Where they wait for the output to drain, or for
+    /// another turn, the
     /// receive that is armed after them says once more that the peer closed.
     pub(super) fn end_closed_peers(&mut self) {
         for index in 0..self.to_end.len() {
@@ -282,7 +285,8 @@ impl<I: Io> Server<I> {
                 self.close_now(conn);
                 continue;
             }
-            let is_over = |client: &mut Client| !client.closing && (!client.stalled || !client.has_work());
+            let waits = |client: &Client| (client.stalled || client.parked) && client.has_work();
+            let is_over = |client: &mut Client| !client.closing && !waits(client);
             if self.client(conn).is_some_and(is_over) {
                 self.close_after_output(conn.slot);
             }
@@ -300,23 +304,6 @@ impl<I: Io> Server<I> {
             Some(farewell) if !farewell.is_empty() => self.io.refuse(conn, &farewell),
             _ => self.io.close(conn),
         }
-    }
-
-    /// CLIENT LIST's view of an unfinished command.
-    pub(super) fn mirror_input(&mut self, slot: u32) {
-        let Some(client) = self.clients[slot as usize].as_deref() else { return };
-        let (qbuf, qbuf_free, argv_mem) = client.partial.as_deref().map_or((0, 0, 0), |partial| {
-            let blob = partial.blob.as_ref().map_or((0, 0), |blob| (blob.bytes.len(), blob.bytes.capacity()));
-            let parsed = client.parser.position().min(partial.buf.len());
-            let waiting = partial.buf.len() - parsed + blob.0;
-            let room = partial.buf.capacity() - parsed + blob.1;
-            let args: usize = Args::new(&partial.buf, &partial.spans, &partial.blobs).bytes_total();
-            (waiting, room - waiting, args)
-        });
-        let net = &mut self.engine.session_mut(Slot(slot)).net;
-        net.qbuf = qbuf;
-        net.qbuf_free = qbuf_free;
-        net.argv_mem = argv_mem;
     }
 }
 

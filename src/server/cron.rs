@@ -3,10 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+use crate::command::reply_buffer::Resized;
 use crate::command::session::{SessionFlags, Slot};
-use crate::io::Io;
+use crate::io::{ConnId, Io};
 use crate::observe::log;
 use crate::server::event_loop::Server;
+
+/// Seconds after which an idle client's query buffer is as large as what is in it.
+const IDLE_BUFFER_S: i64 = 2;
 
 /// Fewest clients that one cron visits, as in Redis.
 const CLIENTS_MIN: usize = 5;
@@ -36,15 +40,44 @@ impl<I: Io> Server<I> {
         for _ in 0..visits {
             self.cron_cursor = (self.cron_cursor + 1) % self.clients.len();
             let Some(client) = self.clients[self.cron_cursor].as_deref() else { continue };
-            let (conn, has_output) = (client.conn, client.pending.is_some());
+            let conn = client.conn;
             let session = self.engine.session(Slot(conn.slot));
             let exempt = session.flags.intersects(SessionFlags::BLOCKED | SessionFlags::MONITOR | SessionFlags::PUBSUB);
             if timeout_s > 0 && !exempt && now_s - session.last_interaction_s > timeout_s {
                 log::verbose(format_args!("Closing idle client"));
                 self.close_now(conn);
-            } else if has_output {
-                self.check_output(conn);
+            } else {
+                self.visit(conn);
             }
+        }
+    }
+
+    /// What each client needs about once a second: buffers that follow its needs, figures, the soft limit of its output.
+    fn visit(&mut self, conn: ConnId) {
+        let state = &self.engine.state;
+        let (now_s, now_ms, rules) = (state.now_s, state.clock.unix_ms(), state.debug.reply_buffer);
+        let idle_s = now_s - self.engine.session(Slot(conn.slot)).last_interaction_s;
+        let Some(client) = self.client(conn) else { return };
+        if idle_s > IDLE_BUFFER_S {
+            client.give_up_room();
+        }
+        let output = client.output();
+        let resized = client.reply_buffer.adapt(output.buffered, now_ms, rules);
+        let (input, has_output) = (client.input(), client.pending.is_some());
+        let stats = &mut self.engine.state.stats;
+        match resized {
+            Some(Resized::Shrunk) => stats.reply_buffer_shrinks += 1,
+            Some(Resized::Grown) => stats.reply_buffer_expands += 1,
+            None => {}
+        }
+        let session = self.engine.session(Slot(conn.slot));
+        let queued = session.transaction.as_deref().map_or(0, |open| open.argument_bytes);
+        let input_bytes = input.waiting + input.room + input.argument_bytes + queued;
+        self.engine.state.recent_peaks.note(now_s, input_bytes, output.bytes);
+        if has_output {
+            self.check_output(conn, "closed");
+        } else {
+            self.account(conn.slot);
         }
     }
 

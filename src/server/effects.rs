@@ -5,7 +5,7 @@
 use crate::command::effects::{CANNOT_EXIT, NO_SNAPSHOT, SHUTDOWN_FAILED, ShutdownRequest};
 use crate::command::outbox::Outbox;
 use crate::command::session::{SessionFlags, Slot};
-use crate::io::Io;
+use crate::io::{ConnId, Io};
 use crate::observe::log;
 use crate::resp::reply::Mark;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
@@ -26,6 +26,9 @@ impl<I: Io> Server<I> {
                 self.close_now(conn);
             }
         }
+        if effects.account_clients {
+            (0..self.clients.len()).for_each(|slot| self.account(slot as u32));
+        }
         for opened in effects.listeners {
             let kind = opened.0;
             let state = &mut self.engine.state;
@@ -38,7 +41,7 @@ impl<I: Io> Server<I> {
         let mut next = start;
         if !effects.outbox.is_empty() {
             self.note_written(caller, start);
-            self.deliver(&effects.outbox);
+            self.deliver(&effects.outbox, caller);
             next = self.reply.mark();
         }
         for slot in effects.unblocked {
@@ -60,12 +63,13 @@ impl<I: Io> Server<I> {
 
     /// Sends what the engine has posted. Every text is copied once, a large value in it not at all; each receiver is given
     /// the same bytes of the slab.
-    fn deliver(&mut self, outbox: &Outbox) {
+    fn deliver(&mut self, outbox: &Outbox, caller: u32) {
         let start = self.reply.mark();
         let base = start.position();
         self.reply.raw_around(outbox.bytes(), outbox.large());
         let written = self.reply.bytes_since(start);
-        let mut bytes = 0;
+        let (mut bytes, mut full) = (0, Vec::new());
+        let accounts = self.engine.state.client_memory.is_on();
         for letter in outbox.letters() {
             let slot = letter.to.0;
             let Some(client) = self.clients.get_mut(slot as usize).and_then(Option::as_deref_mut) else { continue };
@@ -77,13 +81,36 @@ impl<I: Io> Server<I> {
                 self.touched.push(slot);
             }
             let range = base + letter.text.start..base + letter.text.end;
-            bytes +=
-                range.len() + self.reply.refs_in(range.clone()).iter().map(|value| value.bytes.len()).sum::<usize>();
+            let large: usize = self.reply.refs_in(range.clone()).iter().map(|value| value.bytes.len()).sum();
+            bytes += range.len() + large;
+            client.unsent.add(range.len(), range.len() + large);
             client.written.push(range);
+            if accounts || client.unsent.bytes() >= self.output_watch {
+                full.push(client.conn);
+            }
         }
         // The slab's own length is counted when it is sent.
         let stats = &mut self.engine.state.stats;
         stats.net_output_bytes = (stats.net_output_bytes + bytes as u64).saturating_sub(written as u64);
+        self.look_at_receivers(&full, caller);
+    }
+
+    /// These were sent so much that it may be too much.
+    #[cold]
+    fn look_at_receivers(&mut self, receivers: &[ConnId], caller: u32) {
+        for &conn in receivers {
+            if self.client(conn).is_none() {
+                continue;
+            }
+            self.check_unsent(conn.slot);
+            let over = self.engine.session(Slot(conn.slot)).flags.contains(SessionFlags::CLOSE_ASAP);
+            // The caller's own end comes behind its command.
+            if over && conn.slot != caller {
+                self.close_now(conn);
+            } else {
+                self.account(conn.slot);
+            }
+        }
     }
 
     /// A client is blocked no longer: its commands run again.

@@ -20,9 +20,10 @@ use crate::command::effects::ShutdownRequest;
 use crate::engine::Engine;
 use crate::io::{Completion, ConnId, Io, ListenerId, RecvEnd, Segment, SoftSend, TurnOutput};
 use crate::resp::reply::Reply;
-use crate::server::batch::Batch;
+use crate::server::batch::{Batch, STALL_BYTES};
 use crate::server::client::{Client, Reading};
 use crate::server::listeners::Listeners;
+use crate::server::turn::TURN_COMMANDS_MAX;
 use crate::transport::plain::ListenerKind;
 use crate::transport::tls::TlsContext;
 
@@ -55,6 +56,14 @@ pub struct Server<I> {
     pub(super) to_rearm: Vec<ConnId>,
     /// Those of them that got nothing while others emptied the buffers: armed before all others.
     starved: Vec<ConnId>,
+    /// Commands after which a turn ends.
+    pub(super) turn_commands_max: usize,
+    /// Commands of this turn.
+    pub(super) turn_commands: usize,
+    /// Clients that are still to be served for the first time in it.
+    pub(super) unserved: usize,
+    /// Bytes that one client writes in a turn before it is looked at.
+    pub(super) output_watch: usize,
     /// Clients that wrote into the slab since the last flush.
     pub(super) touched: Vec<u32>,
     /// Clients to close once this turn's output is submitted.
@@ -107,6 +116,10 @@ impl<I: Io> Server<I> {
             accepts_to_retry: Vec::new(),
             to_rearm: Vec::new(),
             starved: Vec::new(),
+            turn_commands_max: TURN_COMMANDS_MAX,
+            turn_commands: 0,
+            unserved: 0,
+            output_watch: STALL_BYTES,
             touched: Vec::new(),
             to_close: Vec::new(),
             to_end: Vec::new(),
@@ -156,18 +169,27 @@ impl<I: Io> Server<I> {
         self.flush(Some(wait))?;
         self.now_us = self.io.now_us();
         self.engine.wake(self.now_us);
+        self.engine.make_room_for_clients();
+        self.carry_out_effects();
         self.handle_completions();
         self.engine.run_timers();
         self.carry_out_effects();
         self.admit();
         if !self.ready.is_empty() {
             self.publish_io_facts();
+            self.output_watch = self.output_watch();
+            self.turn_commands = 0;
+            self.unserved = self.ready.len();
         }
         while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
             self.execute();
             if self.reply.position() >= SLAB_FLUSH_BYTES {
                 self.flush(None)?;
+            }
+            if !self.ready.is_empty() && self.turn_is_over() {
+                self.park_ready();
+                break;
             }
         }
         self.end_closed_peers();
@@ -185,7 +207,10 @@ impl<I: Io> Server<I> {
             || !self.accepted_tls.is_empty()
             || !self.ready.is_empty()
             || !self.to_close.is_empty();
-        if waiting || !self.engine.state.garbage.is_empty() {
+        let memory = &self.engine.state.client_memory;
+        // Who has to go to make room goes once this turn's output is written.
+        let crowded = memory.is_over() && memory.largest().is_some();
+        if waiting || crowded || !self.engine.state.garbage.is_empty() {
             return Duration::ZERO;
         }
         let next_us = self.next_cron_us.min(self.engine.next_deadline_us());
@@ -315,7 +340,7 @@ impl<I: Io> Server<I> {
                 let blob = blob.expect("a direct receive is only wanted for a blob");
                 client.reading = Reading::Into;
                 let missing = blob.missing();
-                let bytes = std::mem::take(&mut blob.bytes);
+                let bytes = blob.lend();
                 self.io.recv_into(conn, bytes, missing);
             }
             Reading::Idle => {

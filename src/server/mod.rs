@@ -9,10 +9,12 @@ mod crash;
 mod cron;
 mod effects;
 pub mod event_loop;
+mod figures;
 pub mod listeners;
 mod output;
 pub mod startup;
 mod tls;
+pub mod turn;
 
 use std::path::PathBuf;
 

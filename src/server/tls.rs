@@ -12,6 +12,7 @@
 
 use bytes::Bytes;
 
+use crate::command::reply_buffer::Unsent;
 use crate::command::session::Slot;
 use crate::io::{ConnId, Io, Received, Segment, SoftSend};
 use crate::observe::log;
@@ -19,7 +20,7 @@ use crate::server::batch::stash;
 use crate::server::client::{Client, Pending};
 use crate::server::connections::PROTECTED_MODE;
 use crate::server::event_loop::Server;
-use crate::server::output::keep;
+use crate::server::output::{Kept, keep};
 use crate::transport::tls::{RECORD_PLAIN_MAX, TlsError, TlsSession, sealed_len_max};
 
 /// Replies of a turn up to this many bytes are sealed at once; more of them as the socket takes them.
@@ -186,6 +187,7 @@ impl<I: Io> Server<I> {
             client.pending.get_or_insert_default();
             self.send_pending(conn);
         }
+        self.account(conn.slot);
         if begins && !self.may_enter(local) {
             self.engine.state.stats.connections_rejected += 1;
             let start = self.reply.mark();
@@ -210,6 +212,7 @@ impl<I: Io> Server<I> {
         stats.reads_processed += 1;
         let queueing = self.engine.session(Slot(conn.slot)).transaction.is_some();
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut() else { return };
+        let queueing = queueing && !client.parked;
         let waits = client.holds_back();
         let in_place = !waits && client.partial.is_none() && len <= bytes.len();
         if in_place {
@@ -225,7 +228,7 @@ impl<I: Io> Server<I> {
             self.to_rearm.push(conn);
         }
         if !in_place {
-            self.mirror_input(conn.slot);
+            self.account(conn.slot);
         }
         if (waits || queueing) && self.over_query_limit(conn.slot, held) {
             self.close_for_query_buffer(conn.slot);
@@ -257,7 +260,7 @@ impl<I: Io> Server<I> {
     /// they were kept as output that waits instead.
     pub(super) fn seal_turn(&mut self, conn: ConnId, first: usize) -> bool {
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut() else { return true };
-        let Client { tls: Some(tls), pending, .. } = client else { return true };
+        let Client { tls: Some(tls), pending, unsent, reply_buffer, .. } = client else { return true };
         let segments = &self.segments[first..];
         let total: usize = segments
             .iter()
@@ -299,7 +302,9 @@ impl<I: Io> Server<I> {
             }
         }
         let pending = pending.get_or_insert_default();
-        keep(pending, &self.segments[first..], self.reply.slab(), &self.shared, 0);
+        let kept = Kept { skip: 0, buffer: reply_buffer.size() };
+        keep(pending, &self.segments[first..], self.reply.slab(), &self.shared, kept);
+        *unsent = Unsent::default();
         self.segments.truncate(first);
         false
     }

@@ -6,7 +6,7 @@ use torc::io::sim::{Dice, PeerId, SimIo, SimOptions};
 use torc::pubsub::Kind;
 use torc::server::event_loop::Server;
 
-use super::{TURNS_MAX, assert_empty, bulk, server, step_until};
+use super::{TURNS_MAX, assert_empty, at_most, bulk, server, step_until};
 
 /// Histories.
 const SEEDS: u64 = 40;
@@ -115,7 +115,7 @@ fn play(seed: u64) {
         1 => SimOptions::rough(),
         _ => SimOptions::by_seed(seed),
     };
-    let (mut server, listener) = server(seed, options, 1000);
+    let (mut server, listener) = server(seed, options, at_most(1000));
     let (listeners, publishers) = (dice.between(2, 20), dice.between(1, 5));
     let protocol_of = |index: usize| 2 + (index % 2) as u8;
     let mut lines: Vec<Line> =

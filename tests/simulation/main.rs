@@ -16,14 +16,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use model::{Ending, Script};
+use torc::command::client_memory::memory_of;
 use torc::command::facts::ProcessFacts;
 use torc::config::choice::TlsAuthClients;
+use torc::config::value::MemoryOrPercent;
 use torc::config::{Config, LogLevel};
 use torc::engine::Engine;
 use torc::io::ListenerId;
 use torc::io::sim::{Dice, PeerId, SimIo, SimOptions};
 use torc::observe::log;
 use torc::server::event_loop::Server;
+use torc::server::turn::TURN_COMMANDS_MAX;
 use torc::transport::plain::ListenerKind;
 use torc::transport::tls::TlsContext;
 use wire::{Trust, Wire};
@@ -206,21 +209,26 @@ struct Listening {
 }
 
 /// A server on a simulated network that listens for TLS, too.
-fn server_with_tls(seed: u64, options: SimOptions, maxclients: u32, context: TlsContext) -> (Server<SimIo>, Listening) {
-    let (mut server, plain) = server(seed, options, maxclients);
+fn server_with_tls(seed: u64, options: SimOptions, config: Config, context: TlsContext) -> (Server<SimIo>, Listening) {
+    let (mut server, plain) = server(seed, options, config);
     server.use_tls(context);
     let tls = server.listen(File::open("/dev/null").unwrap().into(), ListenerKind::Tls);
     (server, Listening { plain, tls })
 }
 
 /// A server on a simulated network, with one listener.
-fn server(seed: u64, options: SimOptions, maxclients: u32) -> (Server<SimIo>, ListenerId) {
+fn server(seed: u64, options: SimOptions, config: Config) -> (Server<SimIo>, ListenerId) {
     log::set_level(LogLevel::Nothing);
-    let config = Config { maxclients, tls_auth_clients: TlsAuthClients::No, ..Config::default() };
+    let config = Config { tls_auth_clients: TlsAuthClients::No, ..config };
     let engine = Engine::new(config, ProcessFacts::detached(), seed);
     let mut server = Server::new(SimIo::new(seed, options), engine);
     let listener = server.listen(File::open("/dev/null").unwrap().into(), ListenerKind::Unix);
     (server, listener)
+}
+
+/// A configuration that lets so many clients in.
+fn at_most(maxclients: u32) -> Config {
+    Config { maxclients, ..Config::default() }
 }
 
 /// Nothing may be left of clients that are gone.
@@ -231,6 +239,14 @@ fn assert_empty(server: &mut Server<SimIo>) {
     assert_eq!(server.io().open_connections(), 0, "connections");
     assert_eq!(server.io().slots_in_use(), 0, "slots");
     assert_eq!(server.io().bytes_out(), 0, "bytes in receive buffers");
+}
+
+/// What clients are said to cost together is what they cost.
+fn assert_accounted(server: &mut Server<SimIo>) {
+    let accounted = server.engine().state.client_memory.bytes();
+    server.mirror_clients();
+    let counted: usize = server.engine().state.sessions.iter().map(memory_of).sum();
+    assert_eq!(accounted, counted as u64);
 }
 
 /// One history.
@@ -251,8 +267,16 @@ fn play(seed: u64) {
     // In some runs clients wait, and make each other wait.
     let waits = seed % 3 == 2;
     let maxclients = if refusals { count as u32 / 2 } else { 10_000 };
+    // In some what clients cost is counted, without ever being too much.
+    let counts = seed % 5 == 1;
+    let maxmemory_clients = MemoryOrPercent::Bytes(if counts { 1 << 40 } else { 0 });
+    let config = Config { maxclients, maxmemory_clients, ..Config::default() };
     let trust = Trust::new();
-    let (mut server, listeners) = server_with_tls(seed, options, maxclients, trust.context());
+    let (mut server, listeners) = server_with_tls(seed, options, config, trust.context());
+    if !seed.is_multiple_of(3) {
+        // Turns so short that clients are parked in the middle of their pipelines.
+        server.set_turn_commands_max(Dice::new(seed).between(1, 150));
+    }
     let mut players: Vec<Player> =
         (0..count).map(|index| Player::new(&mut dice, index, commands, big, waits)).collect();
     // In half of the runs some speak TLS. Dice of its own: what was kept is played as it was.
@@ -279,6 +303,9 @@ fn play(seed: u64) {
             server.io().peer_shutdown(killer);
         }
         assert!(server.step().unwrap(), "nobody told the server to end");
+        if counts {
+            assert_accounted(&mut server);
+        }
         if players.iter().all(|player| player.done) && server.connected() == 0 && server.io().idle() {
             break;
         }
@@ -322,6 +349,45 @@ fn bulk(bytes: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
+/// However much some clients send at once, a turn executes so much and no more, and nobody else waits for the rest.
+#[test]
+fn a_turn_is_short_beside_floods() {
+    const FLOODS: usize = 5;
+    const COMMANDS: usize = 50_000;
+    let mut requests = Vec::new();
+    let mut expected = Vec::new();
+    for index in 0..COMMANDS {
+        requests.extend(format!("ECHO {index}\r\n").as_bytes());
+        expected.extend(bulk(index.to_string().as_bytes()));
+    }
+    let options = SimOptions { window: 1 << 30, receive_max: 1 << 20, ..SimOptions::calm() };
+    let (mut server, listener) = server(1, options, at_most(100));
+    let quick = server.io().connect(listener);
+    let floods: Vec<PeerId> = (0..FLOODS).map(|_| server.io().connect(listener)).collect();
+    floods.iter().for_each(|peer| server.io().peer_write(*peer, &requests));
+    let (mut heard, mut answers, mut before) = (vec![Vec::new(); FLOODS], 0, 0);
+    step_until(&mut server, "the last answer", |server| {
+        let executed = server.engine().state.stats.commands_processed;
+        let this_turn = executed - std::mem::replace(&mut before, executed);
+        assert!(this_turn <= (TURN_COMMANDS_MAX + 64 * (FLOODS + 1)) as u64, "{this_turn} commands in one turn");
+        // Read and executed in this turn or the next, sent by the one behind.
+        if server.engine().state.stats.connections_received > FLOODS as u64 {
+            server.io().peer_write(quick, b"PING\r\n");
+            (0..3).for_each(|_| assert!(server.step().unwrap(), "nobody told the server to end"));
+            before = server.engine().state.stats.commands_processed;
+            assert_eq!(server.io().peer_read(quick), b"+PONG\r\n", "after {answers} answers");
+            answers += 1;
+        }
+        heard.iter_mut().zip(&floods).for_each(|(heard, peer)| heard.extend(server.io().peer_read(*peer)));
+        heard.iter().all(|heard| heard.len() >= expected.len())
+    });
+    assert!(answers >= 8, "{answers} answers beside the floods");
+    assert!(heard.iter().all(|heard| *heard == expected), "other bytes than expected");
+    floods.iter().chain([&quick]).for_each(|peer| server.io().peer_close(*peer));
+    step_until(&mut server, "the end of all", |server| server.connected() == 0 && server.io().idle());
+    assert_empty(&mut server);
+}
+
 /// A client that asks for more than the server holds for it, and reads nothing at first.
 #[test]
 fn a_late_reader_gets_everything_and_others_do_not_wait() {
@@ -339,7 +405,7 @@ fn a_late_reader_gets_everything_and_others_do_not_wait() {
         expected.extend(bulk(index.to_string().as_bytes()));
     }
     for (seed, options) in [(1, SimOptions::calm()), (2, SimOptions::rough()), (3, SimOptions::rough())] {
-        let (mut server, listener) = server(seed, options, 100);
+        let (mut server, listener) = server(seed, options, at_most(100));
         let late = server.io().connect(listener);
         server.io().peer_write(late, &requests);
         let quick = server.io().connect(listener);
@@ -348,7 +414,8 @@ fn a_late_reader_gets_everything_and_others_do_not_wait() {
             server.io().peer_write(quick, b"PING\r\n");
             let mut answer = Vec::new();
             step_until(&mut server, "an answer to another client", |server| {
-                let omem = server.engine().state.sessions.iter().map(|session| session.net.omem);
+                server.mirror_clients();
+                let omem = server.engine().state.sessions.iter().map(|session| session.net.output.bytes);
                 held = held.max(omem.max().unwrap_or(0));
                 answer.extend(server.io().peer_read(quick));
                 answer == b"+PONG\r\n"
@@ -372,7 +439,7 @@ fn a_late_reader_gets_everything_and_others_do_not_wait() {
 /// The cron follows the wall clock, but does not wait for it to reach again what it has shown before.
 #[test]
 fn a_clock_that_is_set_does_not_stop_the_cron() {
-    let (mut server, _) = server(1, SimOptions::calm(), 10);
+    let (mut server, _) = server(1, SimOptions::calm(), at_most(10));
     for by_s in [-3600, 3600, -86_400] {
         for _ in 0..3 {
             assert!(server.step().unwrap(), "nobody told the server to end");
@@ -389,7 +456,7 @@ fn a_clock_that_is_set_does_not_stop_the_cron() {
 
 #[test]
 fn what_was_flushed_is_freed_without_waiting() {
-    let (mut server, _) = server(1, SimOptions::calm(), 10);
+    let (mut server, _) = server(1, SimOptions::calm(), at_most(10));
     assert!(server.step().unwrap(), "nobody told the server to end");
     for key in 0..20_000 {
         server.engine().run(&["SET", &key.to_string(), "v"]);

@@ -6,9 +6,11 @@ use std::io::Write;
 
 use crate::acl::{UserId, Users};
 use crate::base::integer::parse_i64;
+use crate::command::client_memory::{memory_of, queued_memory};
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
-use crate::command::session::{Session, SessionFlags};
+use crate::command::reply_buffer::{REPLY_BUFFER_BYTES, Unsent};
+use crate::command::session::{NetFacts, Session, SessionFlags};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
 use crate::commands::connection::tracking::redirect_of;
 use crate::commands::connection::{modes, pause, tracking};
@@ -103,7 +105,7 @@ static CLIENT_INFO: Command = Command {
     group: "connection",
     complexity: "O(1)",
     arity: 2,
-    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE),
+    flags: Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::SHOWS_CLIENTS),
     categories: Categories::SLOW.union(Categories::CONNECTION),
     tips: &["nondeterministic_output"],
     handler: Some(info),
@@ -163,7 +165,7 @@ static CLIENT_LIST: Command = Command {
     group: "connection",
     complexity: "O(N)",
     arity: -2,
-    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE),
+    flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE).union(Flags::SHOWS_CLIENTS),
     categories: Categories::ADMIN.union(Categories::SLOW).union(Categories::DANGEROUS).union(Categories::CONNECTION),
     tips: &["nondeterministic_output"],
     history: &[
@@ -331,25 +333,34 @@ fn setinfo(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The request that asks lies in the buffer it was received into: shown like one in a query buffer.
-fn show_request(ctx: &mut Context<'_>, args: Args<'_>) {
+/// The request that asks is shown with the bytes that were received with it. They lie in a buffer that all connections
+/// share, of which as much counts as one of Redis' own would have. Returns what to put back with [`hide_request`].
+fn show_request(ctx: &mut Context<'_>, args: Args<'_>) -> NetFacts {
     let digits = |number: usize| itoa::Buffer::new().format(number).len();
     let framed = |arg: &[u8]| arg.len() + digits(arg.len()) + 5;
+    let before = ctx.session.net.clone();
     let net = &mut ctx.session.net;
-    net.qbuf = 3 + digits(args.len()) + args.iter().map(framed).sum::<usize>();
-    net.qbuf_free = 0;
+    let request = 3 + digits(args.len()) + args.iter().map(framed).sum::<usize>();
+    net.qbuf = if net.received > 0 { net.received } else { request };
+    net.qbuf_free = net.qbuf_free.max(REPLY_BUFFER_BYTES.saturating_sub(net.qbuf));
     net.argv_mem = args.bytes_total();
+    net.arguments = args.len();
+    // What a transaction answered so far.
+    let mut answered = Unsent::default();
+    if let Some(start) = net.reply_start {
+        answered.add(ctx.reply.position() - start.position(), ctx.reply.bytes_since(start));
+    }
+    net.output = net.output.with_unsent(answered, net.reply_buffer.size());
+    before
 }
 
 /// Undoes [`show_request`]: between requests a client has no buffer, as long as none is unfinished.
-fn hide_request(ctx: &mut Context<'_>, before: (usize, usize, usize)) {
-    let net = &mut ctx.session.net;
-    (net.qbuf, net.qbuf_free, net.argv_mem) = before;
+fn hide_request(ctx: &mut Context<'_>, before: NetFacts) {
+    ctx.session.net = before;
 }
 
 fn info(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let before = (ctx.session.net.qbuf, ctx.session.net.qbuf_free, ctx.session.net.argv_mem);
-    show_request(ctx, args);
+    let before = show_request(ctx, args);
     let mut text = Vec::with_capacity(320);
     describe(ctx.session, ctx.state.now_s, &mut text);
     hide_request(ctx, before);
@@ -358,8 +369,7 @@ fn info(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn list(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let before = (ctx.session.net.qbuf, ctx.session.net.qbuf_free, ctx.session.net.argv_mem);
-    show_request(ctx, args);
+    let before = show_request(ctx, args);
     let text = list_text(ctx, args);
     hide_request(ctx, before);
     ctx.reply.verbatim(b"txt", &text?);
@@ -436,7 +446,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
     let line = writeln!(
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
-         watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} \
+         watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
          user={} redir={} resp={} lib-name={} lib-ver={} io-thread=0",
         session.id,
         net.addr,
@@ -455,11 +465,14 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         net.qbuf,
         net.qbuf_free,
         net.argv_mem,
-        transaction.map_or(0, |open| open.argument_bytes),
-        net.oll,
-        net.omem,
+        queued_memory(session),
+        net.reply_buffer.size(),
+        net.reply_buffer.peak(),
+        net.output.buffered,
+        net.output.blocks,
+        net.output.bytes,
         memory_of(session),
-        if net.omem > 0 { "rw" } else { "r" },
+        if net.reads_slowly { "rw" } else { "r" },
         session.last_command.map_or("NULL", |command| command.full_name),
         String::from_utf8_lossy(&session.user_name),
         redirect_of(session),
@@ -468,21 +481,6 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         text(&session.lib_ver),
     );
     line.expect("a vector takes everything");
-}
-
-/// Bytes that a subscription costs its client: the entry of a hash table at its usual filling, and a place in a list. The
-/// name is shared by all who listen to it.
-const SUBSCRIPTION_BYTES: usize = 48;
-
-/// Bytes that a client costs: its session, its buffers, what it has queued, what it listens to.
-pub(crate) fn memory_of(session: &Session) -> usize {
-    let names = [&session.name, &session.lib_name, &session.lib_ver];
-    let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
-    let net = &session.net;
-    let queued = session.transaction.as_deref().map_or(0, |open| open.argument_bytes);
-    let subscriptions = session.subscribed.iter().sum::<u32>() as usize * SUBSCRIPTION_BYTES;
-    let buffers = net.qbuf + net.qbuf_free + net.argv_mem + net.omem + net.tls_mem;
-    size_of::<Session>() + name_bytes + buffers + queued + subscriptions
 }
 
 fn flag_letters(flags: SessionFlags) -> String {
@@ -622,7 +620,7 @@ mod tests {
             line,
             format!(
                 "\"id=1 addr=10.0.0.1:5 laddr=127.0.0.1:6379 fd=7 name=me age=3 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 \
-                 multi=-1 watch=1 qbuf=26 qbuf-free=0 argv-mem=10 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
+                 multi=-1 watch=1 qbuf=26 qbuf-free=16358 argv-mem=10 multi-mem=0 rbs=16384 rbp=16384 obl=0 oll=0 omem=0 \
                  tot-mem={memory} events=r cmd=client|info user=default redir=-1 resp=2 lib-name=lib lib-ver= \
                  io-thread=0\\n\""
             )

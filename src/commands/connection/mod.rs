@@ -13,7 +13,7 @@ use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::session::SessionFlags;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
-pub(crate) use crate::commands::connection::client::{describe as describe_client, memory_of as client_memory};
+pub(crate) use crate::commands::connection::client::describe as describe_client;
 use crate::commands::lookup;
 use crate::engine::transaction;
 use crate::resp::args::Args;

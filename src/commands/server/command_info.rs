@@ -360,7 +360,7 @@ fn list(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn keys_of(ctx: &Context<'_>, request: Args<'_>) -> Result<Vec<FoundKey>, CommandError> {
     let prepared = ctx.state.registry.resolve(request);
     let command = match (prepared.command, prepared.verdict) {
-        (Some(command), Verdict::Run | Verdict::Guarded | Verdict::WrongArity) => command,
+        (Some(command), Verdict::Run | Verdict::Guarded | Verdict::Shows | Verdict::WrongArity) => command,
         _ => return Err(CommandError::fixed("Invalid command specified")),
     };
     if !may_have_keys(command) {

@@ -9,9 +9,12 @@ use super::config_apply;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::command::state::State;
+use crate::config::rewrite::Extent;
 use crate::config::{Apply, Circumstances, Effect, find};
 use crate::observe::log;
 use crate::resp::args::Args;
+use crate::sys::replace_file::ReplaceError;
 
 /// `CONFIG`.
 pub(super) static CONFIG: Command = Command {
@@ -160,13 +163,17 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Writes the parameters into the configuration file, which there has to be.
+pub(super) fn rewrite_file(state: &State, extent: Extent) -> Result<(), ReplaceError> {
+    let users: Vec<Vec<u8>> = if state.config.aclfile.is_empty() { state.users.lines().collect() } else { Vec::new() };
+    state.config.rewrite_file(Path::new(&state.facts.config_file), &users, extent)
+}
+
 fn rewrite(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
-    let path = &ctx.state.facts.config_file;
-    if path.is_empty() {
+    if ctx.state.facts.config_file.is_empty() {
         return Err(CommandError::fixed("The server is running without a config file"));
     }
-    let users = if ctx.state.config.aclfile.is_empty() { ctx.state.users.lines().collect() } else { Vec::new() };
-    match ctx.state.config.rewrite_file(Path::new(path), &users) {
+    match rewrite_file(ctx.state, Extent::Changed) {
         Ok(()) => {
             log::notice(format_args!("CONFIG REWRITE executed with success."));
             ctx.reply.ok();

@@ -75,6 +75,10 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
                 format!("The operating system is not able to handle the specified number of clients, try with {most}");
             Err(("maxclients", reason))
         }
+        Apply::Maxmemory | Apply::MaxmemoryClients => {
+            state.follow_client_limit();
+            Ok(())
+        }
         Apply::CrashLog => crash::set_enabled(state.config.crash_log_enabled)
             .map_err(|error| ("crash-log-enabled", Errno::from(error).to_string())),
         Apply::OomScoreAdj => set_oom_score(&state.config).map_err(|errno| {

@@ -7,16 +7,18 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::time::Duration;
 
 use super::digest::Digest;
+use super::{config, debug_clients as clients};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER};
 use crate::command::spec::{Categories, Command, Flags};
 use crate::commands::generic::{dump, object};
 use crate::config::KeyspaceEvents;
+use crate::config::rewrite::Extent;
 use crate::keyspace::SetExpire;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
-use crate::sys::{process, random, time};
+use crate::sys::{Errno, process, random, time};
 use crate::types::NewValue;
 use crate::types::list::List;
 
@@ -41,6 +43,9 @@ type Subcommand = fn(&mut Context<'_>, Args<'_>) -> Result<(), CommandError>;
 const SUBCOMMANDS: &[(&str, usize, usize, Subcommand)] = &[
     ("ASSERT", 0, usize::MAX, assert),
     ("CHANGE-REPL-ID", 0, 0, change_repl_id),
+    ("CLIENT-EVICTION", 0, 0, clients::eviction),
+    ("CONFIG-REWRITE-FORCE-ALL", 0, 0, config_rewrite_force_all),
+    ("DICT-RESIZING", 1, 1, dict_resizing),
     ("DIGEST", 0, 0, digest),
     ("DIGEST-VALUE", 0, usize::MAX, digest_value),
     ("ERROR", 1, 1, error),
@@ -54,6 +59,7 @@ const SUBCOMMANDS: &[(&str, usize, usize, Subcommand)] = &[
     ("PAUSE-CRON", 1, 1, pause_cron),
     ("POPULATE", 1, 3, populate),
     ("PROTOCOL", 1, 1, protocol),
+    ("REPLYBUFFER", 2, 2, clients::reply_buffer),
     ("SEGFAULT", 0, usize::MAX, segfault),
     ("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
     ("SET-SKIP-CHECKSUM-VALIDATION", 1, 1, set_skip_checksum_validation),
@@ -65,6 +71,12 @@ const HELP: &[&str] = &[
     "    Crash because an assumption does not hold.",
     "CHANGE-REPL-ID",
     "    Give this server another replication ID.",
+    "CLIENT-EVICTION",
+    "    Tell how many clients of which size maxmemory-clients may close.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Write all parameters into the configuration file, defaults too.",
+    "DICT-RESIZING <0|1>",
+    "    Have the cron leave the tables of databases as they are, or resize them as usual.",
     "DIGEST",
     "    Answer a digest of all data: equal data has equal digests.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -91,6 +103,10 @@ const HELP: &[&str] = &[
     "PROTOCOL <type>",
     "    Answer an example of a type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
+    "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
+    "    Have the largest replies of a client remembered for that long, for ever, or for the usual time.",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    Leave the reply buffers of clients as large as they are, or have them follow the replies as usual.",
     "SEGFAULT",
     "    Crash by writing where nothing may be written.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -131,7 +147,7 @@ fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// What C's atoi makes of a switch: only a number other than 0 is on.
-fn is_on(word: &[u8]) -> bool {
+pub(super) fn is_on(word: &[u8]) -> bool {
     let digits = word.strip_prefix(b"-").unwrap_or(word);
     digits.iter().take_while(|byte| byte.is_ascii_digit()).any(|&digit| digit != b'0')
 }
@@ -144,6 +160,22 @@ fn set_active_expire(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comman
 
 fn set_skip_checksum_validation(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     ctx.state.debug.checksum_skipped = is_on(args.get(2));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn dict_resizing(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    ctx.state.debug.resizing_off = !is_on(args.get(2));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn config_rewrite_force_all(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
+    let written = match ctx.state.facts.config_file.is_empty() {
+        true => Err(Errno(libc::EFAULT)),
+        false => config::rewrite_file(ctx.state, Extent::Everything).map_err(|error| error.errno),
+    };
+    written.map_err(|errno| CommandError::filled(format!("CONFIG-REWRITE-FORCE-ALL failed: {errno}")))?;
     ctx.reply.ok();
     Ok(())
 }
@@ -534,6 +566,24 @@ mod tests {
             engine.cron();
             assert_eq!(engine.run(&["DBSIZE"]), "(integer) 0", "{command}");
         }
+    }
+
+    #[test]
+    fn the_cron_leaves_tables_alone_where_it_is_told_to() {
+        let size = |engine: &mut Engine| engine.run(&["DEBUG", "HTSTATS", "0"]);
+        let mut resized = 0;
+        for count in 10..200 {
+            let mut engine = engine();
+            engine.run(&["DEBUG", "POPULATE", &count.to_string()]);
+            let before = size(&mut engine);
+            assert_eq!(engine.run(&["DEBUG", "DICT-RESIZING", "0"]), "OK");
+            engine.cron();
+            assert_eq!(size(&mut engine), before, "{count} keys");
+            assert_eq!(engine.run(&["DEBUG", "DICT-RESIZING", "1"]), "OK");
+            engine.cron();
+            resized += usize::from(size(&mut engine) != before);
+        }
+        assert!(resized > 0, "there was never anything to do");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) static INFO: Command = Command {
     group: "server",
     complexity: "O(1)",
     arity: -1,
-    flags: Flags::LOADING.union(Flags::STALE),
+    flags: Flags::LOADING.union(Flags::STALE).union(Flags::SHOWS_CLIENTS),
     categories: Categories::SLOW.union(Categories::DANGEROUS),
     tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
     history: &[("7.0.0", "Several sections in one call.")],
@@ -39,12 +39,6 @@ struct Source<'a> {
     state: &'a State,
     /// The session that asks, where one does: it is not in the table while it runs.
     caller: Option<&'a Session>,
-}
-
-impl Source<'_> {
-    fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.state.sessions.iter().chain(self.caller)
-    }
 }
 
 /// A section: title, when it is shown, what writes its fields.
@@ -131,13 +125,18 @@ fn server(source: &Source<'_>, text: &mut InfoText) {
 
 fn clients(source: &Source<'_>, text: &mut InfoText) {
     let Source { state, .. } = source;
-    let listeners = source.sessions().filter(|session| session.flags.contains(SessionFlags::PUBSUB)).count();
-    let largest = |bytes: fn(&Session) -> usize| source.sessions().map(bytes).max().unwrap_or(0);
+    let listeners = state
+        .sessions
+        .iter()
+        .chain(source.caller)
+        .filter(|session| session.flags.contains(SessionFlags::PUBSUB))
+        .count();
+    let (input, output) = state.recent_peaks.largest(state.now_s);
     text.field("connected_clients", state.sessions.connected())
         .field("cluster_connections", 0)
         .field("maxclients", state.config.maxclients)
-        .field("client_recent_max_input_buffer", largest(|session| session.net.qbuf + session.net.qbuf_free))
-        .field("client_recent_max_output_buffer", largest(|session| session.net.omem))
+        .field("client_recent_max_input_buffer", input)
+        .field("client_recent_max_output_buffer", output)
         .field("blocked_clients", state.blocking.len())
         .field("tracking_clients", state.tracking.clients_len())
         .field("pubsub_clients", listeners)
@@ -288,7 +287,7 @@ fn stats(source: &Source<'_>, text: &mut InfoText) {
         .field("expired_time_cap_reached_count", stats.expired_time_cap_reached)
         .field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000)
         .field("evicted_keys", 0)
-        .field("evicted_clients", 0)
+        .field("evicted_clients", stats.evicted_clients)
         .field("evicted_scripts", 0)
         .field("total_eviction_exceeded_time", 0)
         .field("current_eviction_exceeded_time", 0)
@@ -332,8 +331,8 @@ fn traffic(state: &State, text: &mut InfoText) {
         .field("io_threaded_writes_processed", 0)
         .field("client_query_buffer_limit_disconnections", stats.query_buffer_limit_disconnections)
         .field("client_output_buffer_limit_disconnections", stats.output_buffer_limit_disconnections)
-        .field("reply_buffer_shrinks", 0)
-        .field("reply_buffer_expands", 0)
+        .field("reply_buffer_shrinks", stats.reply_buffer_shrinks)
+        .field("reply_buffer_expands", stats.reply_buffer_expands)
         .field("eventloop_cycles", stats.loop_cycles)
         .field("eventloop_duration_sum", state.ticks.to_us(stats.loop_ticks))
         .field("eventloop_duration_cmd_sum", state.ticks.to_us(stats.command_ticks))

@@ -42,6 +42,7 @@ static DOCTOR: Command = Command {
     full_name: "memory|doctor",
     summary: "Tells what is unusual about the use of memory.",
     complexity: "O(1)",
+    flags: Flags::SHOWS_CLIENTS,
     handler: Some(doctor),
     ..BLANK
 };
@@ -83,6 +84,7 @@ static STATS: Command = Command {
     full_name: "memory|stats",
     summary: "Answers in figures where the memory goes.",
     complexity: "O(1)",
+    flags: Flags::SHOWS_CLIENTS,
     handler: Some(stats),
     ..BLANK
 };
@@ -349,6 +351,7 @@ mod tests {
             resident,
             startup: 0,
             clients,
+            virtual_buffers: 0,
             tables: 0,
         };
         const MIB: u64 = 1 << 20;

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::command::client_memory::memory_of;
 use crate::command::session::Session;
 use crate::command::state::State;
-use crate::commands::connection::client_memory;
 use crate::sys::memory::{AllocatorStats, MemorySample};
 
 /// Bytes, by what they are used for.
@@ -19,8 +19,10 @@ pub(super) struct MemoryUse {
     pub(super) resident: u64,
     /// Used before the first client came.
     pub(super) startup: u64,
-    /// Buffers and sessions of clients.
+    /// Buffers and sessions of clients, as Redis would have them.
     pub(super) clients: u64,
+    /// The part of that which Torc does not have: a reply buffer for each.
+    pub(super) virtual_buffers: u64,
     /// The tables of all databases, entries not counted.
     pub(super) tables: u64,
 }
@@ -31,7 +33,9 @@ impl MemoryUse {
         let sample = state.memory_sample.unwrap_or_else(MemorySample::take);
         let MemorySample { allocator, resident } = sample;
         let used = sample.used_now();
-        let clients: usize = state.sessions.iter().chain(caller).map(client_memory).sum();
+        let sessions = || state.sessions.iter().chain(caller);
+        let clients: usize = sessions().map(memory_of).sum();
+        let virtual_buffers: usize = sessions().map(|session| session.net.reply_buffer.size()).sum();
         let tables: usize = state.keyspace.iter().map(|db| db.table_bytes()).sum();
         MemoryUse {
             allocator,
@@ -40,13 +44,14 @@ impl MemoryUse {
             resident,
             startup: state.facts.startup_memory_bytes,
             clients: clients as u64,
+            virtual_buffers: virtual_buffers as u64,
             tables: tables as u64,
         }
     }
 
     /// What is no data.
     pub(super) fn overhead(&self) -> u64 {
-        self.startup + self.clients + self.tables
+        self.startup + self.clients - self.virtual_buffers + self.tables
     }
 
     /// What is data.

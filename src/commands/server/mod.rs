@@ -7,6 +7,7 @@ mod command_info;
 mod config;
 pub(crate) mod config_apply;
 mod debug;
+mod debug_clients;
 mod digest;
 mod docs;
 pub(crate) mod info;

@@ -168,7 +168,7 @@ pub(super) fn dryrun(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comman
     let request = args.skip(3);
     let prepared = ctx.state.registry.resolve(request);
     let command = match (prepared.verdict, prepared.command) {
-        (Verdict::Run, Some(command)) => command,
+        (Verdict::Run | Verdict::Shows, Some(command)) => command,
         (Verdict::WrongArity, Some(command)) => return Err(CommandError::arity(command.full_name)),
         _ => return Err(CommandError::quoting("Command '", request.get(0), usize::MAX, "' not found")),
     };

@@ -1,0 +1,369 @@
+//! What clients have in their buffers, as CLIENT LIST and INFO tell it, and the limits on it: of output, of input, and of
+//! all clients together. Figures are those of Redis 8.0 where they follow from what a client sends and is sent.
+//!
+//! Drives the built binary over sockets; knows nothing of its code.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test is a real client: it opens sockets, starts threads, reads the clock"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{Client, Server, eventually, is_torc, play};
+
+/// One field of a line of CLIENT LIST.
+fn field(line: &str, name: &str) -> String {
+    let value = line.split_whitespace().find_map(|part| part.strip_prefix(&format!("{name}=")));
+    value.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()
+}
+
+fn number(line: &str, name: &str) -> usize {
+    field(line, name).parse().unwrap()
+}
+
+/// Several fields, as they stand in the line.
+fn fields(line: &str, names: &str) -> String {
+    names.split(' ').map(|name| format!("{name}={}", field(line, name))).collect::<Vec<_>>().join(" ")
+}
+
+/// A server in which reply buffers keep their size: they shrink within a second otherwise.
+fn fixed(args: &str) -> Server {
+    let server = Server::with(&format!("{args} --enable-debug-command yes"));
+    play(&server, "DEBUG REPLYBUFFER RESIZING 0 => +OK");
+    server
+}
+
+fn id_of(client: &mut Client) -> i64 {
+    client.run("CLIENT ID").integer()
+}
+
+/// The line about another client, empty once it is gone.
+fn line_of(control: &mut Client, id: i64) -> String {
+    control.run(&format!("CLIENT LIST ID {id}")).text()
+}
+
+fn set(client: &mut Client, key: &str, bytes: usize) {
+    assert_eq!(client.command(&[b"SET", key.as_bytes(), &vec![b'x'; bytes]]).to_string(), "+OK");
+}
+
+/// The start of a command whose argument never ends.
+fn unfinished(bytes: usize) -> Vec<u8> {
+    let mut request = format!("*2\r\n$3\r\nGET\r\n${}\r\n", bytes + 1).into_bytes();
+    request.resize(request.len() + bytes, b'a');
+    request
+}
+
+#[test]
+fn replies_that_were_not_sent_yet_are_shown() {
+    let server = fixed("");
+    let mut client = server.connect();
+    set(&mut client, "k", 1000);
+    set(&mut client, "m", 10_000);
+    const SHOWN: &str = "obl oll omem qbuf argv-mem";
+    client.send(b"GET k\r\nGET k\r\nCLIENT INFO\r\nPING\r\n");
+    client.reply();
+    client.reply();
+    let line = client.reply().text();
+    assert_eq!(fields(&line, SHOWN), "obl=2018 oll=0 omem=0 qbuf=33 argv-mem=10");
+    client.reply();
+    client.send(b"GET m\r\nGET m\r\nGET m\r\nCLIENT LIST\r\n");
+    (0..3).for_each(|_| drop(client.reply()));
+    let line = client.reply().text();
+    assert_eq!(fields(&line, SHOWN), "obl=16384 oll=1 omem=20504 qbuf=34 argv-mem=10");
+    let mut other = server.connect();
+    let id = id_of(&mut client);
+    client.send(b"MULTI\r\nGET m\r\nGET m\r\nSET a 123\r\nCLIENT INFO\r\n");
+    (0..5).for_each(|_| drop(client.reply()));
+    let line = line_of(&mut other, id);
+    assert_eq!(fields(&line, "multi multi-mem obl qbuf"), "multi=4 multi-mem=97 obl=0 qbuf=0");
+    let line = client.run("EXEC").items()[3].text();
+    assert_eq!(fields(&line, "obl oll omem multi-mem"), "obl=16384 oll=1 omem=20504 multi-mem=97");
+    let line = line_of(&mut other, id);
+    assert_eq!(fields(&line, "multi multi-mem obl oll omem"), "multi=-1 multi-mem=0 obl=0 oll=0 omem=0");
+}
+
+#[test]
+fn what_a_client_costs_is_the_sum_of_what_it_has() {
+    let server = fixed("");
+    let (mut client, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut client);
+    let base = number(&line_of(&mut control, id), "tot-mem");
+    assert!((16_384..18_500).contains(&base), "{base}");
+    client.run("WATCH a b");
+    let watching = number(&line_of(&mut control, id), "tot-mem");
+    assert_eq!(watching, base + 160);
+    client.run("UNWATCH");
+    client.send(b"*2\r\n$3\r\nGET\r\n$50000\r\naaa");
+    eventually("a part of the argument is there", || field(&line_of(&mut control, id), "qbuf") == "3");
+    let line = line_of(&mut control, id);
+    let buffers = number(&line, "qbuf") + number(&line, "qbuf-free") + number(&line, "argv-mem");
+    assert_eq!(field(&line, "argv-mem"), "3");
+    client.send(&vec![b'a'; 49_997]);
+    eventually("the argument lacks its line end", || field(&line_of(&mut control, id), "qbuf") == "50000");
+    assert_eq!(field(&line_of(&mut control, id), "argv-mem"), "3");
+    assert!((base + buffers..base + buffers + 100).contains(&number(&line, "tot-mem")), "{line}");
+}
+
+#[test]
+fn reply_buffers_follow_the_replies() {
+    let server = Server::with("--enable-debug-command yes");
+    let (mut client, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut client);
+    eventually("an idle client's buffer is small", || {
+        fields(&line_of(&mut control, id), "rbs rbp") == "rbs=1024 rbp=0"
+    });
+    assert_ne!(server.info("stats", "reply_buffer_shrinks"), "0");
+    set(&mut control, "k", 40_000);
+    assert_eq!(control.run("DEBUG REPLYBUFFER PEAK-RESET-TIME never").to_string(), "+OK");
+    eventually("large replies make it large", || {
+        client.run("GET k");
+        fields(&line_of(&mut control, id), "rbs rbp") == "rbs=16384 rbp=16384"
+    });
+    assert_ne!(server.info("stats", "reply_buffer_expands"), "0");
+    assert_eq!(control.run("DEBUG REPLYBUFFER RESIZING 0").to_string(), "+OK");
+    assert_eq!(control.run("DEBUG REPLYBUFFER PEAK-RESET-TIME 0").to_string(), "+OK");
+    let mut late = server.connect();
+    let late_id = id_of(&mut late);
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!(field(&line_of(&mut control, late_id), "rbs"), "16384");
+    assert_eq!(control.run("DEBUG REPLYBUFFER RESIZING 1").to_string(), "+OK");
+    eventually("and small again", || field(&line_of(&mut control, late_id), "rbs") == "1024");
+}
+
+#[test]
+fn a_slow_reader_shows_what_waits_for_it() {
+    let server = Server::start();
+    let (mut slow, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut slow);
+    set(&mut control, "k", 1 << 20);
+    slow.send(&b"GET k\r\n".repeat(12));
+    eventually("output waits", || number(&line_of(&mut control, id), "omem") > 1 << 20);
+    let line = line_of(&mut control, id);
+    assert_eq!(field(&line, "events"), "rw");
+    assert!(number(&line, "oll") > 0 && number(&line, "tot-mem") > number(&line, "omem"), "{line}");
+    let largest = || server.info("clients", "client_recent_max_output_buffer").parse::<usize>().unwrap();
+    eventually("the largest of late is known", || largest() > 1 << 20);
+    let normal = server.info("memory", "mem_clients_normal").parse::<usize>().unwrap();
+    assert!(normal > number(&line, "omem"), "{normal}");
+    (0..12).for_each(|_| assert_eq!(slow.reply().text().len(), 1 << 20));
+    eventually("nothing waits any more", || {
+        fields(&line_of(&mut control, id), "oll omem events") == "oll=0 omem=0 events=r"
+    });
+    assert!(largest() > 1 << 20, "it is remembered for some seconds");
+}
+
+#[test]
+fn one_reply_beyond_the_hard_limit_is_not_sent() {
+    let server = fixed("--client-output-buffer-limit normal 100000 0 0");
+    let mut control = server.connect();
+    set(&mut control, "big", 300_000);
+    set(&mut control, "part", 10_000);
+    let mut client = server.connect();
+    client.send(b"SET w 1\r\nGET big\r\nSET w 2\r\n");
+    assert_eq!(client.read_to_close(), b"");
+    assert_eq!(control.run("GET w").text(), "1");
+    let mut client = server.connect();
+    client.send(b"MULTI\r\nGET big\r\nSET w 3\r\nEXEC\r\nSET w 4\r\n");
+    client.read_to_close();
+    assert_eq!(control.run("GET w").text(), "3");
+    let mut client = server.connect();
+    client.send(&b"SET a b\r\nGET a\r\nDEL a\r\nGET part\r\n".repeat(15));
+    client.read_to_close();
+    assert_eq!(server.info("stats", "client_output_buffer_limit_disconnections"), "3");
+    let text = "scheduled to be closed ASAP for overcoming of output buffer limits.";
+    assert_eq!(server.log().matches(text).count(), 3);
+    let line = server.log().lines().find(|line| line.contains(text)).unwrap().to_owned();
+    assert_eq!(fields(&line, "obl oll omem"), "obl=16384 oll=1 omem=286744");
+    // Below it they are.
+    let mut client = server.connect();
+    client.send(&b"GET part\r\n".repeat(8));
+    (0..8).for_each(|_| assert_eq!(client.reply().text().len(), 10_000));
+}
+
+/// More in all than the limit, but never at once.
+#[test]
+fn a_long_pipeline_that_is_read_passes_below_the_limit() {
+    if !is_torc() {
+        return harness::skip("how much is executed before anything is sent is our own");
+    }
+    let server = Server::with("--client-output-buffer-limit normal 300000 0 0");
+    let mut client = server.connect();
+    set(&mut client, "k", 100);
+    const GETS: usize = 3000;
+    for _ in 0..20 {
+        client.send(&b"GET k\r\n".repeat(GETS));
+        for _ in 0..GETS {
+            assert_eq!(client.reply().text().len(), 100);
+        }
+    }
+    assert_eq!(server.info("stats", "client_output_buffer_limit_disconnections"), "0");
+}
+
+#[test]
+fn a_soft_limit_ends_a_client_that_stays_above_it() {
+    let server = Server::with("--client-output-buffer-limit normal 0 100000 1");
+    let (mut slow, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut slow);
+    set(&mut control, "k", 1 << 20);
+    slow.send(&b"GET k\r\n".repeat(12));
+    eventually("output waits", || number(&line_of(&mut control, id), "omem") > 100_000);
+    eventually("it is closed", || line_of(&mut control, id).is_empty());
+    assert!(server.log().contains(" closed for overcoming of output buffer limits."), "{}", server.log());
+    assert_eq!(server.info("stats", "client_output_buffer_limit_disconnections"), "1");
+}
+
+#[test]
+fn who_has_not_authenticated_may_leave_little_unread() {
+    let server = Server::with("--requirepass secret");
+    let mut client = server.connect();
+    client.send(&b"GET a\r\n".repeat(2000));
+    client.read_to_close();
+    let mut control = server.connect();
+    assert_eq!(control.run("AUTH secret").to_string(), "+OK");
+    let stats = control.run("INFO stats").text();
+    assert!(stats.contains("client_output_buffer_limit_disconnections:1\r"), "{stats}");
+}
+
+#[test]
+fn too_much_input_is_logged_with_its_first_bytes() {
+    let server = Server::with("--client-query-buffer-limit 1mb");
+    let mut client = server.connect();
+    // The server may be gone before the last of it is sent.
+    let _ = client.try_send(&unfinished(1_500_000));
+    eventually("it is closed", || server.info("stats", "client_query_buffer_limit_disconnections") == "1");
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("Closing client that reached max query buffer length: id="));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert_eq!(fields(line, "flags argv-mem"), "flags=A argv-mem=3");
+    assert!(line.ends_with(&format!("(qbuf initial bytes: \"{}\")", "a".repeat(64))), "{line}");
+}
+
+#[test]
+fn a_client_too_large_for_all_is_evicted() {
+    let server = Server::with("--maxmemory-clients 3000000");
+    let (mut client, mut control) = (server.connect(), server.connect());
+    assert_eq!(client.run("CLIENT SETNAME large").to_string(), "+OK");
+    client.send(&unfinished(1_000_000));
+    let id = {
+        let list = control.run("CLIENT LIST").text();
+        number(list.lines().find(|line| line.contains("name=large")).unwrap(), "id") as i64
+    };
+    eventually("it has the bytes", || number(&line_of(&mut control, id), "tot-mem") > 1_000_000);
+    let mut larger = server.connect();
+    let _ = larger.try_send(&unfinished(3_500_000));
+    larger.read_to_close();
+    assert_eq!(server.info("stats", "evicted_clients"), "1");
+    assert!(server.log().contains("Evicting client: id="), "{}", server.log());
+    assert!(!line_of(&mut control, id).is_empty(), "the smaller one stays");
+    // A transaction counts too.
+    let mut queueing = server.connect();
+    queueing.run("MULTI");
+    let argument = vec![b'v'; 750_000];
+    let closed = (0..5).any(|_| {
+        let sent = queueing.try_send(&Client::encode(&[b"SET", &b"k"[..], &argument]));
+        sent.is_err() || queueing.try_reply().is_err()
+    });
+    assert!(closed);
+    assert_eq!(server.info("stats", "evicted_clients"), "2");
+}
+
+#[test]
+fn eviction_takes_the_largest_and_spares_who_asked_for_it() {
+    let server = Server::start();
+    let mut control = server.connect();
+    control.run("CLIENT NO-EVICT on");
+    let sizes = [20_000, 200_000, 800_000];
+    let mut clients = Vec::new();
+    for size in sizes.iter().flat_map(|size| [*size; 2]) {
+        let mut client = server.connect();
+        let id = id_of(&mut client);
+        client.send(&unfinished(size));
+        eventually("it has the bytes", || number(&line_of(&mut control, id), "qbuf") == size);
+        clients.push((client, id));
+    }
+    let spared = clients[4].1;
+    assert_eq!(control.run("CLIENT LIST TYPE normal").text().lines().count(), 7);
+    play(&server, "CONFIG SET maxmemory-clients 1900000 => +OK");
+    eventually("one of the largest goes", || server.info("stats", "evicted_clients") == "1");
+    assert!(line_of(&mut control, spared).is_empty(), "who came first goes first");
+    play(&server, "CONFIG SET maxmemory-clients 900000 => +OK");
+    eventually("and the other one", || server.info("stats", "evicted_clients") == "2");
+    for (index, (_, id)) in clients.iter().enumerate() {
+        assert_eq!(line_of(&mut control, *id).is_empty(), index >= 4, "client {index}");
+    }
+    // A share of a memory limit that is not set limits nothing; with it it does.
+    play(&server, "CONFIG SET maxmemory-clients 1% => +OK");
+    assert_eq!(server.info("stats", "evicted_clients"), "2");
+    play(&server, "CONFIG SET maxmemory 20mb => +OK");
+    eventually("both of the middle go", || server.info("stats", "evicted_clients") == "4");
+    assert!(!line_of(&mut control, clients[0].1).is_empty());
+    play(&server, "CONFIG SET maxmemory 0 => +OK");
+    // Who may not be evicted takes what it wants.
+    let mut greedy = server.connect();
+    let id = id_of(&mut greedy);
+    play(&server, "CONFIG SET maxmemory-clients 500000 => +OK");
+    assert_eq!(greedy.run("CLIENT NO-EVICT on").to_string(), "+OK");
+    greedy.send(&unfinished(2_000_000));
+    eventually("it has the bytes", || number(&line_of(&mut control, id), "qbuf") == 2_000_000);
+}
+
+#[test]
+fn a_reply_that_makes_its_client_too_large_ends_it_before_the_next_command() {
+    let server = Server::start();
+    let mut control = server.connect();
+    set(&mut control, "big", 300_000);
+    control.run("CLIENT NO-EVICT on");
+    control.run("CONFIG SET maxmemory-clients 1");
+    let mut client = server.connect();
+    client.send(b"GET big\r\nSET w evicted\r\nPING\r\n");
+    client.read_to_close();
+    assert_eq!(control.run("EXISTS w").integer(), 0);
+    assert_eq!(server.info("stats", "evicted_clients"), "1");
+    // Alone it is written before anybody is evicted.
+    let mut client = server.connect();
+    client.send(b"GET big\r\n");
+    assert_eq!(client.reply().text().len(), 300_000);
+    assert_eq!(client.run("PING").to_string(), "+PONG");
+    // Ten fresh clients are more than the least limit.
+    let mut crowd: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+    eventually("some of them go", || control.run("CLIENT LIST").text().lines().count() < 9);
+    drop(crowd.pop());
+    assert_eq!(control.run("PING").to_string(), "+PONG");
+}
+
+#[test]
+fn who_is_left_over_the_limit_is_said_once() {
+    if !is_torc() {
+        return harness::skip("Redis says it in every turn");
+    }
+    let server = Server::start();
+    let mut control = server.connect();
+    control.run("CLIENT NO-EVICT on");
+    let mut spared = server.connect();
+    spared.run("CLIENT NO-EVICT on");
+    spared.send(&unfinished(500_000));
+    eventually("it has the bytes", || control.run("CLIENT LIST").text().contains(" qbuf=500000 "));
+    control.run("CONFIG SET maxmemory-clients 200000");
+    for _ in 0..50 {
+        assert_eq!(control.run("PING").to_string(), "+PONG");
+    }
+    let text = "Over client maxmemory after evicting all evictable clients";
+    eventually("it is said", || server.log().contains(text));
+    assert_eq!(server.log().matches(text).count(), 1);
+    let stats = control.run("INFO stats").text();
+    assert!(stats.contains("evicted_clients:0\r"), "{stats}");
+}
+
+#[test]
+fn debug_writes_a_whole_configuration_file() {
+    let server = Server::with("--enable-debug-command yes");
+    let mut client = server.connect();
+    let answer = client.run("DEBUG CONFIG-REWRITE-FORCE-ALL").to_string();
+    assert_eq!(answer, "-ERR CONFIG-REWRITE-FORCE-ALL failed: Bad address");
+    assert_eq!(client.run("DEBUG DICT-RESIZING 0").to_string(), "+OK");
+    assert_eq!(client.run("DEBUG DICT-RESIZING 1").to_string(), "+OK");
+}
