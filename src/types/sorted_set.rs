@@ -302,6 +302,20 @@ impl SortedSet {
         }
     }
 
+    /// The same members in a pack, where they are few and short enough: for a result that was worked out in a tree.
+    pub fn packed(self, limits: &SortedSetLimits) -> SortedSet {
+        let (mut fits, mut pack) = (self.len() <= limits.entries, Listpack::new());
+        self.visit(0, false, |member, score| {
+            fits &= member.len() <= limits.value;
+            if fits {
+                pack.push_back(&member.to_cow());
+                pack.push_back(&score_text(score));
+            }
+            fits
+        });
+        if fits { SortedSet::Pack(pack) } else { self }
+    }
+
     /// A sorted set of a pack that came from elsewhere: each member once, and in order.
     pub fn from_pack(pack: Listpack, limits: &SortedSetLimits) -> Option<SortedSet> {
         if pack.is_empty() || !pack.len().is_multiple_of(2) {
@@ -584,6 +598,22 @@ mod tests {
         }
         assert_eq!(score_text(f64::INFINITY), b"inf");
         assert_eq!(score_of(Element::Bytes(b"-inf")), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn results_are_packed_where_they_fit() {
+        let with = |texts: &[&str]| {
+            let mut set = SortedSet::for_members(usize::MAX, 0, &limits());
+            texts.iter().for_each(|text| _ = set.set(text.as_bytes(), 1.5, &limits()));
+            let packed = set.clone().packed(&limits());
+            let mut scores = Vec::new();
+            packed.each(|member, score| scores.push((member.to_vec(), score)));
+            assert!(scores.iter().all(|(member, score)| set.score(member) == Some(*score)));
+            (set.encoding(), packed.encoding(), scores.len())
+        };
+        assert_eq!(with(&["a", "b"]), ("skiplist", "listpack", 2));
+        assert_eq!(with(&["a", "letter"]), ("skiplist", "skiplist", 2));
+        assert_eq!(with(&["a", "b", "c", "d", "e", "f", "g"]), ("skiplist", "skiplist", 7));
     }
 
     #[test]

@@ -78,7 +78,6 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "hash" => format!("h{}", random.below(3)).into_bytes(),
         "zset" => format!("z{}", random.below(4)).into_bytes(),
         "yset" => format!("y{}", random.below(2)).into_bytes(),
-        "score" if random.one_in(10) => float(random).into_bytes(),
         "score" => random.pick(&["0", "0", "0", "1", "2", "-1", "1.5", "inf", "-inf", "3e5"]).as_bytes().to_vec(),
         "score-end" => {
             random.pick(&["0", "(0", "1", "(1", "2", "-inf", "+inf", "(1.5", "-1", "x", "(", ""]).as_bytes().to_vec()

@@ -388,8 +388,13 @@ fn result(
     Ok((result, options.with_scores))
 }
 
+/// Where a result is worked out: a pack would make 0 of -0.
+fn working(limits: &SortedSetLimits) -> SortedSet {
+    SortedSet::for_members(usize::MAX, 0, limits)
+}
+
 fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
-    let mut union = SortedSet::default();
+    let mut union = working(limits);
     for source in sources {
         source.source.visit(|member, score| {
             let (member, score) = (member.to_cow(), source.weigh(score));
@@ -402,7 +407,7 @@ fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimit
 }
 
 fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
-    let mut intersection = SortedSet::default();
+    let mut intersection = working(limits);
     let Some((smallest, others)) = sources.split_first() else { return intersection };
     smallest.source.visit(|member, score| {
         let member = member.to_cow();
@@ -418,7 +423,7 @@ fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedS
 }
 
 fn difference(sources: &[Source<'_>], limits: &SortedSetLimits) -> SortedSet {
-    let mut difference = SortedSet::default();
+    let mut difference = working(limits);
     let Some((first, others)) = sources.split_first() else { return difference };
     first.visit(|member, score| {
         let member = member.to_cow();
@@ -439,6 +444,7 @@ fn answer(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result
 
 fn keep(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result<(), CommandError> {
     let (result, _) = result(ctx, args, 2, operation, true)?;
+    let result = result.packed(&ctx.state.sorted_set_limits());
     store(ctx, args.get(1), result);
     Ok(())
 }
@@ -557,6 +563,26 @@ mod tests {
             > ZUNION 1 a WEIGHTS 0 WITHSCORES
             1) "i"
             2) "0"
+            "#,
+        );
+    }
+
+    #[test]
+    fn a_result_keeps_the_sign_of_zero() {
+        replay(
+            r#"
+            > ZADD a 0 x
+            (integer) 1
+            > ZUNION 1 a WEIGHTS -1 WITHSCORES
+            1) "x"
+            2) "-0"
+            > ZUNIONSTORE d 1 a WEIGHTS -1
+            (integer) 1
+            > ZRANGE d 0 -1 WITHSCORES
+            1) "x"
+            2) "0"
+            > OBJECT ENCODING d
+            "listpack"
             "#,
         );
     }
