@@ -296,6 +296,8 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("info keyspace", "did not count what expires within hashes"),
     ("scan x", "took other texts for a cursor"),
     ("object encoding", "kept every list in nodes"),
+    ("lindex", "did not cut an index to 32 bits"),
+    ("lset", "did not cut an index to 32 bits"),
     ("hgetdel", "came with 8.0"),
     ("hscan", "knew no NOVALUES"),
     ("sscan", "knew no NOVALUES"),
