@@ -114,10 +114,13 @@ pub(crate) const TABLE: &str = "
     4 ZLEXCOUNT <yset> <text-end> <text-end>
     6 ZRANGE <zset> 0 -1 WITHSCORES
     6 ZRANGE|ZREVRANGE <zset> <index> <index> [ WITHSCORES ]
-    5 ZRANGE <zset> <score-end> <score-end> BYSCORE [ REV ] [ LIMIT <index> <index> ] [ WITHSCORES ]
-    4 ZRANGE <yset> <text-end> <text-end> BYLEX [ REV ] [ LIMIT <index> <index> ] [ WITHSCORES ]
-    4 ZRANGEBYSCORE|ZREVRANGEBYSCORE <zset> <score-end> <score-end> [ WITHSCORES ] [ LIMIT <index> <index> ]
-    4 ZRANGEBYLEX|ZREVRANGEBYLEX <yset> <text-end> <text-end> [ LIMIT <index> <index> ]
+    5 ZRANGE <zset> <score-end> <score-end> BYSCORE [ REV ] [ LIMIT 0|1|2|3|x <index> ] [ WITHSCORES ]
+    4 ZRANGE <yset> <text-end> <text-end> BYLEX [ REV ] [ LIMIT 0|1|2|3|x <index> ] [ WITHSCORES ]
+    4 ZRANGEBYSCORE|ZREVRANGEBYSCORE <zset> <score-end> <score-end> [ WITHSCORES ] [ LIMIT 0|1|2|3|x <index> ]
+    4 ZRANGEBYLEX|ZREVRANGEBYLEX <yset> <text-end> <text-end> [ LIMIT 0|1|2|3|x <index> ]
+    1 ZRANGE <zset> <score-end> <score-end> BYSCORE [ REV ] LIMIT <index> <index> [ WITHSCORES ]
+    1 ZRANGE <yset> <text-end> <text-end> BYLEX [ REV ] LIMIT <index> <index>
+    1 ZRANGEBYSCORE|ZREVRANGEBYSCORE <zset> <score-end> <score-end> LIMIT <index> <index>
     4 ZRANGESTORE <zset> ( <zset> <index> <index> / <zset> <score-end> <score-end> BYSCORE / <yset> <text-end> <text-end> BYLEX REV ) [ LIMIT 0 3 ]
     2 ZREMRANGEBYRANK <zset> <index> <index>
     2 ZREMRANGEBYSCORE <zset> <score-end> <score-end>
@@ -302,6 +305,9 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("hscan", "knew no NOVALUES"),
     ("sscan", "knew no NOVALUES"),
     ("zscan", "knew no NOVALUES"),
+    ("zrange <zset> <score-end> <score-end> byscore [ rev ] limit", "skipped everything by a negative offset"),
+    ("zrange <yset> <text-end> <text-end> bylex [ rev ] limit", "skipped everything by a negative offset"),
+    ("zrangebyscore|zrevrangebyscore <zset> <score-end> <score-end> limit", "skipped everything by a negative offset"),
     ("zrank", "knew no WITHSCORE"),
     ("zrevrank", "knew no WITHSCORE"),
     ("debug", "has other subcommands"),

@@ -284,15 +284,27 @@ impl Request {
     /// The ranks that are meant, the limit taken into account.
     fn ranks(self, set: &SortedSet, bounds: &Bounds<'_>) -> Range<usize> {
         let ranks = bounds.ranks(set, self.is_backwards());
-        let Ok(offset) = usize::try_from(self.offset) else { return 0..0 };
-        let left = ranks.len().saturating_sub(offset);
+        let Some(skipped) = self.skipped(set, ranks.len()) else { return 0..0 };
+        let left = ranks.len().saturating_sub(skipped);
         let count = usize::try_from(self.limit).map_or(left, |limit| limit.min(left));
         if self.is_backwards() {
-            let end = ranks.end - offset.min(ranks.len());
+            let end = ranks.end - skipped.min(ranks.len());
             end - count..end
         } else {
-            let start = ranks.start + offset.min(ranks.len());
+            let start = ranks.start + skipped.min(ranks.len());
             start..start + count
+        }
+    }
+
+    /// How many of `len` members the limit skips. A negative offset counts from the other end in a large set, and skips
+    /// everything in a small one; so it is in Redis.
+    fn skipped(self, set: &SortedSet, len: usize) -> Option<usize> {
+        match usize::try_from(self.offset) {
+            Ok(offset) => Some(offset),
+            Err(_) if matches!(set, SortedSet::Tree(_)) => {
+                usize::try_from(self.offset.unsigned_abs()).ok().and_then(|back| len.checked_sub(back))
+            }
+            Err(_) => None,
         }
     }
 }
