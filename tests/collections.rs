@@ -37,6 +37,47 @@ fn who_waits_for_a_list_is_served() {
     blocked(&server, "0");
 }
 
+/// Nobody takes anything along who is killed before the transaction that would serve them is over.
+#[test]
+fn the_killed_are_not_served() {
+    let server = Server::start();
+    for (wait, feed, left) in [
+        ("BLPOP k 0", "RPUSH k 1", "LLEN k"),
+        ("BZPOPMIN k 0", "ZADD k 1 a", "ZCARD k"),
+        ("BLMOVE k other LEFT LEFT 0", "RPUSH k 1", "LLEN k"),
+    ] {
+        let (mut waiting, mut writer) = (server.connect(), server.connect());
+        let id = waiting.run("CLIENT ID").integer();
+        waiting.send(format!("{wait}\r\n").as_bytes());
+        blocked(&server, "1");
+        writer.send(format!("MULTI\r\n{feed}\r\nCLIENT KILL ID {id}\r\nEXEC\r\n").as_bytes());
+        writer.expect(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:1\r\n");
+        blocked(&server, "0");
+        assert_eq!(writer.run(left).integer(), 1, "{wait}");
+        assert_eq!(writer.run("EXISTS other").integer(), 0, "{wait}");
+        writer.run("DEL k");
+    }
+}
+
+/// Redis does so: once, when the wait is over.
+#[test]
+fn the_slow_log_has_a_wait_once() {
+    let server = Server::start();
+    let (mut waiting, mut writer) = (server.connect(), server.connect());
+    writer.run("CONFIG SET slowlog-log-slower-than 0");
+    writer.run("SLOWLOG RESET");
+    waiting.send(b"BLPOP k 0\r\n");
+    blocked(&server, "1");
+    let before = writer.run("SLOWLOG LEN").integer();
+    writer.send(b"RPUSH k 1\r\nSLOWLOG LEN\r\n");
+    // RPUSH, BLPOP, and the SLOWLOG LEN before them.
+    writer.expect(format!(":1\r\n:{}\r\n", before + 3).as_bytes());
+    waiting.send(b"BLPOP k 0.01\r\n");
+    waiting.expect(b"*2\r\n$1\r\nk\r\n$1\r\n1\r\n*-1\r\n");
+    let entry = format!("{:?}", writer.run("SLOWLOG GET 1"));
+    assert!(entry.contains(&format!("{:?}", Value::Bulk(b"0.01".to_vec()))), "{entry}");
+}
+
 #[test]
 fn waiting_ends_by_time_and_with_the_client() {
     let server = Server::start();

@@ -104,9 +104,7 @@ impl State {
         let session = self.sessions.get_mut(slot);
         let resp3 = session.as_ref().is_some_and(|session| session.protocol == Protocol::Resp3);
         let muted = session.as_ref().is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
-        if let Some(session) = session {
-            session.waiting_command = None;
-        }
+        let request = session.and_then(|session| session.waiting_command.take());
         self.plan_observers();
         self.release(slot);
         let text: &[u8] = match (how, waiting) {
@@ -117,7 +115,10 @@ impl State {
             (Unblock::Timeout, Waiting::Keys) => b"*-1\r\n",
             (Unblock::Timeout, Waiting::Unpausing) => return,
         };
-        self.finish_call(slot, (how == Unblock::Error).then_some(waiting));
+        let ticks = self.finish_call(slot, (how == Unblock::Error).then_some(waiting));
+        if let (Some(request), Some(ticks)) = (request, ticks.filter(|ticks| *ticks >= self.slow_ticks)) {
+            self.note_slow_wait(slot, &request, ticks);
+        }
         if !muted {
             let text = self.effects.outbox.write(|out| out.extend_from_slice(text));
             self.effects.outbox.post(slot, &text);
@@ -134,8 +135,9 @@ impl State {
 
     /// The wait is over, by an error where `failed` says what was waited for. Then an execution that waited for others
     /// than keys counts twice in Redis, once with its duration and once without.
-    pub(crate) fn finish_call(&mut self, slot: Slot, failed: Option<Waiting>) {
-        let Some(call) = self.blocking.take_call(slot.0) else { return };
+    /// Returns the ticks that it took before it waited.
+    pub(crate) fn finish_call(&mut self, slot: Slot, failed: Option<Waiting>) -> Option<u64> {
+        let call = self.blocking.take_call(slot.0)?;
         self.count_call(call.command, call.ticks);
         if let Some(waiting) = failed {
             if waiting != Waiting::Keys {
@@ -144,6 +146,17 @@ impl State {
             self.stats.commands[call.command].failed += 1;
             self.count_error_apart(b"UNBLOCKED");
         }
+        Some(call.ticks)
+    }
+
+    /// A wait is over without an answer, and what came before it was slow.
+    #[cold]
+    fn note_slow_wait(&mut self, slot: Slot, request: &OwnedArgs, ticks: u64) {
+        let session = self.sessions.take(slot);
+        if let Some(command) = session.last_command {
+            self.note_slow(&session, command, request.as_args(), ticks);
+        }
+        self.sessions.put(session);
     }
 
     fn count_call(&mut self, command: usize, ticks: u64) {

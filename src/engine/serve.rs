@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::command::prepared::{Prepared, Verdict};
-use crate::command::session::{SessionFlags, Slot};
+use crate::command::session::{Session, SessionFlags, Slot};
 use crate::command::state::State;
 use crate::engine::call::call;
 use crate::engine::running;
@@ -24,7 +24,9 @@ pub(super) fn serve_blocked(state: &mut State) {
             let now_ms = state.clock.unix_ms();
             let Some(entry) = state.keyspace.db_mut(db).peek(&key, hash, now_ms) else { break };
             let group = group_of(entry);
-            let waits_for = state.sessions.get(Slot(client)).and_then(|session| session.last_command);
+            // One that is to be closed would take along what it is given.
+            let open = |session: &&Session| !session.flags.contains(SessionFlags::CLOSE_ASAP);
+            let waits_for = state.sessions.get(Slot(client)).filter(open).and_then(|session| session.last_command);
             if waits_for.is_some_and(|command| Some(command.group) == group) {
                 try_again(state, Slot(client));
             }

@@ -168,7 +168,9 @@ fn zadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn zincrby(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    add(ctx, args, Options { increments: true, ..Options::default() }, 2)
+    // An increment that is called like an option is taken for one, and then too few arguments are left.
+    let (options, first) = Options::read(args)?;
+    add(ctx, args, Options { increments: true, ..options }, first)
 }
 
 /// Scores and members follow in turns from argument `first` on.

@@ -246,7 +246,7 @@ impl Request {
                 self.offset = parse_i64(args.get(index + 1)).ok_or(NOT_AN_INTEGER)?;
                 self.limit = parse_i64(args.get(index + 2)).ok_or(NOT_AN_INTEGER)?;
                 index += 2;
-            } else if fixed.backwards.is_none() && is("REV") {
+            } else if self.backwards.is_none() && is("REV") {
                 self.backwards = Some(true);
             } else if self.by.is_none() && is("BYLEX") {
                 self.by = Some(By::Text);
