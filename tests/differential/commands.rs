@@ -300,6 +300,7 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("scan x", "took other texts for a cursor"),
     ("object encoding", "kept every list in nodes"),
     ("lindex", "did not cut an index to 32 bits"),
+    ("lrem", "took the least number for a count"),
     ("lset", "did not cut an index to 32 bits"),
     ("hgetdel", "came with 8.0"),
     ("hscan", "knew no NOVALUES"),
