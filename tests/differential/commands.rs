@@ -65,7 +65,7 @@ pub(crate) const TABLE: &str = "
     5 SINTER|SUNION|SDIFF { <set> } => any-order
     6 SINTERSTORE|SUNIONSTORE|SDIFFSTORE <set> { <set> }
     4 SINTERCARD ( 1 <set> / 2 <set> <set> / 0 <set> / 3 <set> <set> / x <set> ) [ LIMIT 0|1|2|-1|x ]
-    1 SPOP <set> 0|1000|-1|x => any-order
+    1 !SPOP <set> 0|1000|-1|x => any-order
     2 !SRANDMEMBER <set> [ 0 / 1 / 1000 / -2 / x ] => kind
     3 !SSCAN <set> <cursor> COUNT 1000000 [ MATCH a*|[12]* ] => whole-scan
     1 !SSCAN <set> 0 ( COUNT 0 / COUNT x / COUNT / nosuch / NOVALUES )

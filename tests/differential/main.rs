@@ -39,6 +39,9 @@ const STEPS_OF_A_ROUND: usize = 4000;
 /// Commands of one step at most.
 const PIPELINE_MAX: usize = 12;
 
+/// What Redis reads from a client at once.
+const READ_BYTES: usize = 16 << 10;
+
 /// What is sent, and to whom not.
 struct Plan {
     lines: Vec<Line>,
@@ -170,11 +173,14 @@ impl Plan {
         let connection = random.below(CONNECTIONS);
         match random.below(200) {
             0..=4 => {
-                let bytes = broken::broken(random);
+                let mut bytes = broken::broken(random);
                 let piece = if random.one_in(3) { 1 + random.below(40) } else { bytes.len() };
                 // A long request in small pieces would only take time. What is taken for HTTP loses the replies that wait
-                // to be sent, and which those are depends on what arrives together.
+                // to be sent, and which those are depends on what is read together.
                 let is_http = [&b"host:"[..], b"post"].iter().any(|name| contains(&bytes, name));
+                if is_http {
+                    bytes.truncate(READ_BYTES);
+                }
                 Step::Broken { piece: if is_http { bytes.len() } else { piece.max(bytes.len() / 100) }, bytes }
             }
             5..=14 => {
