@@ -398,7 +398,12 @@ fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimit
     for source in sources {
         source.source.visit(|member, score| {
             let (member, score) = (member.to_cow(), source.weigh(score));
-            let score = union.score(&member).map_or(score, |former| aggregate.of(former, score));
+            let former = union.score(&member);
+            let score = former.map_or(score, |former| aggregate.of(former, score));
+            if former.is_some_and(|former| former == score && former.is_sign_negative() != score.is_sign_negative()) {
+                // The other zero is no other score to a set.
+                union.remove(&member);
+            }
             union.set(&member, score, limits);
             true
         });
@@ -576,6 +581,9 @@ mod tests {
             > ZUNION 1 a WEIGHTS -1 WITHSCORES
             1) "x"
             2) "-0"
+            > ZUNION 2 a a WEIGHTS -1 2 WITHSCORES
+            1) "x"
+            2) "0"
             > ZUNIONSTORE d 1 a WEIGHTS -1
             (integer) 1
             > ZRANGE d 0 -1 WITHSCORES
