@@ -290,6 +290,7 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("client kill", "knows MAXAGE and several ids"),
     ("waitaof", "came with 7.2"),
     ("client tracking on", "told a client of its own flush behind the reply"),
+    ("client tracking (", "told a client of its own flush behind the reply"),
     ("command getkeys", "wanted one argument more"),
     ("command info", "has other flags"),
     ("config get", "has other parameters"),
