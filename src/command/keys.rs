@@ -123,11 +123,21 @@ fn begin(begin: Begin, args: Args<'_>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::resp::args::OwnedArgs;
 
+    /// Specifications are static; these are reachable as long as the tests run.
+    fn kept(specs: Vec<KeySpec>) -> &'static [KeySpec] {
+        static KEPT: Mutex<Vec<&[KeySpec]>> = Mutex::new(Vec::new());
+        let specs: &'static [KeySpec] = specs.leak();
+        KEPT.lock().unwrap().push(specs);
+        specs
+    }
+
     fn keys(begin: Begin, find: Find, args: &[&str]) -> Option<Vec<usize>> {
-        let specs = Box::leak(Box::new([KeySpec { flags: KeyFlags::RO, begin, find, notes: None }]));
+        let specs = kept(vec![KeySpec { flags: KeyFlags::RO, begin, find, notes: None }]);
         let command = Command { key_specs: specs, ..Command::BLANK };
         let found = find_keys(&command, OwnedArgs::from_slices(args).as_args());
         found.ok().map(|keys| keys.into_iter().map(|key| key.index).collect())
@@ -163,7 +173,7 @@ mod tests {
         }
         const KEYWORD: KeySpec = KeySpec { begin: Begin::Keyword("STORE", 2), ..spec(0, 0) };
         let range = |specs: &[KeySpec]| {
-            let key_specs = Box::leak(specs.to_vec().into_boxed_slice());
+            let key_specs = kept(specs.to_vec());
             legacy_range(&Command { key_specs, ..Command::BLANK })
         };
         assert_eq!(range(&[]), (0, 0, 0));
