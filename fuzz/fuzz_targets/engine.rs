@@ -60,11 +60,16 @@ fn may_be_silent(prepared: &Prepared, flags: SessionFlags) -> bool {
     flags.intersects(silent) || name == "client|reply" || name == "monitor"
 }
 
+/// Whether nothing stands against running a command.
+fn runs(prepared: &Prepared) -> bool {
+    matches!(prepared.verdict, Verdict::Run | Verdict::Shows)
+}
+
 /// Whether a command is answered once for each name it gives, even by a client that gets no replies; and what may contain
 /// such a command.
 fn confirms(prepared: &Prepared) -> bool {
     let name = prepared.command.map_or("", |command| command.full_name);
-    prepared.verdict == Verdict::Run && (name.ends_with("subscribe") || name == "exec")
+    runs(prepared) && (name.ends_with("subscribe") || name == "exec")
 }
 
 /// Runs one request and checks what comes of it.
@@ -97,7 +102,7 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
     } else {
         assert_eq!(values.len(), 1, "{args:?}: {values:?}");
     }
-    if !values.is_empty() && prepared.verdict != Verdict::Run && prepared.verdict != Verdict::CrossProtocol {
+    if !values.is_empty() && !runs(&prepared) && prepared.verdict != Verdict::CrossProtocol {
         assert!(matches!(values[0], Value::Error(_)), "{args:?}: {values:?}");
     }
     for victim in effects.kill {
