@@ -8,7 +8,6 @@ use crate::command::outbox::Written;
 use crate::command::session::{ClientId, Session, SessionFlags, Slot};
 use crate::command::state::State;
 use crate::config::KeyspaceEvents;
-use crate::observe::histogram::Histogram;
 use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::{Protocol, Reply};
 use crate::tracking::Invalidation;
@@ -160,13 +159,7 @@ impl State {
     }
 
     fn count_call(&mut self, command: usize, ticks: u64) {
-        let row = &mut self.stats.commands[command];
-        row.calls += 1;
-        row.ticks += ticks;
-        if self.records_durations {
-            let ns = self.ticks.to_ns(ticks);
-            self.stats.histograms[command].get_or_insert_with(Histogram::boxed).record(ns);
-        }
+        self.stats.count_call(command, ticks, self.records_durations.then(|| self.ticks.to_ns(ticks)));
     }
 
     /// The server goes on with the client's input.

@@ -14,6 +14,7 @@ use crate::command::client_memory::ClientMemory;
 use crate::command::debug_switches::DebugSwitches;
 use crate::command::effects::Effects;
 use crate::command::facts::ProcessFacts;
+use crate::command::prepared::Prepared;
 use crate::command::recent_peaks::RecentPeaks;
 use crate::command::redaction::{REDACTED, is_secret};
 use crate::command::registry::Registry;
@@ -223,6 +224,17 @@ impl State {
         self.wake_us = unix_us;
         self.next_ms_tick = self.last_tick.saturating_add(self.ticks_per_ms);
         self.set_time(unix_us);
+    }
+
+    /// Looks up the command of a request and hashes its first key.
+    #[inline]
+    pub(crate) fn prepare(&self, args: Args<'_>) -> Prepared {
+        let mut prepared = self.registry.resolve(args);
+        let first_key = usize::from(prepared.first_key);
+        if first_key != 0 && first_key < args.len() {
+            prepared.hash = self.keyspace.hash(args.get(first_key));
+        }
+        prepared
     }
 
     /// Counts the executions that are only noted yet, before somebody reads the counts or what they depend on changes.

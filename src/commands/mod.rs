@@ -11,6 +11,7 @@ mod key_specs;
 pub mod keyspace;
 pub mod list;
 mod lookup;
+mod many_keys;
 pub mod monitor;
 pub mod pubsub;
 pub mod server;

@@ -110,12 +110,7 @@ impl Engine {
     /// executed, in its turn.
     #[inline]
     pub fn prepare(&self, args: Args<'_>) -> Prepared {
-        let mut prepared = self.state.registry.resolve(args);
-        let first_key = usize::from(prepared.first_key);
-        if first_key != 0 && first_key < args.len() {
-            prepared.hash = self.state.keyspace.hash(args.get(first_key));
-        }
-        prepared
+        self.state.prepare(args)
     }
 
     /// Asks the processor for the bucket of the first key, as early as possible before the request is executed.

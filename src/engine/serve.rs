@@ -2,12 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use crate::command::prepared::{Prepared, Verdict};
+use crate::command::prepared::Verdict;
 use crate::command::session::{Session, SessionFlags, Slot};
 use crate::command::state::State;
 use crate::engine::call::call;
 use crate::engine::running;
-use crate::resp::args::OwnedArgs;
 use crate::resp::reply::Reply;
 use crate::types::{Collection, KeyEntry, Value};
 
@@ -53,7 +52,8 @@ fn try_again(state: &mut State, slot: Slot) {
     let unfinished = state.blocking.take_call(slot.0);
     session.flags.remove(SessionFlags::BLOCKED);
     let args = command.as_args();
-    let prepared = prepare(state, &command);
+    let prepared = state.prepare(args);
+    debug_assert!(prepared.verdict == Verdict::Run, "it ran before");
     let mut reply = Reply::new(REPLY_CAPACITY);
     reply.set_protocol(session.protocol);
     let restricted = session.flags.contains(SessionFlags::RESTRICTED);
@@ -83,15 +83,4 @@ fn try_again(state: &mut State, slot: Slot) {
     if !still_blocked {
         state.answer_served(slot, &reply);
     }
-}
-
-fn prepare(state: &State, command: &OwnedArgs) -> Prepared {
-    let args = command.as_args();
-    let mut prepared = state.registry.resolve(args);
-    debug_assert!(prepared.verdict == Verdict::Run, "it ran before");
-    let first_key = usize::from(prepared.first_key);
-    if first_key != 0 && first_key < args.len() {
-        prepared.hash = state.keyspace.hash(args.get(first_key));
-    }
-    prepared
 }

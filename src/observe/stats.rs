@@ -262,18 +262,24 @@ impl Stats {
     /// Counts the executions noted; if `records`, their durations too, in the nanoseconds that `to_ns` makes of ticks.
     #[inline]
     pub fn settle(&mut self, records: bool, to_ns: impl Fn(u64) -> u64) {
-        let Noted { notes, len } = &mut self.noted;
-        let noted = std::mem::take(len).min(NOTED_MAX);
+        let noted = std::mem::take(&mut self.noted.len).min(NOTED_MAX);
         self.commands_processed += noted as u64;
-        for note in &notes[..noted] {
+        for index in 0..noted {
+            let note = self.noted.notes[index];
             let (command, ticks) = ((note >> NOTE_TICKS_BITS) as usize, note & ((1 << NOTE_TICKS_BITS) - 1));
             self.command_ticks += ticks;
-            let row = &mut self.commands[command];
-            row.calls += 1;
-            row.ticks += ticks;
-            if records {
-                self.histograms[command].get_or_insert_with(Histogram::boxed).record(to_ns(ticks));
-            }
+            self.count_call(command, ticks, records.then(|| to_ns(ticks)));
+        }
+    }
+
+    /// Counts one execution of the command with this number, and its duration if that is recorded.
+    #[inline]
+    pub fn count_call(&mut self, command: usize, ticks: u64, ns: Option<u64>) {
+        let row = &mut self.commands[command];
+        row.calls += 1;
+        row.ticks += ticks;
+        if let Some(ns) = ns {
+            self.histograms[command].get_or_insert_with(Histogram::boxed).record(ns);
         }
     }
 

@@ -3,13 +3,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::list_mut;
-use super::pop::{ManyKeys, take};
+use super::pop::take;
 use super::transfer::{Ends, transfer};
+use super::{end_named, list_mut};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, Categories, Command, Find, Flags, KeyFlags, KeySpec};
 use crate::commands::key_specs;
+use crate::commands::many_keys::ManyKeys;
 use crate::commands::waiting::{timeout_ms, wait_for_keys};
 use crate::resp::args::Args;
 use crate::types::list::End;
@@ -178,7 +179,7 @@ fn transfer_or_wait(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends, timeout: 
 }
 
 fn blmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let wanted = ManyKeys::read(args, 2)?;
+    let wanted = ManyKeys::read(args, 2, end_named)?;
     let timeout_ms = timeout_ms(args.get(1), ctx.now_ms())?;
     if !wanted.take(ctx, args)? && !wait_for_keys(ctx, args, wanted.keys.clone(), timeout_ms) {
         ctx.reply.null_array();

@@ -5,10 +5,11 @@
 use super::{end_named, list_mut, pop_event, removed};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, SYNTAX};
+use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::many_keys::ManyKeys;
 use crate::resp::args::Args;
 use crate::types::list::End;
 
@@ -72,8 +73,6 @@ pub(super) static LMPOP: Command = Command {
 };
 
 const NOT_POSITIVE: CommandError = CommandError::fixed("value is out of range, must be positive");
-const NO_KEYS: CommandError = CommandError::fixed("numkeys should be greater than 0");
-const NO_COUNT: CommandError = CommandError::fixed("count should be greater than 0");
 
 fn lpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     pop(ctx, args, End::Front)
@@ -121,33 +120,7 @@ pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count
     Ok(())
 }
 
-/// The arguments of LMPOP and BLMPOP from the number of keys on.
-pub(super) struct ManyKeys {
-    /// Which arguments are keys.
-    pub(super) keys: std::ops::Range<usize>,
-    pub(super) end: End,
-    pub(super) count: usize,
-}
-
-impl ManyKeys {
-    /// `first` is where the number of keys stands.
-    pub(super) fn read(args: Args<'_>, first: usize) -> Result<ManyKeys, CommandError> {
-        let count = parse_i64(args.get(first)).and_then(|count| usize::try_from(count).ok());
-        let numkeys = count.filter(|&count| count > 0).ok_or(NO_KEYS)?;
-        let where_at = numkeys.checked_add(first + 1).filter(|&at| at < args.len()).ok_or(SYNTAX)?;
-        let end = end_named(args.get(where_at)).ok_or(SYNTAX)?;
-        let mut count = None;
-        for index in (where_at + 1..args.len()).step_by(2) {
-            let is_count = args.get(index).eq_ignore_ascii_case(b"count") && index + 1 < args.len();
-            if !is_count || count.is_some() {
-                return Err(SYNTAX);
-            }
-            let number = parse_i64(args.get(index + 1)).and_then(|count| usize::try_from(count).ok());
-            count = Some(number.filter(|&count| count > 0).ok_or(NO_COUNT)?);
-        }
-        Ok(ManyKeys { keys: first + 1..where_at, end, count: count.unwrap_or(1) })
-    }
-
+impl ManyKeys<End> {
     /// Takes elements out of the first list that has any, and answers them with its key. Returns whether there was one.
     pub(super) fn take(&self, ctx: &mut Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
         for index in self.keys.clone() {
@@ -167,7 +140,7 @@ impl ManyKeys {
 }
 
 fn lmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let wanted = ManyKeys::read(args, 1)?;
+    let wanted = ManyKeys::read(args, 1, end_named)?;
     if !wanted.take(ctx, args)? {
         ctx.reply.null_array();
     }

@@ -3,12 +3,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::pop::{ManyKeys, Shape, take};
+use super::pop::{Shape, highest_named, take};
 use super::sorted_mut;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, Categories, Command, Find, Flags, KeyFlags, KeySpec};
 use crate::commands::key_specs;
+use crate::commands::many_keys::ManyKeys;
 use crate::commands::waiting::{timeout_ms, wait_for_keys};
 use crate::resp::args::Args;
 
@@ -109,7 +110,7 @@ fn pop_first(ctx: &mut Context<'_>, args: Args<'_>, highest: bool) -> Result<(),
 }
 
 fn bzmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let wanted = ManyKeys::read(args, 2)?;
+    let wanted = ManyKeys::read(args, 2, highest_named)?;
     let timeout_ms = timeout_ms(args.get(1), ctx.now_ms())?;
     if !wanted.take(ctx, args)? && !wait_for_keys(ctx, args, wanted.keys.clone(), timeout_ms) {
         ctx.reply.null_array();

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
-
 use super::{removed, sorted_mut};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
@@ -11,6 +9,7 @@ use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::many_keys::ManyKeys;
 use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 
@@ -72,8 +71,6 @@ pub(super) static ZMPOP: Command = Command {
 };
 
 const NOT_POSITIVE: CommandError = CommandError::fixed("value is out of range, must be positive");
-const NO_KEYS: CommandError = CommandError::fixed("numkeys should be greater than 0");
-const NO_COUNT: CommandError = CommandError::fixed("count should be greater than 0");
 
 /// How members and their scores are answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,37 +132,16 @@ pub(super) fn take(
     Ok(())
 }
 
-/// The arguments of ZMPOP and BZMPOP from the number of keys on.
-pub(super) struct ManyKeys {
-    /// Which arguments are keys.
-    pub(super) keys: Range<usize>,
-    highest: bool,
-    count: usize,
+/// Whether the highest scores are meant.
+pub(super) fn highest_named(word: &[u8]) -> Option<bool> {
+    match word {
+        word if word.eq_ignore_ascii_case(b"min") => Some(false),
+        word if word.eq_ignore_ascii_case(b"max") => Some(true),
+        _ => None,
+    }
 }
 
-impl ManyKeys {
-    /// `first` is where the number of keys stands.
-    pub(super) fn read(args: Args<'_>, first: usize) -> Result<ManyKeys, CommandError> {
-        let count = parse_i64(args.get(first)).and_then(|count| usize::try_from(count).ok());
-        let numkeys = count.filter(|&count| count > 0).ok_or(NO_KEYS)?;
-        let where_at = numkeys.checked_add(first + 1).filter(|&at| at < args.len()).ok_or(SYNTAX)?;
-        let highest = match args.get(where_at) {
-            word if word.eq_ignore_ascii_case(b"min") => false,
-            word if word.eq_ignore_ascii_case(b"max") => true,
-            _ => return Err(SYNTAX),
-        };
-        let mut count = None;
-        for index in (where_at + 1..args.len()).step_by(2) {
-            let is_count = args.get(index).eq_ignore_ascii_case(b"count") && index + 1 < args.len();
-            if !is_count || count.is_some() {
-                return Err(SYNTAX);
-            }
-            let number = parse_i64(args.get(index + 1)).and_then(|count| usize::try_from(count).ok());
-            count = Some(number.filter(|&count| count > 0).ok_or(NO_COUNT)?);
-        }
-        Ok(ManyKeys { keys: first + 1..where_at, highest, count: count.unwrap_or(1) })
-    }
-
+impl ManyKeys<bool> {
     /// Takes members out of the first sorted set that has any, and answers them with its key. Returns whether there was
     /// one.
     pub(super) fn take(&self, ctx: &mut Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
@@ -177,7 +153,7 @@ impl ManyKeys {
                 ctx.reply.array(2);
                 ctx.reply.bulk(key);
                 ctx.reply.array(count);
-                take(ctx, key, hash, self.highest, count, Shape::Pairs)?;
+                take(ctx, key, hash, self.end, count, Shape::Pairs)?;
                 return Ok(true);
             }
         }
@@ -186,7 +162,7 @@ impl ManyKeys {
 }
 
 fn zmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let wanted = ManyKeys::read(args, 1)?;
+    let wanted = ManyKeys::read(args, 1, highest_named)?;
     if !wanted.take(ctx, args)? {
         ctx.reply.null_array();
     }
