@@ -9,16 +9,15 @@ use crate::config::LogLevel;
 use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
 use crate::resp::parse::ProtocolError;
-use crate::server::client::{Client, Reading};
+use crate::server::client::Client;
 use crate::server::event_loop::Server;
+use crate::server::wire::Reading;
 use crate::sys::socket;
 use crate::transport::plain::ListenerKind;
 use crate::transport::tls;
 
 /// Sent to a connection beyond `maxclients`.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
-/// Missing bytes of a big argument from which receiving straight into it pays for re-arming the receive.
-const DIRECT_RECEIVE_MIN: usize = 64 * 1024;
 /// Query buffer limit before authentication, in bytes.
 const UNAUTHENTICATED_QUERY_MAX: usize = 1024 * 1024;
 /// Bytes of the query buffer that a log line shows.
@@ -78,11 +77,11 @@ impl<I: Io> Server<I> {
             self.clients.resize_with(index + 1, || None);
         }
         let mut client = Box::new(Client::new(conn));
-        client.reading = Reading::Standing;
-        client.tls = tls;
+        client.wire.reading = Reading::Standing;
+        client.wire.tls = tls;
         self.clients[index] = Some(client);
         self.connected += 1;
-        let tls_mem = self.clients[index].as_deref().map_or(0, Client::tls_memory);
+        let tls_mem = self.clients[index].as_deref().map_or(0, |client| client.wire.tls_memory());
         let own_bytes = size_of::<Client>();
         let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), tls_mem, own_bytes, ..NetFacts::default() };
         self.engine.client_connected(Slot(conn.slot), kind == ListenerKind::Unix, net);
@@ -118,7 +117,7 @@ impl<I: Io> Server<I> {
         if client.conn != conn || client.closing {
             return;
         }
-        if client.tls.is_some() {
+        if client.wire.tls.is_some() {
             return self.received_tls(conn, bytes);
         }
         let stats = &mut self.engine.state.stats;
@@ -126,11 +125,11 @@ impl<I: Io> Server<I> {
         stats.reads_processed += 1;
         let session = self.engine.session_mut(Slot(conn.slot));
         session.last_interaction_s = now_s;
-        let queueing = session.transaction.is_some() && !client.parked;
+        let queueing = session.transaction.is_some() && !client.wire.parked;
         if client.holds_back() {
             // It is blocked, or does not read its replies: what it still sends is kept, not parsed.
             let bytes = self.io.bytes(bytes);
-            client.keep_for_later(bytes);
+            client.wire.keep_for_later(bytes);
             let held = client.buffered_bytes();
             if client.is_full() {
                 self.to_rearm.push(conn);
@@ -141,7 +140,7 @@ impl<I: Io> Server<I> {
             }
             return;
         }
-        client.inbox.push(bytes);
+        client.wire.inbox.push(bytes);
         Self::enqueue(&mut self.ready, client);
         if queueing {
             let held = client.buffered_bytes() + bytes.len();
@@ -157,10 +156,7 @@ impl<I: Io> Server<I> {
         if client.conn != conn {
             return;
         }
-        client.reading = Reading::Idle;
-        let Some(partial) = client.partial.as_deref_mut() else { return };
-        let Some(blob) = &mut partial.blob else { return };
-        let arrived = blob.take_back(bytes);
+        let Some(arrived) = client.wire.received_into(bytes) else { return };
         let now_s = self.engine.state.now_s;
         self.engine.state.stats.net_input_bytes += arrived as u64;
         self.engine.state.stats.reads_processed += 1;
@@ -170,8 +166,9 @@ impl<I: Io> Server<I> {
             Some(RecvEnd::Failed(error)) => return self.peer_closed(conn, Some(error)),
             _ => {}
         }
-        if blob.missing() == 0 {
-            partial.fresh = true;
+        if let Some(client) = self.clients[conn.slot as usize].as_deref_mut()
+            && client.wire.has_input()
+        {
             Self::enqueue(&mut self.ready, client);
         }
         let held = self.clients[conn.slot as usize].as_deref().map_or(0, Client::buffered_bytes);
@@ -180,15 +177,6 @@ impl<I: Io> Server<I> {
             return self.close_for_query_buffer(conn.slot);
         }
         self.to_rearm.push(conn);
-    }
-
-    /// Whether the rest of a big argument should be received straight into its place.
-    pub(super) fn direct_receive(&self, conn: ConnId) -> bool {
-        let client = self.clients[conn.slot as usize].as_deref();
-        // What arrives over TLS is not the argument yet.
-        let client = client.filter(|client| client.tls.is_none());
-        let blob = client.and_then(|client| client.partial.as_deref()).and_then(|partial| partial.blob.as_ref());
-        blob.is_some_and(|blob| blob.missing() >= DIRECT_RECEIVE_MIN && blob.bytes.capacity() >= blob.len)
     }
 
     /// Whether a client holds more than it may, unparsed or queued by MULTI.
@@ -204,8 +192,8 @@ impl<I: Io> Server<I> {
     pub(super) fn close_for_query_buffer(&mut self, slot: u32) {
         let client = self.clients[slot as usize].as_deref().filter(|client| !client.closing);
         let Some(client) = client else { return };
-        let (conn, has_output) = (client.conn, client.pending.is_some());
-        let first = client.unparsed();
+        let (conn, has_output) = (client.conn, client.wire.pending.is_some());
+        let first = client.wire.unparsed();
         let shown = first[..first.len().min(QUERY_LOG_BYTES)].escape_ascii().to_string();
         // It is shown as one that is closed, though the replies before are still sent.
         let flags = self.engine.session(Slot(slot)).flags;
@@ -230,7 +218,7 @@ impl<I: Io> Server<I> {
             let line = self.describe(slot);
             log::verbose(format_args!("Protocol error ({}) from client: {line}", error.log_name()));
         }
-        self.engine.protocol_error(Slot(slot), error, &mut self.reply);
+        self.engine.protocol_error(Slot(slot), error, &mut self.outs[self.home].reply);
     }
 
     /// Nothing more is read or executed; the connection is closed once its output is written, or at once where its session
@@ -243,7 +231,7 @@ impl<I: Io> Server<I> {
             return self.close_now(conn);
         }
         client.closing = true;
-        client.inbox.clear();
+        client.wire.inbox.clear();
         client.deferred.clear();
         self.to_close.push(conn);
     }
@@ -254,13 +242,13 @@ impl<I: Io> Server<I> {
         if client.closing {
             return;
         }
-        if client.tls.as_ref().is_some_and(|tls| !tls.is_established()) {
+        if client.wire.tls.as_ref().is_some_and(|tls| !tls.is_established()) {
             let reason = error.map_or_else(|| tls::EOF_IN_HANDSHAKE.to_owned(), |error| error.to_string());
             return self.handshake_failed(conn, &reason);
         }
         // What it sent before it closed is still executed, and answered, unless it has to wait for anything but its own
         // output.
-        if error.is_none() && !client.blocked && (client.has_work() || client.pending.is_some()) {
+        if error.is_none() && !client.blocked && (client.has_work() || client.wire.pending.is_some()) {
             return self.to_end.push(conn);
         }
         match error {
@@ -285,7 +273,7 @@ impl<I: Io> Server<I> {
                 self.close_now(conn);
                 continue;
             }
-            let waits = |client: &Client| (client.stalled || client.parked) && client.has_work();
+            let waits = |client: &Client| (client.wire.stalled || client.wire.parked) && client.has_work();
             let is_over = |client: &mut Client| !client.closing && !waits(client);
             if self.client(conn).is_some_and(is_over) {
                 self.close_after_output(conn.slot);
@@ -300,7 +288,7 @@ impl<I: Io> Server<I> {
         let Some(client) = entry.take_if(|client| client.conn == conn) else { return };
         self.connected -= 1;
         self.engine.client_gone(Slot(conn.slot));
-        match client.tls.map(|tls| tls.farewell(client.pending.as_deref())) {
+        match client.wire.tls.map(|tls| tls.farewell(client.wire.pending.as_deref())) {
             Some(farewell) if !farewell.is_empty() => self.io.refuse(conn, &farewell),
             _ => self.io.close(conn),
         }

@@ -59,11 +59,11 @@ impl<I: Io> Server<I> {
         let idle_s = now_s - self.engine.session(Slot(conn.slot)).last_interaction_s;
         let Some(client) = self.client(conn) else { return };
         if idle_s > IDLE_BUFFER_S {
-            client.give_up_room();
+            client.wire.give_up_room();
         }
         let output = client.output();
-        let resized = client.reply_buffer.adapt(output.buffered, now_ms, rules);
-        let (input, has_output) = (client.input(), client.pending.is_some());
+        let resized = client.wire.reply_buffer.adapt(output.buffered, now_ms, rules);
+        let (input, has_output) = (client.wire.input(), client.wire.pending.is_some());
         let stats = &mut self.engine.state.stats;
         match resized {
             Some(Resized::Shrunk) => stats.reply_buffer_shrinks += 1,

@@ -8,7 +8,7 @@ use crate::command::session::{SessionFlags, Slot};
 use crate::io::{ConnId, Io};
 use crate::observe::log;
 use crate::resp::reply::Mark;
-use crate::server::event_loop::{SIGNAL_TOKEN, Server};
+use crate::server::event_loop::{HOMES_MAX, OWN, Out, SIGNAL_TOKEN, Server};
 use crate::sys::signals;
 
 impl<I: Io> Server<I> {
@@ -42,7 +42,7 @@ impl<I: Io> Server<I> {
         if !effects.outbox.is_empty() {
             self.note_written(caller, start);
             self.deliver(&effects.outbox, caller);
-            next = self.reply.mark();
+            next = self.reply().mark();
         }
         for slot in effects.unblocked {
             self.go_on(slot);
@@ -56,18 +56,15 @@ impl<I: Io> Server<I> {
     #[inline]
     pub(super) fn carry_out_effects(&mut self) {
         if self.engine.state.effects.any() {
-            let here = self.reply.mark();
+            let here = self.reply().mark();
             self.apply_effects(u32::MAX, here);
         }
     }
 
-    /// Sends what the engine has posted. Every text is copied once, a large value in it not at all; each receiver is given
-    /// the same bytes of the slab.
+    /// Sends what the engine has posted. Every text is copied once for each home of its receivers, a large value in it not at
+    /// all; the receivers there are given the same bytes.
     fn deliver(&mut self, outbox: &Outbox, caller: u32) {
-        let start = self.reply.mark();
-        let base = start.position();
-        self.reply.raw_around(outbox.bytes(), outbox.large());
-        let written = self.reply.bytes_since(start);
+        let mut bases: [Option<Mark>; HOMES_MAX] = [None; HOMES_MAX];
         let (mut bytes, mut full) = (0, Vec::new());
         let accounts = self.engine.state.client_memory.is_on();
         for letter in outbox.letters() {
@@ -77,19 +74,29 @@ impl<I: Io> Server<I> {
             if client.closing || self.engine.session(letter.to).flags.intersects(ends) {
                 continue;
             }
-            if client.written.is_empty() {
-                self.touched.push(slot);
+            let home = client.home();
+            let Out { reply, touched } = &mut self.outs[home];
+            let base = *bases[home].get_or_insert_with(|| {
+                let base = reply.mark();
+                reply.raw_around(outbox.bytes(), outbox.large());
+                base
+            });
+            if client.wire.written.is_empty() {
+                touched.push(slot);
             }
-            let range = base + letter.text.start..base + letter.text.end;
-            let large: usize = self.reply.refs_in(range.clone()).iter().map(|value| value.bytes.len()).sum();
-            bytes += range.len() + large;
+            let range = base.position() + letter.text.start..base.position() + letter.text.end;
+            let large: usize = reply.refs_in(range.clone()).iter().map(|value| value.bytes.len()).sum();
+            if home == OWN {
+                bytes += range.len() + large;
+            }
             client.unsent.add(range.len(), range.len() + large);
-            client.written.push(range);
+            client.wire.written.push(range);
             if accounts || client.unsent.bytes() >= self.output_watch {
                 full.push(client.conn);
             }
         }
         // The slab's own length is counted when it is sent.
+        let written = bases[OWN].map_or(0, |base| self.outs[OWN].reply.bytes_since(base));
         let stats = &mut self.engine.state.stats;
         stats.net_output_bytes = (stats.net_output_bytes + bytes as u64).saturating_sub(written as u64);
         self.look_at_receivers(&full, caller);

@@ -14,16 +14,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::command::effects::ShutdownRequest;
 use crate::engine::Engine;
-use crate::io::{Completion, ConnId, Io, ListenerId, RecvEnd, Segment, SoftSend, TurnOutput};
+use crate::io::{Completion, ConnId, Io, ListenerId, RecvEnd};
 use crate::resp::reply::Reply;
 use crate::server::batch::{Batch, STALL_BYTES};
-use crate::server::client::{Client, Reading};
+use crate::server::client::Client;
 use crate::server::listeners::Listeners;
 use crate::server::turn::TURN_COMMANDS_MAX;
+use crate::server::wire::{Outgoing, Reading};
 use crate::transport::plain::ListenerKind;
 use crate::transport::tls::TlsContext;
 
@@ -34,6 +33,20 @@ pub(super) const SLAB_FLUSH_BYTES: usize = 256 << 10;
 /// Token of the signal descriptor.
 pub(super) const SIGNAL_TOKEN: u32 = 1;
 
+/// The main thread, as the home of clients.
+pub(super) const OWN: usize = 0;
+
+/// Most homes that there can be, as many as `io-threads` allows.
+pub(super) const HOMES_MAX: usize = 128;
+
+/// What clients of one home have written and was not handed on yet.
+pub(super) struct Out {
+    /// Their replies.
+    pub(super) reply: Reply,
+    /// Those of them that wrote.
+    pub(super) touched: Vec<u32>,
+}
+
 /// The main thread's state.
 pub struct Server<I> {
     pub(super) io: I,
@@ -42,7 +55,10 @@ pub struct Server<I> {
     /// By slot; the engine's sessions have the same index.
     pub(super) clients: Vec<Option<Box<Client>>>,
     pub(super) connected: usize,
-    pub(super) reply: Reply,
+    /// What the clients of each home write, this thread's own first.
+    pub(super) outs: Vec<Out>,
+    /// The home of the client that is served.
+    pub(super) home: usize,
     pub(super) batch: Batch,
     /// Clients with something to parse or execute, in order.
     pub(super) ready: VecDeque<u32>,
@@ -64,21 +80,13 @@ pub struct Server<I> {
     pub(super) unserved: usize,
     /// Bytes that one client writes in a turn before it is looked at.
     pub(super) output_watch: usize,
-    /// Clients that wrote into the slab since the last flush.
-    pub(super) touched: Vec<u32>,
     /// Clients to close once this turn's output is submitted.
     pub(super) to_close: Vec<ConnId>,
     /// Clients whose peer closed behind commands that were still to run.
     pub(super) to_end: Vec<ConnId>,
-    pub(super) segments: Vec<Segment>,
-    pub(super) shared: Vec<Bytes>,
-    pub(super) sends: Vec<SoftSend>,
+    pub(super) outgoing: Outgoing,
     /// What a TLS client has sent, decrypted.
     pub(super) plain: Vec<u8>,
-    /// What goes into one record out of several places.
-    pub(super) gathered: Vec<u8>,
-    /// Bytes of the slab that are records: the replies in them are there too.
-    pub(super) sealed_bytes: usize,
     completions: Vec<Completion>,
     sends_short_seen: u64,
     /// When this turn began, in Unix microseconds: one reading of the clock per turn.
@@ -105,14 +113,13 @@ impl<I: Io> Server<I> {
             listeners: Listeners::default(),
             clients: Vec::new(),
             connected: 0,
-            reply,
+            outs: vec![Out { reply, touched: Vec::new() }],
+            home: OWN,
             batch: Batch::default(),
             ready: VecDeque::new(),
             accepted: VecDeque::new(),
             accepted_tls: VecDeque::new(),
             plain: Vec::new(),
-            gathered: Vec::new(),
-            sealed_bytes: 0,
             accepts_to_retry: Vec::new(),
             to_rearm: Vec::new(),
             starved: Vec::new(),
@@ -120,12 +127,9 @@ impl<I: Io> Server<I> {
             turn_commands: 0,
             unserved: 0,
             output_watch: STALL_BYTES,
-            touched: Vec::new(),
             to_close: Vec::new(),
             to_end: Vec::new(),
-            segments: Vec::new(),
-            shared: Vec::new(),
-            sends: Vec::new(),
+            outgoing: Outgoing::default(),
             completions: Vec::new(),
             sends_short_seen: 0,
             now_us,
@@ -184,7 +188,7 @@ impl<I: Io> Server<I> {
         while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
             self.execute();
-            if self.reply.position() >= SLAB_FLUSH_BYTES {
+            if self.outs[OWN].reply.position() >= SLAB_FLUSH_BYTES {
                 self.flush(None)?;
             }
             if !self.ready.is_empty() && self.turn_is_over() {
@@ -221,11 +225,10 @@ impl<I: Io> Server<I> {
     /// copied out of the slab before the slab is reused.
     pub(super) fn flush(&mut self, wait: Option<Duration>) -> io::Result<()> {
         self.build_sends();
-        let output =
-            TurnOutput { slab: self.reply.slab(), shared: &self.shared, segments: &self.segments, sends: &self.sends };
+        let own = &self.outs[OWN];
         // Also where all of it went behind output that waits, and nothing is sent.
-        let had_output = !self.touched.is_empty();
-        self.io.turn(output, wait.filter(|wait| !wait.is_zero()))?;
+        let had_output = !own.touched.is_empty();
+        self.io.turn(self.outgoing.output(&own.reply), wait.filter(|wait| !wait.is_zero()))?;
         match wait {
             Some(_) => self.io.poll(&mut self.completions)?,
             // Bytes that arrived since the turn began are for the next one: `recycle` ends what this one may read.
@@ -296,11 +299,11 @@ impl<I: Io> Server<I> {
 
     fn recv_ended(&mut self, conn: ConnId, end: RecvEnd) {
         let Some(client) = self.client(conn) else { return };
-        client.reading = Reading::Idle;
+        client.wire.reading = Reading::Idle;
         match end {
             RecvEnd::Eof => self.peer_closed(conn, None),
             RecvEnd::Failed(error) => self.peer_closed(conn, Some(error)),
-            RecvEnd::Rearm if client.inbox.is_empty() => self.starved.push(conn),
+            RecvEnd::Rearm if client.wire.inbox.is_empty() => self.starved.push(conn),
             RecvEnd::Rearm | RecvEnd::Stopped => self.to_rearm.push(conn),
         }
     }
@@ -320,34 +323,14 @@ impl<I: Io> Server<I> {
         self.to_rearm.clear();
     }
 
-    /// Gives the client the kind of receive it needs: into a big argument, standing, or none while it takes nothing.
+    /// Gives the client the kind of receive that it needs now.
     fn read_on(&mut self, conn: ConnId) {
-        let direct = self.direct_receive(conn);
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
-        if client.closing {
-            return;
-        }
-        match client.reading {
-            Reading::Standing if direct || client.is_full() => {
-                client.reading = Reading::Stopping;
-                self.io.recv_stop(conn);
-            }
-            Reading::Idle if client.is_full() => {}
-            Reading::Idle if direct => {
-                let blob = client.partial.as_mut().and_then(|partial| partial.blob.as_mut());
-                let blob = blob.expect("a direct receive is only wanted for a blob");
-                client.reading = Reading::Into;
-                let missing = blob.missing();
-                let bytes = blob.lend();
-                self.io.recv_into(conn, bytes, missing);
-            }
-            Reading::Idle => {
-                client.reading = Reading::Standing;
-                self.io.recv_start(conn);
-            }
-            Reading::Standing | Reading::Stopping | Reading::Into => {}
+        if !client.closing {
+            let full = client.is_full();
+            client.wire.read_on(&mut self.io, full);
         }
     }
 

@@ -15,6 +15,7 @@ mod output;
 pub mod startup;
 mod tls;
 pub mod turn;
+pub mod wire;
 
 use std::path::PathBuf;
 

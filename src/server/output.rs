@@ -8,96 +8,57 @@ use bytes::Bytes;
 use crate::command::reply_buffer::{REPLY_BUFFER_BYTES, Unsent};
 use crate::command::session::{ClientClass, SessionFlags, Slot};
 use crate::config::OutputLimit;
-use crate::io::{ConnId, Errno, Io, SEND_CHUNKS_MAX, Segment, SoftSend};
+use crate::io::{ConnId, Errno, Io};
 use crate::observe::log;
 use crate::server::batch::STALL_BYTES;
-use crate::server::client::{Client, Pending};
-use crate::server::event_loop::Server;
+use crate::server::client::Client;
+use crate::server::event_loop::{OWN, Out, Server};
+use crate::server::wire::Added;
 
 impl<I: Io> Server<I> {
-    /// Makes a send of everything each client wrote since the last flush.
+    /// Makes a send of everything each client of this thread wrote since the last flush.
     pub(super) fn build_sends(&mut self) {
-        self.segments.clear();
-        self.shared.clear();
-        self.sends.clear();
+        self.outgoing.clear();
         let mut late = Vec::new();
-        let mut by_reference = 0;
-        for index in 0..self.touched.len() {
-            let slot = self.touched[index];
+        let Out { reply, touched } = &mut self.outs[OWN];
+        for &slot in touched.iter() {
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
-            let (conn, encrypted) = (client.conn, client.tls.is_some());
-            let first = self.segments.len();
-            for range in client.written.iter() {
-                let mut start = range.start;
-                for reference in self.reply.refs_in(range.clone()) {
-                    self.segments.push(Segment::Slab(start..reference.at));
-                    self.segments.push(Segment::Shared(self.shared.len()));
-                    self.shared.push(reference.bytes.clone());
-                    by_reference += reference.bytes.len();
-                    start = reference.at;
-                }
-                if start < range.end {
-                    self.segments.push(Segment::Slab(start..range.end));
-                }
-            }
-            if client.pending.is_none() {
-                client.reply_buffer.filled(client.unsent.bytes());
-            }
-            match &mut client.pending {
-                // Earlier output waits: this goes behind it.
-                Some(pending) => {
-                    let buffer = client.reply_buffer.size();
-                    keep(pending, &self.segments[first..], self.reply.slab(), &self.shared, Kept { skip: 0, buffer });
+            match self.outgoing.add(&mut client.wire, reply, client.unsent) {
+                Added::Sent => {}
+                Added::Kept => {
                     client.unsent = Unsent::default();
-                    self.segments.truncate(first);
-                    late.push(conn);
+                    late.push(client.conn);
                 }
-                None if encrypted => {
-                    if !self.seal_turn(conn, first) {
-                        late.push(conn);
-                    }
+                Added::Broken(error) => {
+                    log::verbose(format_args!("Error writing to client: {error}"));
+                    self.to_close.push(client.conn);
                 }
-                None => self.sends.push(SoftSend { conn, segments: first..self.segments.len() }),
             }
         }
-        self.engine.state.stats.net_output_bytes_by_reference += by_reference as u64;
+        self.engine.state.stats.net_output_bytes_by_reference += self.outgoing.bytes_by_reference as u64;
         for conn in late {
             self.check_output(conn, "scheduled to be closed ASAP");
             self.send_pending(conn);
         }
     }
 
-    /// A soft send wrote only `sent` bytes: the rest becomes owned output. Looks for the send from number `from` on, since
-    /// completions come in the order of the sends, and returns where the next one is to be looked for.
+    /// A soft send wrote only `sent` bytes: the rest becomes owned output. Looks for the send from number `from` on, and
+    /// returns where the next one is to be looked for.
     #[cold]
     pub(super) fn send_rest(&mut self, conn: ConnId, sent: Result<usize, Errno>, from: usize) -> usize {
-        let is_it = |index: &usize| self.sends[*index].conn == conn;
-        let Some(index) = (from..self.sends.len()).chain(0..from).find(is_it) else { return from };
-        self.keep_rest(self.sends[index].clone(), sent);
-        index + 1
-    }
-
-    fn keep_rest(&mut self, send: SoftSend, sent: Result<usize, Errno>) {
-        let conn = send.conn;
-        let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
-            return;
-        };
-        match sent {
-            Err(error) => self.write_failed(conn, error),
-            Ok(sent) => {
-                let mut pending = Box::<Pending>::default();
-                let segments = &self.segments[send.segments];
-                let kept = Kept { skip: sent, buffer: client.reply_buffer.size() };
-                match &mut client.tls {
-                    Some(tls) => tls.keep_sealed(&mut pending, segments, self.reply.slab(), sent),
-                    None => keep(&mut pending, segments, self.reply.slab(), &self.shared, kept),
-                }
-                client.pending = Some(pending);
+        let Some(index) = self.outgoing.send_to(conn, from) else { return from };
+        let client = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn);
+        match (client, sent) {
+            (None, _) => {}
+            (Some(_), Err(error)) => self.write_failed(conn, error),
+            (Some(client), Ok(sent)) => {
+                self.outgoing.keep_rest(index, &mut client.wire, &self.outs[OWN].reply, sent);
                 client.unsent = Unsent::default();
                 self.check_output(conn, "scheduled to be closed ASAP");
                 self.send_pending(conn);
             }
         }
+        index + 1
     }
 
     /// From how many bytes of waiting output on a client is not read from: a limit that is set has to be reachable.
@@ -109,25 +70,25 @@ impl<I: Io> Server<I> {
 
     /// The turn's output is submitted: the slab is free again.
     pub(super) fn end_output(&mut self) {
-        for index in 0..self.touched.len() {
-            let slot = self.touched[index];
+        for index in 0..self.outs[OWN].touched.len() {
+            let slot = self.outs[OWN].touched[index];
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
-            client.written.clear();
+            client.wire.written.clear();
             client.unsent = Unsent::default();
-            let waiting = client.pending.as_ref().map_or(0, |pending| pending.bytes());
-            if client.stalled && waiting < self.stall_bytes(slot) {
+            let waiting = client.wire.pending_bytes();
+            if client.wire.stalled && waiting < self.stall_bytes(slot) {
                 self.unstall(slot);
             }
             self.account(slot);
         }
+        let Out { reply, touched } = &mut self.outs[OWN];
         let stats = &mut self.engine.state.stats;
-        stats.net_output_bytes += (self.reply.bytes_total() - self.sealed_bytes) as u64;
-        self.sealed_bytes = 0;
-        stats.writes_processed += self.sends.len() as u64;
-        self.touched.clear();
-        self.shared.clear();
+        stats.net_output_bytes += (reply.bytes_total() - self.outgoing.sealed_bytes) as u64;
+        stats.writes_processed += self.outgoing.sends_len() as u64;
+        touched.clear();
+        self.outgoing.clear();
         let io = &mut self.io;
-        self.reply.clear(|slab| io.use_slab(slab));
+        reply.clear(|slab| io.use_slab(slab));
     }
 
     /// Sends the next chunks of waiting output.
@@ -135,12 +96,13 @@ impl<I: Io> Server<I> {
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
-        if client.tls.is_some() {
-            return self.send_sealed(conn);
-        }
-        let Some(pending) = &mut client.pending else { return };
-        if let Some((chunks, offset)) = pending.next_send(SEND_CHUNKS_MAX) {
-            self.io.send(conn, chunks, offset);
+        match self.outgoing.next_send(&mut client.wire) {
+            Ok(Some((chunks, offset))) => self.io.send(conn, chunks, offset),
+            Ok(None) => {}
+            Err(error) => {
+                log::verbose(format_args!("Error writing to client: {error}"));
+                self.close_now(conn);
+            }
         }
     }
 
@@ -159,20 +121,10 @@ impl<I: Io> Server<I> {
             Ok(written) => written,
             Err(error) => return self.write_failed(conn, error),
         };
-        let Some(pending) = &mut client.pending else { return };
-        let drained = match &mut client.tls {
-            Some(tls) => tls.sent(pending, written),
-            None => {
-                pending.sent(chunks, written);
-                pending.is_empty()
-            }
-        };
-        let stalled = pending.bytes() >= stall_bytes;
-        if drained {
-            client.pending = None;
-        }
-        let peer_closed = client.tls.as_ref().is_some_and(|tls| tls.is_peer_closed());
-        let (closing, was_stalled) = (client.closing, client.stalled);
+        let drained = client.wire.sent(chunks, written);
+        let stalled = client.wire.pending_bytes() >= stall_bytes;
+        let peer_closed = client.wire.tls.as_ref().is_some_and(|tls| tls.is_peer_closed());
+        let (closing, was_stalled) = (client.closing, client.wire.stalled);
         self.engine.session_mut(Slot(conn.slot)).last_interaction_s = now_s;
         self.account(conn.slot);
         if drained && closing {
@@ -192,7 +144,7 @@ impl<I: Io> Server<I> {
     /// Lets a client's commands run again.
     fn unstall(&mut self, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
-        client.stalled = false;
+        client.wire.stalled = false;
         if client.has_work() {
             Self::enqueue(&mut self.ready, client);
         }
@@ -211,7 +163,7 @@ impl<I: Io> Server<I> {
         let limits = self.limits_of(conn.slot);
         let Some(client) = self.client(conn) else { return };
         let bytes = client.output().bytes as u64;
-        let Some(pending) = &mut client.pending else { return };
+        let Some(pending) = &mut client.wire.pending else { return };
         let mut over = limits.is_hard_over(bytes);
         if limits.class.soft > 0 && bytes >= limits.class.soft {
             let since = *pending.soft_limit_since_ms.get_or_insert(now_ms);
@@ -220,7 +172,7 @@ impl<I: Io> Server<I> {
             pending.soft_limit_since_ms = None;
         }
         if pending.bytes() >= stall_bytes {
-            client.stalled = true;
+            client.wire.stalled = true;
             self.to_rearm.push(conn);
         }
         if over {
@@ -291,7 +243,7 @@ impl<I: Io> Server<I> {
     pub(super) fn close_written(&mut self) {
         for index in 0..self.to_close.len() {
             let conn = self.to_close[index];
-            let waits = |client: &Client| client.conn == conn && client.pending.is_some();
+            let waits = |client: &Client| client.conn == conn && client.wire.pending.is_some();
             if !self.clients[conn.slot as usize].as_deref().is_some_and(waits) {
                 self.close_now(conn);
             }
@@ -316,37 +268,4 @@ impl Limits {
         (self.class.hard > 0 && bytes >= self.class.hard)
             || (self.unauthenticated && bytes > UNAUTHENTICATED_OUTPUT_MAX as u64)
     }
-}
-
-/// How a send's bytes are kept: all but the first `skip`, which the socket took, of a client whose reply buffer has so many
-/// bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Kept {
-    pub(super) skip: usize,
-    pub(super) buffer: usize,
-}
-
-/// Copies a send's bytes behind the waiting output; values stay by reference.
-pub(super) fn keep(pending: &mut Pending, segments: &[Segment], slab: &[u8], shared: &[Bytes], kept: Kept) {
-    let mut skip = kept.skip;
-    for segment in segments {
-        let len = match segment {
-            Segment::Slab(range) => range.len(),
-            Segment::Shared(index) => shared[*index].len(),
-        };
-        match segment {
-            Segment::Slab(_) => pending.output.append_small(len, kept.buffer),
-            Segment::Shared(_) => pending.output.append(len, kept.buffer),
-        }
-        let from = skip.min(len);
-        skip -= from;
-        if from == len {
-            continue;
-        }
-        match segment {
-            Segment::Slab(range) => pending.push_copy(&slab[range.start + from..range.end]),
-            Segment::Shared(index) => pending.push_shared(shared[*index].slice(from..)),
-        }
-    }
-    pending.output.sent(kept.skip);
 }

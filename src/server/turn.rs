@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 use crate::io::Io;
-use crate::server::batch::stash;
 use crate::server::event_loop::Server;
+use crate::server::wire::stash;
 
 /// Commands of a turn from which on nobody is served once more in it. A millisecond of them ends it too.
 pub const TURN_COMMANDS_MAX: usize = 8192;
@@ -34,8 +34,8 @@ impl<I: Io> Server<I> {
         for index in 0..self.ready.len() {
             let slot = self.ready[index];
             let Some(client) = self.clients[slot as usize].as_deref_mut() else { continue };
-            stash(client, &self.io);
-            client.parked = true;
+            stash(&mut client.wire, &self.io);
+            client.wire.parked = true;
             let conn = client.conn;
             self.to_rearm.push(conn);
             self.account(slot);
@@ -46,7 +46,7 @@ impl<I: Io> Server<I> {
     #[cold]
     pub(super) fn unpark(&mut self, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
-        if std::mem::replace(&mut client.parked, false) {
+        if std::mem::replace(&mut client.wire.parked, false) {
             let conn = client.conn;
             self.to_rearm.push(conn);
         }
