@@ -2,11 +2,14 @@
 //! sometimes garbage, read slowly, leave in the middle; the network splits, delays, refuses and breaks. Every client
 //! must hear exactly what the model says, and nothing may be left when all are gone.
 //!
-//! `TORC_SIM_SEEDS` is the number of random seeds (200 without it). A failing seed is printed; `TORC_SIM_SEED=<seed>`
-//! runs it alone, and it belongs into `KEPT_SEEDS`.
+//! `TORC_SIM_SEEDS` is the number of random seeds. A failing seed is printed; `TORC_SIM_SEED=<seed>` (of a crowd:
+//! `TORC_SIM_CROWD_SEED=<seed>`) runs it alone, and it belongs into `KEPT_SEEDS`.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod author;
+mod crowd;
+mod frames;
 mod listeners;
 mod model;
 mod wire;
@@ -313,18 +316,18 @@ fn play(seed: u64) {
     assert_empty(&mut server);
 }
 
-#[test]
-fn every_client_hears_what_the_model_says() {
-    if let Ok(seed) = std::env::var("TORC_SIM_SEED") {
+/// Plays the seed that the environment names, or those that are kept and as many random ones.
+fn for_seeds(variable: &str, kept: &[u64], random: u64, play: fn(u64)) {
+    if let Ok(seed) = std::env::var(variable) {
         return play(seed.parse().unwrap());
     }
-    let count = std::env::var("TORC_SIM_SEEDS").map_or(SEEDS, |count| count.parse().unwrap());
-    let random = RandomState::new();
-    let seeds = KEPT_SEEDS.into_iter().chain((0..count).map(|index| random.hash_one(index)));
+    let count = std::env::var("TORC_SIM_SEEDS").map_or(random, |count| count.parse().unwrap());
+    let state = RandomState::new();
+    let seeds = kept.iter().copied().chain((0..count).map(|index| state.hash_one(index)));
     let mut failed = Vec::new();
     for seed in seeds {
         if catch_unwind(AssertUnwindSafe(|| play(seed))).is_err() {
-            println!("failed: TORC_SIM_SEED={seed}");
+            println!("failed: {variable}={seed}");
             failed.push(seed);
             if failed.len() == 5 {
                 break;
@@ -332,6 +335,11 @@ fn every_client_hears_what_the_model_says() {
         }
     }
     assert!(failed.is_empty(), "failing seeds: {failed:?}");
+}
+
+#[test]
+fn every_client_hears_what_the_model_says() {
+    for_seeds("TORC_SIM_SEED", &KEPT_SEEDS, SEEDS, play);
 }
 
 /// Steps until `done`, or fails.
