@@ -1,8 +1,9 @@
 //! Small pure parts named for what they hold: number text, quoting, glob, hashing, equality,
-//! checksums, compression, clock, random numbers.
+//! checksums, compression, bits, clock, random numbers.
 
 #![forbid(unsafe_code)]
 
+pub mod bits;
 pub mod clock;
 pub mod crc64;
 pub mod equality;

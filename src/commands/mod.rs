@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 pub mod connection;
 mod draw;
 mod elements;
@@ -27,6 +28,7 @@ use crate::command::spec::Command;
 
 /// Every command of this server, by group.
 pub static ALL: &[&[&Command]] = &[
+    bitmap::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
     hash::COMMANDS,

@@ -113,6 +113,28 @@ impl StringMut<'_> {
         }
     }
 
+    /// Lends its bytes, with zeros behind them up to `len_min`. It counts as `raw` from now on.
+    pub fn edit<R>(&mut self, len_min: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
+        match self.entry_mut() {
+            Some(entry) => entry.edit(len_min, change).expect("the value was seen to be a string"),
+            None => {
+                let mut entry = KeyEntry::new(self.key, NewValue::Inline(&[]), None);
+                let result = entry.edit(len_min, change).expect("an empty string is a string");
+                self.insert(entry);
+                result
+            }
+        }
+    }
+
+    /// It counts as `raw` from now on, as after a change.
+    pub fn keep_as_raw(&mut self) {
+        if self.current().is_some_and(|string| matches!(string, StringRef::Int(_))) {
+            self.edit(0, |_| ());
+        } else if let Some(entry) = self.entry_mut() {
+            entry.set_raw(true);
+        }
+    }
+
     fn insert(&mut self, entry: KeyEntry) {
         self.db.insert_new(self.hash, entry);
         // A later change through the same guard has to find it.

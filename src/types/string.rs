@@ -47,13 +47,24 @@ impl LargeString {
     }
 
     /// Lends the bytes as a buffer that may grow: without a copy unless someone else still refers to them.
-    fn edit(&mut self, change: impl FnOnce(&mut BytesMut)) {
+    pub fn edit<R>(&mut self, change: impl FnOnce(&mut BytesMut) -> R) -> R {
         let mut buffer = match std::mem::take(&mut self.bytes).try_into_mut() {
             Ok(buffer) => buffer,
             Err(shared) => BytesMut::from(&shared[..]),
         };
-        change(&mut buffer);
+        let result = change(&mut buffer);
         self.bytes = buffer.freeze();
+        result
+    }
+
+    /// Lends the bytes after they grew by zeros to `len`, if they were fewer.
+    fn edit_bytes<R>(&mut self, len: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
+        self.edit(|buffer| {
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            change(buffer)
+        })
     }
 
     /// Adds `tail` at the end. Repeated, this copies each byte a bounded number of times on average.
@@ -117,6 +128,19 @@ impl<'a> StringRef<'a> {
         }
     }
 
+    /// The text; an integer is written to `text`, so that nothing is allocated.
+    #[inline]
+    pub fn bytes<'t>(&self, text: &'t mut itoa::Buffer) -> &'t [u8]
+    where
+        'a: 't,
+    {
+        match self {
+            StringRef::Int(value) => text.format(*value).as_bytes(),
+            StringRef::Bytes(bytes) => bytes,
+            StringRef::Shared(bytes) => bytes,
+        }
+    }
+
     /// The integer that the text stands for, if it is the canonical text of one.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
@@ -149,6 +173,11 @@ impl<'a> NewValue<'a> {
         if bytes.len() <= INLINE_MAX { NewValue::string(bytes) } else { NewValue::large(bytes.clone()) }
     }
 
+    /// A string of these bytes that may keep their allocation.
+    pub fn owned(bytes: &'a Bytes) -> NewValue<'a> {
+        if bytes.len() <= INLINE_MAX { NewValue::Inline(bytes) } else { NewValue::large(bytes.clone()) }
+    }
+
     #[inline]
     fn large(bytes: Bytes) -> NewValue<'a> {
         NewValue::Boxed(Box::new(Value::String(LargeString::new(bytes))))
@@ -174,6 +203,38 @@ impl KeyEntry {
             string if self.is_raw() || string.len() > EMBSTR_MAX => "raw",
             _ => "embstr",
         })
+    }
+
+    /// A key that holds these bytes, which OBJECT ENCODING calls `raw` however few they are.
+    pub fn raw_string(key: &[u8], bytes: &Bytes) -> KeyEntry {
+        let mut entry = KeyEntry::new(key, NewValue::owned(bytes), None);
+        entry.set_raw(true);
+        entry
+    }
+
+    /// Lends the bytes of a string value, with zeros behind them up to `len_min`. It counts as `raw` from now on.
+    pub fn edit<R>(&mut self, len_min: usize, change: impl FnOnce(&mut [u8]) -> R) -> Result<R, WrongType> {
+        let len = self.as_string()?.len().max(len_min);
+        let result = if let Some(Value::String(string)) = self.boxed_mut() {
+            string.edit_bytes(len, change)
+        } else {
+            let mut text = itoa::Buffer::new();
+            let old = self.as_string()?.bytes(&mut text);
+            if len <= INLINE_MAX {
+                let mut buffer = [0; INLINE_MAX];
+                buffer[..old.len()].copy_from_slice(old);
+                let result = change(&mut buffer[..len]);
+                self.set_value(NewValue::Inline(&buffer[..len]));
+                result
+            } else {
+                let mut string = LargeString::new(Bytes::copy_from_slice(old));
+                let result = string.edit_bytes(len, change);
+                self.set_value(NewValue::Boxed(Box::new(Value::String(string))));
+                result
+            }
+        };
+        self.set_raw(true);
+        Ok(result)
     }
 
     /// Appends to a string value, which OBJECT ENCODING calls `raw` from now on. Returns the new length.

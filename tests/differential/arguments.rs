@@ -85,6 +85,11 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "text-end" => {
             random.pick(&["-", "+", "[a", "(a", "[b", "(c", "[", "(", "[1", "a", "[text"]).as_bytes().to_vec()
         }
+        "bits" if random.one_in(30) => key(random),
+        "bits" => format!("b{}", random.below(4)).into_bytes(),
+        "bit" => bit(random).into_bytes(),
+        "field" => field(random).into_bytes(),
+        "field-step" => return field_step(random, args),
         "element" => element(random),
         "index" if random.one_in(12) => number(random).into_bytes(),
         "index" => (random.below(14) as i64 - 6).to_string().into_bytes(),
@@ -309,6 +314,72 @@ pub(crate) fn number(random: &mut Random) -> String {
         1 => (random.next() as i64 >> random.below(60)).to_string(),
         _ => (random.below(200) as i64 - 60).to_string(),
     }
+}
+
+/// The place of a bit: near the start, or one that is refused.
+fn bit(random: &mut Random) -> String {
+    match random.below(16) {
+        0 => random
+            .pick(&["-1", "x", "", "01", "4294967296", "9223372036854775807", "-9223372036854775808", "1.0", "#1"])
+            .to_owned(),
+        1 => random.below(20_000).to_string(),
+        _ => random.below(200).to_string(),
+    }
+}
+
+/// The type of a number in BITFIELD.
+fn field(random: &mut Random) -> String {
+    match random.below(12) {
+        0 => random
+            .pick(&[
+                "u64",
+                "i65",
+                "u0",
+                "i0",
+                "U8",
+                "u",
+                "i",
+                "",
+                "x8",
+                "u08",
+                "u+8",
+                "u8x",
+                "i-1",
+                "u99999999999999999999",
+            ])
+            .to_owned(),
+        1 => random.pick(&["i64", "u63", "i63", "u1", "i1"]).to_owned(),
+        2..=6 => format!("u{}", 1 + random.below(63)),
+        _ => format!("i{}", 1 + random.below(64)),
+    }
+}
+
+/// One step of BITFIELD. Reading may be far behind the end; writing stays near the start.
+fn field_step(random: &mut Random, args: &mut Vec<Arg>) {
+    let mut words = Vec::new();
+    if random.one_in(3) {
+        words
+            .extend(["OVERFLOW".to_owned(), random.pick(&["WRAP", "SAT", "FAIL", "fail", "sat", "nosuch"]).to_owned()]);
+    }
+    let place = match random.below(10) {
+        0 => random.pick(&["#", "#-1", "#x", "#01", "#9223372036854775807", "#576460752303423488"]).to_owned(),
+        1..=3 => format!("#{}", random.below(12)),
+        _ => bit(random),
+    };
+    // Products that wrap around could be a place far away.
+    let is_far = place.len() > 6;
+    match random.below(8) {
+        0..=2 => {
+            let place = if random.one_in(20) { "4294967290".to_owned() } else { place };
+            words.extend(["GET".to_owned(), field(random), place]);
+        }
+        _ if is_far => words.extend(["GET".to_owned(), field(random), place]),
+        3..=5 => words.extend(["SET".to_owned(), field(random), place, number(random)]),
+        6 => words.extend(["INCRBY".to_owned(), field(random), place, number(random)]),
+        _ if random.one_in(8) => words.push(random.pick(&["GET", "SET", "nosuch", "OVERFLOW"]).to_owned()),
+        _ => words.extend(["incrby".to_owned(), field(random), place, random.pick(&["1", "-1"]).to_owned()]),
+    }
+    args.extend(words.into_iter().map(|word| Arg::Bytes(word.into_bytes())));
 }
 
 fn float(random: &mut Random) -> String {

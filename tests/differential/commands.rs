@@ -24,6 +24,27 @@ pub(crate) const TABLE: &str = "
     6 SETRANGE <key> <offset> <value>
     5 LCS <key> <key> [ LEN / IDX / IDX WITHMATCHLEN / IDX MINMATCHLEN <number> WITHMATCHLEN / LEN IDX / MINMATCHLEN ]
 
+    # Bitmaps, of strings that are theirs and of any. BITFIELD is not spoiled: it takes any number for the place of a bit,
+    # and a string of half a gigabyte would only take time.
+    16 SETBIT <bits> <bit> 0|1|0|1|2|x
+    2 SETBIT <key> <bit> 0|1
+    8 GETBIT <bits> <bit>
+    2 GETBIT <key> <bit>
+    8 BITCOUNT <bits> [ <index> <index> / <bit> <bit> BIT|bit|byte|nosuch / <number> <number> / <number> <number> BIT / 0 ]
+    10 BITPOS <bits> 0|1|0|1|2 [ <index> / <index> <index> / <bit> <bit> BIT|byte|nosuch / <number> <number> / <number> <number> BIT ]
+    2 BITCOUNT|BITPOS <key> 1 [ <number> ]
+    8 BITOP AND|OR|XOR|xor|nosuch <bits> { <bits> }
+    4 BITOP NOT|not <bits> <bits> [ <bits> ]
+    2 BITOP AND|OR|XOR <bits> <key> [ <key> ]
+    20 !BITFIELD <bits> { <field-step> }
+    2 !BITFIELD <key> { <field-step> }
+    6 BITFIELD_RO <bits> { GET <field> <bit> }
+    1 BITFIELD_RO <bits> [ SET <field> <bit> <number> ] [ OVERFLOW SAT|nosuch ] [ nosuch ]
+    2 SET <bits> <value>
+    2 GET|STRLEN <bits>
+    2 DEL <bits>
+    2 OBJECT ENCODING <bits>
+
     # Lists. Those that wait are not spoiled: they could wait for ever.
     16 LPUSH|RPUSH <list> { <element> }
     4 LPUSHX|RPUSHX <list> { <element> }
@@ -298,6 +319,8 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("restore", "refuses what newer versions dumped"),
     ("info errorstats", "counted other errors"),
     ("info keyspace", "did not count what expires within hashes"),
+    ("bitcount", "looked at the key first"),
+    ("bitpos", "looked at the key first"),
     ("scan x", "took other texts for a cursor"),
     ("object encoding", "kept every list in nodes"),
     ("lindex", "did not cut an index to 32 bits"),
