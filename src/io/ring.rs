@@ -1,11 +1,13 @@
 //! HOT PATH. The Io boundary on io_uring. Unsafe room: it alone knows which memory the kernel is using.
 //!
-//! `user_data` is never a pointer: `operation (8 bits) | generation (24) | slot (32)`. A slot keeps its generation until
-//! nothing of it is in flight, so completions find the slot they belong to; only soft sends are not counted, and one of
-//! a former generation is passed over.
+//! A slot keeps its generation until nothing of it is in flight, so completions find the slot they belong to; only soft
+//! sends are not counted, and one of a former generation is passed over.
 //!
 //! Closing: `shutdown(2)` ends armed receives and pending sends, their completions count `in_flight` down to zero, and
 //! only then is the descriptor closed and the slot freed, so neither descriptor nor buffer is reused too early.
+
+mod deliver;
+mod user_data;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,11 +20,12 @@ use io_uring::squeue::Entry;
 use io_uring::types::Timespec;
 
 use crate::io::{
-    Completion, ConnId, Errno, GENERATION_MASK, Io, IoStats, ListenerId, Received, RecvEnd, SEND_CHUNKS_MAX, Segment,
-    SoftSend, TurnOutput,
+    Completion, ConnId, GENERATION_MASK, Io, IoStats, ListenerId, Received, SEND_CHUNKS_MAX, Segment, SoftSend,
+    TurnOutput,
 };
 use crate::uring::buffer_ring::{BufferRing, BufferSizes};
 use crate::uring::{Features, Refused, Ring, RingOptions, operation};
+use user_data::Op;
 
 /// Submission queue entries: a turn with more sends than this submits in several goes.
 const SUBMISSIONS: u32 = 1024;
@@ -43,51 +46,6 @@ const SLAB_BUFFER: u16 = 0;
 const TIMER_MAX_US: i64 = 3_600_000_000;
 /// A timer that is this much late is good enough for a shorter wait.
 const TIMER_SLACK_US: i64 = 500;
-
-/// What a completion belongs to; the top byte of `user_data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Op {
-    Accept = 1,
-    Recv = 2,
-    RecvInto = 3,
-    SoftSend = 4,
-    Send = 5,
-    Watch = 6,
-    /// Cancels and closes: nobody waits for them.
-    Quiet = 7,
-    /// Ends a wait.
-    Timer = 8,
-}
-
-impl Op {
-    fn of(user_data: u64) -> Op {
-        match user_data >> 56 {
-            1 => Op::Accept,
-            2 => Op::Recv,
-            3 => Op::RecvInto,
-            4 => Op::SoftSend,
-            5 => Op::Send,
-            6 => Op::Watch,
-            8 => Op::Timer,
-            _ => Op::Quiet,
-        }
-    }
-
-    #[inline]
-    fn on(self, conn: ConnId) -> u64 {
-        (self as u64) << 56 | u64::from(conn.generation) << 32 | u64::from(conn.slot)
-    }
-
-    fn alone(self, number: u32) -> u64 {
-        (self as u64) << 56 | u64::from(number)
-    }
-}
-
-#[inline]
-fn conn_of(user_data: u64) -> ConnId {
-    ConnId { slot: user_data as u32, generation: (user_data >> 32) as u32 & GENERATION_MASK }
-}
 
 /// Memory of a connection that the kernel holds; rare, so boxed.
 #[derive(Default)]
@@ -402,160 +360,6 @@ impl RingIo {
     #[inline]
     fn slab_holds(&self, slab: &[u8]) -> bool {
         self.slab.is_some_and(|(start, len)| slab.as_ptr() as usize == start && slab.len() <= len)
-    }
-
-    /// Turns one completion into what the server understands.
-    #[inline]
-    fn deliver(&mut self, completion: &cqueue::Entry, out: &mut Vec<Completion>) {
-        let (user_data, result, flags) = (completion.user_data(), completion.result(), completion.flags());
-        match Op::of(user_data) {
-            Op::Recv => self.deliver_recv(conn_of(user_data), result, flags, out),
-            Op::SoftSend => self.deliver_short(conn_of(user_data), result, out),
-            Op::Send => self.deliver_sent(conn_of(user_data), result, out),
-            Op::RecvInto => self.deliver_into(conn_of(user_data), result, out),
-            Op::Accept => self.deliver_accept(user_data as u32, result, flags, out),
-            Op::Watch => self.deliver_watch(user_data as u32, result, flags, out),
-            Op::Timer => self.timer_due_us = i64::MAX,
-            Op::Quiet => {}
-        }
-    }
-
-    #[inline]
-    fn deliver_recv(&mut self, conn: ConnId, result: i32, flags: u32, out: &mut Vec<Completion>) {
-        let received = match cqueue::buffer_select(flags) {
-            Some(buffer) if result > 0 => {
-                let start = self.buffers.filled(buffer, result as usize);
-                if !(self.buffers.incremental() && cqueue::buffer_more(flags)) {
-                    self.exhausted.push(buffer);
-                }
-                Some(Received { buffer, start: start as u32, len: result as u32 })
-            }
-            Some(buffer) => {
-                if !(self.buffers.incremental() && cqueue::buffer_more(flags)) {
-                    self.exhausted.push(buffer);
-                }
-                None
-            }
-            None => None,
-        };
-        let slot = &mut self.slots[conn.slot as usize];
-        debug_assert_eq!(slot.generation, conn.generation, "a slot is reused only when nothing is in flight");
-        let closing = slot.closing;
-        if let Some(bytes) = received
-            && !closing
-        {
-            out.push(Completion::Received { conn, bytes });
-        }
-        if cqueue::more(flags) {
-            return;
-        }
-        slot.recv_armed = false;
-        slot.in_flight -= 1;
-        if closing {
-            self.close_if_done(conn.slot);
-            return;
-        }
-        let end = match result {
-            0 => RecvEnd::Eof,
-            1.. => {
-                self.stats.rearms_recv += 1;
-                RecvEnd::Rearm
-            }
-            error if error == -libc::ENOBUFS => {
-                self.stats.starved += 1;
-                self.stats.rearms_recv += 1;
-                RecvEnd::Rearm
-            }
-            error if error == -libc::EINTR || error == -libc::EAGAIN => RecvEnd::Rearm,
-            error if error == -libc::ECANCELED => RecvEnd::Stopped,
-            error => RecvEnd::Failed(Errno(-error)),
-        };
-        out.push(Completion::RecvEnded { conn, end });
-    }
-
-    #[cold]
-    fn deliver_short(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
-        if self.slot(conn).is_none() {
-            return;
-        }
-        self.stats.sends_short += 1;
-        let sent = match result {
-            0.. => Ok(result as usize),
-            error if error == -libc::EAGAIN || error == -libc::EINTR || error == -libc::ENOBUFS => Ok(0),
-            error => Err(Errno(-error)),
-        };
-        out.push(Completion::SendShort { conn, sent });
-    }
-
-    #[cold]
-    fn deliver_sent(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
-        let slot = &mut self.slots[conn.slot as usize];
-        slot.in_flight -= 1;
-        slot.sending = false;
-        let chunks = slot.held.as_mut().map(|held| std::mem::take(&mut held.chunks)).unwrap_or_default();
-        if slot.closing {
-            self.close_if_done(conn.slot);
-            return;
-        }
-        let sent = match result {
-            0.. => Ok(result as usize),
-            error if error == -libc::EAGAIN || error == -libc::EINTR => Ok(0),
-            error => Err(Errno(-error)),
-        };
-        out.push(Completion::Sent { conn, chunks, sent });
-    }
-
-    #[cold]
-    fn deliver_into(&mut self, conn: ConnId, result: i32, out: &mut Vec<Completion>) {
-        let slot = &mut self.slots[conn.slot as usize];
-        slot.in_flight -= 1;
-        slot.into_armed = false;
-        let mut bytes = slot.held.as_mut().map(|held| std::mem::take(&mut held.into)).unwrap_or_default();
-        if slot.closing {
-            self.close_if_done(conn.slot);
-            return;
-        }
-        let end = match result {
-            1.. => {
-                let len = bytes.len() + result as usize;
-                assert!(len <= bytes.capacity(), "the kernel received no more than asked for");
-                // SAFETY: the kernel wrote `result` bytes behind the old end, within the capacity.
-                unsafe { bytes.set_len(len) };
-                None
-            }
-            0 => Some(RecvEnd::Eof),
-            error if error == -libc::EAGAIN || error == -libc::EINTR => Some(RecvEnd::Rearm),
-            error => Some(RecvEnd::Failed(Errno(-error))),
-        };
-        out.push(Completion::ReceivedInto { conn, bytes, end });
-    }
-
-    #[cold]
-    fn deliver_accept(&mut self, listener: u32, result: i32, flags: u32, out: &mut Vec<Completion>) {
-        if result >= 0 {
-            let conn = self.insert(result);
-            if self.listeners[listener as usize].socket.is_none() {
-                self.close(conn);
-            } else {
-                out.push(Completion::Accepted { listener: ListenerId(listener), conn });
-            }
-        }
-        if !cqueue::more(flags) && self.listeners[listener as usize].socket.is_some() {
-            let error = (result < 0).then_some(Errno(-result));
-            out.push(Completion::AcceptEnded { listener: ListenerId(listener), error });
-        }
-    }
-
-    #[cold]
-    fn deliver_watch(&mut self, index: u32, result: i32, flags: u32, out: &mut Vec<Completion>) {
-        let (fd, token) = self.watched[index as usize];
-        if result >= 0 {
-            out.push(Completion::Readable { token });
-        }
-        // Not after an error: it would come again and again.
-        if result >= 0 && !cqueue::more(flags) {
-            self.push(operation::poll_readable(fd, Op::Watch.alone(index)));
-        }
     }
 }
 
