@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the peers are real sockets of the test's own")]
 
+#[macro_use]
 mod cases;
 mod echo;
 mod epoll_cases;
+mod moving_cases;
 mod ring_cases;
 
 use std::fs::File;
@@ -48,6 +50,8 @@ trait Net {
     fn ended(&mut self, peer: usize) -> bool;
     /// Slots that are not free.
     fn slots_in_use(&self) -> usize;
+    /// A second back end of the same kind.
+    fn beside(&mut self) -> Self::Back;
 
     /// One turn without output.
     fn step(&mut self) -> Vec<Completion> {
@@ -190,6 +194,10 @@ impl Net for SimNet {
     fn slots_in_use(&self) -> usize {
         self.io.slots_in_use()
     }
+
+    fn beside(&mut self) -> SimIo {
+        self.io.beside(77)
+    }
 }
 
 /// A TCP or Unix socket of a peer.
@@ -221,14 +229,31 @@ enum Address {
 }
 
 /// A back end that works with real sockets.
-trait RealIo: Io {
+trait RealIo: Io + Sized {
     fn open() -> Self;
+    /// A second one of the same features.
+    fn beside(&self) -> Self {
+        Self::open()
+    }
     fn slots_in_use(&self) -> usize;
 }
 
 impl RealIo for RingIo {
     fn open() -> RingIo {
         RingIo::new().expect("io_uring is needed to test Torc")
+    }
+
+    fn beside(&self) -> RingIo {
+        let lacking = self.features().iter().map(|(_, there)| !there).collect::<Vec<_>>();
+        let without = Features {
+            defer_taskrun: lacking[0],
+            no_sqarray: lacking[1],
+            registered_ring: lacking[2],
+            incremental_buffers: lacking[3],
+            vectored_fixed: lacking[4],
+            registered_slab: lacking[5],
+        };
+        RingIo::without(without).expect("io_uring is needed to test Torc")
     }
 
     fn slots_in_use(&self) -> usize {
@@ -403,5 +428,9 @@ impl<B: RealIo> Net for RealNet<B> {
 
     fn slots_in_use(&self) -> usize {
         self.io.slots_in_use()
+    }
+
+    fn beside(&mut self) -> B {
+        self.io.beside()
     }
 }

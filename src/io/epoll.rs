@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use crate::io::{
     TurnOutput,
 };
 use crate::sys::epoll::{BROKEN, EDGE, Epoll, Event, READ_ENDED, READABLE, WRITABLE};
+use crate::sys::eventfd::EventFd;
 use crate::sys::stream;
 
 /// Most events of one wait; the kernel keeps the others for the next.
@@ -48,6 +50,7 @@ const READING: u32 = READABLE | READ_ENDED | EDGE;
 const CONNECTION: u64 = 1;
 const LISTENER: u64 = 2;
 const WATCHED: u64 = 3;
+const WAKER: u64 = 4;
 
 fn data_of(conn: ConnId) -> u64 {
     CONNECTION << 56 | u64::from(conn.generation) << 32 | u64::from(conn.slot)
@@ -61,6 +64,8 @@ enum Receiving {
     /// Asked to stop; the end is not told yet.
     Stopping,
     Into,
+    /// Not here: the slot is reserved for a connection that another back end has.
+    Away,
 }
 
 /// Memory of a connection with something big under way; rare, so boxed.
@@ -73,7 +78,7 @@ struct Held {
     into_max: usize,
 }
 
-/// One connection's place; without a socket it is free.
+/// One connection's place; without a socket it is free, or its connection is away.
 struct Slot {
     socket: Option<OwnedFd>,
     generation: u32,
@@ -123,9 +128,14 @@ enum Read {
     NoRoom,
 }
 
+/// What wakes another thread's wait; still there when that thread is not.
+#[derive(Clone, Debug)]
+pub struct EpollWaker(Arc<EventFd>);
+
 /// Io on epoll.
 pub struct EpollIo {
     epoll: Epoll,
+    waker: EpollWaker,
     events: Box<[Event]>,
     /// How many events the last wait brought.
     filled: usize,
@@ -157,9 +167,13 @@ impl EpollIo {
 
     /// As `new`, with an arena that a test can make small enough to run out.
     pub fn with_arena(bytes: usize) -> io::Result<EpollIo> {
-        let epoll = Epoll::new().map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+        let failed = |errno: Errno| io::Error::from_raw_os_error(errno.0);
+        let epoll = Epoll::new().map_err(failed)?;
+        let waker = EpollWaker(Arc::new(EventFd::new().map_err(failed)?));
+        epoll.add(waker.0.as_fd().as_raw_fd(), READABLE | EDGE, WAKER << 56).map_err(failed)?;
         Ok(EpollIo {
             epoll,
+            waker,
             events: vec![Event::NONE; EVENTS_MAX].into_boxed_slice(),
             filled: 0,
             waited: false,
@@ -263,7 +277,7 @@ impl EpollIo {
         match slot.receiving {
             Receiving::Standing => {}
             Receiving::Into => return self.read_into(conn, out),
-            Receiving::Nothing | Receiving::Stopping => return Read::Done,
+            Receiving::Nothing | Receiving::Stopping | Receiving::Away => return Read::Done,
         }
         let end = self.arena.len().min(self.used + READ_MAX);
         let place = &mut self.arena[self.used..end];
@@ -359,6 +373,7 @@ impl EpollIo {
                 }
             }
             LISTENER => self.accept(ListenerId(data as u32), out),
+            WAKER => out.push(Completion::Woken),
             _ => out.push(Completion::Readable { token: self.watched[data as u32 as usize] }),
         }
     }
@@ -561,7 +576,21 @@ fn send_segments(
     Ok(true)
 }
 
+/// Whether a completion tells of this connection.
+fn tells_of(completion: &Completion, conn: ConnId) -> bool {
+    match completion {
+        Completion::RecvEnded { conn: of, .. }
+        | Completion::ReceivedInto { conn: of, .. }
+        | Completion::SendShort { conn: of, .. }
+        | Completion::Sent { conn: of, .. } => *of == conn,
+        _ => false,
+    }
+}
+
 impl Io for EpollIo {
+    type Socket = OwnedFd;
+    type Waker = EpollWaker;
+
     fn listen(&mut self, socket: OwnedFd) -> ListenerId {
         let listener = ListenerId(self.listeners.len() as u32);
         self.listeners.push(Some(socket));
@@ -621,19 +650,53 @@ impl Io for EpollIo {
     }
 
     fn close(&mut self, conn: ConnId) {
-        let Some(slot) = self.slot(conn) else { return };
+        let slot = self.slots.get_mut(conn.slot as usize).filter(|slot| slot.generation == conn.generation);
+        let Some(slot) = slot.filter(|slot| slot.socket.is_some() || slot.receiving == Receiving::Away) else { return };
+        self.stats.syscalls += u64::from(slot.socket.is_some());
         *slot = Slot::new((conn.generation + 1) & GENERATION_MASK);
-        self.stats.syscalls += 1;
         self.free.push(conn.slot);
-        let of_it = |completion: &Completion| match completion {
-            Completion::RecvEnded { conn: of, .. }
-            | Completion::ReceivedInto { conn: of, .. }
-            | Completion::SendShort { conn: of, .. }
-            | Completion::Sent { conn: of, .. } => *of == conn,
-            _ => false,
-        };
-        self.short.retain(|completion| !of_it(completion));
-        self.over.retain(|completion| !of_it(completion));
+        self.short.retain(|completion| !tells_of(completion, conn));
+        self.over.retain(|completion| !tells_of(completion, conn));
+    }
+
+    fn detach(&mut self, conn: ConnId) -> Option<OwnedFd> {
+        if self.short.iter().chain(&self.over).any(|completion| tells_of(completion, conn)) {
+            return None;
+        }
+        let slot = self.slot(conn).filter(|slot| slot.receiving == Receiving::Nothing && !slot.sending)?;
+        let (registered, queued) = (slot.registered, slot.queued);
+        let socket = slot.socket.take()?;
+        *slot = Slot { receiving: Receiving::Away, ..Slot::new(conn.generation) };
+        if queued {
+            self.readable.retain(|other| *other != conn);
+        }
+        if registered {
+            self.stats.syscalls += 1;
+            self.stats.submissions += 1;
+            let deleted = self.epoll.delete(socket.as_raw_fd());
+            assert!(deleted.is_ok(), "what was registered can be taken back: {deleted:?}");
+        }
+        Some(socket)
+    }
+
+    fn reattach(&mut self, conn: ConnId, socket: OwnedFd) {
+        let slot = &mut self.slots[conn.slot as usize];
+        assert!(slot.generation == conn.generation && slot.receiving == Receiving::Away, "{conn:?} is not away");
+        *slot = Slot { socket: Some(socket), ..Slot::new(conn.generation) };
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> ConnId {
+        self.insert(socket)
+    }
+
+    fn waker(&self) -> EpollWaker {
+        self.waker.clone()
+    }
+
+    fn wake(&mut self, waker: &EpollWaker) {
+        self.stats.syscalls += 1;
+        // It could only fail for being full, and then it is readable anyway.
+        let _ = waker.0.raise();
     }
 
     fn refuse(&mut self, conn: ConnId, text: &[u8]) {

@@ -6,6 +6,7 @@
 //!   turn borrow the reply slab only for the call of [`Io::turn`].
 //! - One send in flight per connection: a soft send of the turn, or an owned send, never both.
 //! - After [`Io::close`] no completion of that connection is delivered any more.
+//! - A connection belongs to one back end at a time. Between two of them it is a socket with nothing under way.
 //! - [`Io::poll`] only collects; nothing is executed while it drains.
 
 #![deny(unsafe_code)]
@@ -146,6 +147,8 @@ pub enum Completion {
         /// The number given to `watch`.
         token: u32,
     },
+    /// Another back end asked for this one's attention, at least once since the last one of these.
+    Woken,
 }
 
 /// A piece of a reply.
@@ -271,8 +274,13 @@ impl IoStats {
     }
 }
 
-/// The kernel, or something that behaves like it.
+/// The kernel, or something that behaves like it. Made on the thread that uses it, and stays there; what travels between
+/// threads are its sockets and wakers.
 pub trait Io {
+    /// What a connection is while no back end has it. Dropping it ends the connection.
+    type Socket: Send + 'static;
+    /// How others wake this back end.
+    type Waker: Clone + Send + 'static;
     /// Takes a listening socket over and arms a standing accept on it.
     fn listen(&mut self, socket: OwnedFd) -> ListenerId;
     /// Arms the standing accept of a listener again after `AcceptEnded`.
@@ -287,8 +295,22 @@ pub trait Io {
     fn recv_into(&mut self, conn: ConnId, bytes: Vec<u8>, max: usize);
     /// Sends the first `SEND_CHUNKS_MAX` of chunks that the Io side keeps until `Sent`, the first one from `offset` on.
     fn send(&mut self, conn: ConnId, chunks: Vec<Bytes>, offset: usize);
-    /// Ends the connection: what is in flight is cancelled, the descriptor closed once it is back, the slot reused.
+    /// Ends the connection: what is in flight is cancelled, the descriptor closed once it is back, the slot reused. One that
+    /// was detached only gives its slot up; whoever has the socket ends it.
     fn close(&mut self, conn: ConnId);
+    /// Takes the connection out of this back end, for another one. None, and nothing happens, while anything of it is in
+    /// flight or waits to be polled: a receive of either kind, an owned send, or a soft send of the last turn. Its slot
+    /// stays reserved until `reattach` brings it back or `close` gives the slot up.
+    fn detach(&mut self, conn: ConnId) -> Option<Self::Socket>;
+    /// Brings a connection back to the slot that `detach` took it out of. Nothing is armed on it.
+    fn reattach(&mut self, conn: ConnId, socket: Self::Socket);
+    /// Takes over a connection that another back end has given away, under a slot of its own. Nothing is armed on it.
+    fn adopt(&mut self, socket: Self::Socket) -> ConnId;
+    /// What others wake this back end with. It may outlive it.
+    fn waker(&self) -> Self::Waker;
+    /// With the next turn at the latest: has the turn that another back end waits in, or its next one, end and tell
+    /// `Completion::Woken`. Nothing happens where that back end is gone.
+    fn wake(&mut self, waker: &Self::Waker);
     /// Sends a short text if the socket takes it at once, then closes: for connections that are turned away.
     fn refuse(&mut self, conn: ConnId, text: &[u8]);
     /// Reports when a descriptor of the caller's is readable.

@@ -11,7 +11,7 @@ mod user_data;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +55,16 @@ struct Held {
     into: Vec<u8>,
 }
 
+/// What a slot is used for; a free one is closing, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Closed by the server; what was in flight is still to come back.
+    Closing,
+    /// Reserved for a connection that another back end has.
+    Away,
+}
+
 /// One connection's place.
 struct Slot {
     fd: RawFd,
@@ -64,11 +74,16 @@ struct Slot {
     recv_armed: bool,
     into_armed: bool,
     sending: bool,
-    closing: bool,
+    state: State,
     held: Option<Box<Held>>,
 }
 
 const _: () = assert!(size_of::<Slot>() <= 24);
+
+/// Another thread's ring, by its descriptor. When that ring is gone the number may come to mean another one, which then
+/// wakes for nothing, or any other file, which the kernel refuses.
+#[derive(Clone, Copy, Debug)]
+pub struct RingWaker(RawFd);
 
 /// A listening socket; `None` once it was given up.
 struct Listener {
@@ -100,6 +115,8 @@ pub struct RingIo {
     broken: bool,
     /// Replies go out by plain sends.
     without_slab: bool,
+    /// What the last turn's soft sends left was not polled yet.
+    sends_untold: bool,
     stats: IoStats,
 }
 
@@ -144,6 +161,7 @@ impl RingIo {
             timer: Box::default(),
             broken: false,
             without_slab: options.without.registered_slab,
+            sends_untold: false,
             stats: IoStats { recv_buffers: u64::from(buffers_total), ..IoStats::default() },
         })
     }
@@ -242,7 +260,7 @@ impl RingIo {
     #[inline]
     fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(conn.slot as usize)?;
-        (slot.generation == conn.generation && !slot.closing).then_some(slot)
+        (slot.generation == conn.generation && slot.state == State::Open).then_some(slot)
     }
 
     fn insert(&mut self, fd: RawFd) -> ConnId {
@@ -250,7 +268,7 @@ impl RingIo {
             Some(index) => {
                 let slot = &mut self.slots[index as usize];
                 slot.fd = fd;
-                slot.closing = false;
+                slot.state = State::Open;
                 ConnId { slot: index, generation: slot.generation }
             }
             None => {
@@ -261,7 +279,7 @@ impl RingIo {
                     recv_armed: false,
                     into_armed: false,
                     sending: false,
-                    closing: false,
+                    state: State::Open,
                     held: None,
                 });
                 ConnId { slot: self.slots.len() as u32 - 1, generation: 0 }
@@ -272,14 +290,16 @@ impl RingIo {
     /// Closes the descriptor of a slot that is closing once nothing is in flight.
     fn close_if_done(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
-        if !slot.closing || slot.in_flight != 0 {
+        if slot.state != State::Closing || slot.in_flight != 0 {
             return;
         }
         let fd = std::mem::replace(&mut slot.fd, -1);
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         slot.held = None;
         self.free.push(index);
-        self.push(operation::close(fd, Op::Quiet.alone(0)));
+        if fd >= 0 {
+            self.push(operation::close(fd, Op::Quiet.alone(0)));
+        }
     }
 
     /// Pushes one soft send, entering when the queue is full.
@@ -342,6 +362,7 @@ impl RingIo {
             self.push_soft(&output, send)?;
         }
         self.stats.sends_soft += output.sends.len() as u64;
+        self.sends_untold |= !output.sends.is_empty();
         if let Some(wait) = wait {
             self.arm_timer(wait);
         }
@@ -367,6 +388,9 @@ impl RingIo {
 const IOVECS_MAX: usize = 1024;
 
 impl Io for RingIo {
+    type Socket = OwnedFd;
+    type Waker = RingWaker;
+
     fn listen(&mut self, socket: OwnedFd) -> ListenerId {
         let id = ListenerId(self.listeners.len() as u32);
         let fd = socket.as_raw_fd();
@@ -439,8 +463,11 @@ impl Io for RingIo {
     }
 
     fn close(&mut self, conn: ConnId) {
-        let Some(slot) = self.slot(conn) else { return };
-        slot.closing = true;
+        let Some(slot) = self.slots.get_mut(conn.slot as usize) else { return };
+        if slot.generation != conn.generation || slot.state == State::Closing {
+            return;
+        }
+        slot.state = State::Closing;
         if slot.in_flight > 0 {
             let fd = slot.fd;
             // SAFETY: plain system call on a descriptor that this slot owns.
@@ -448,6 +475,37 @@ impl Io for RingIo {
             self.stats.syscalls += 1;
         }
         self.close_if_done(conn.slot);
+    }
+
+    fn detach(&mut self, conn: ConnId) -> Option<OwnedFd> {
+        if self.sends_untold {
+            return None;
+        }
+        let slot = self.slot(conn).filter(|slot| slot.in_flight == 0)?;
+        slot.state = State::Away;
+        slot.held = None;
+        let fd = std::mem::replace(&mut slot.fd, -1);
+        // SAFETY: the slot owned the open descriptor and has forgotten it; nothing in flight refers to it.
+        Some(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    fn reattach(&mut self, conn: ConnId, socket: OwnedFd) {
+        let slot = &mut self.slots[conn.slot as usize];
+        assert!(slot.generation == conn.generation && slot.state == State::Away, "{conn:?} is not away");
+        slot.fd = socket.into_raw_fd();
+        slot.state = State::Open;
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> ConnId {
+        self.insert(socket.into_raw_fd())
+    }
+
+    fn waker(&self) -> RingWaker {
+        RingWaker(self.ring.descriptor())
+    }
+
+    fn wake(&mut self, waker: &RingWaker) {
+        self.push(operation::message(waker.0, Op::Woken.alone(0), Op::Wake.alone(waker.0 as u32)));
     }
 
     fn refuse(&mut self, conn: ConnId, text: &[u8]) {
@@ -472,6 +530,7 @@ impl Io for RingIo {
     }
 
     fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        self.sends_untold = false;
         let mut collected = self.reaped.len();
         while let Some(completion) = self.reaped.pop_front() {
             self.deliver(&completion, completions);
@@ -493,6 +552,7 @@ impl Io for RingIo {
     }
 
     fn poll_sends(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        self.sends_untold = false;
         self.reap_aside()?;
         for _ in 0..self.reaped.len() {
             match self.reaped.pop_front() {
@@ -527,7 +587,7 @@ impl Io for RingIo {
 
     fn descriptor(&self, conn: ConnId) -> Option<BorrowedFd<'_>> {
         let slot = self.slots.get(conn.slot as usize)?;
-        if slot.generation != conn.generation || slot.closing {
+        if slot.generation != conn.generation || slot.state != State::Open {
             return None;
         }
         // SAFETY: the slot owns an open descriptor, and closing it needs `&mut self`.

@@ -17,18 +17,22 @@ mod options;
 mod peer;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::io::{Completion, ConnId, GENERATION_MASK, Io, IoStats, ListenerId, Received, TurnOutput};
 pub use options::{Chance, Dice, SimOptions};
-use peer::Peer;
 pub use peer::{PeerEnd, PeerId};
+use world::{Clock, SharedPeer};
+pub use world::{SimSocket, SimWaker};
 
 /// When a simulated world begins: 1 January 2026, in Unix microseconds.
 const START_US: i64 = 1_767_225_600_000_000;
@@ -42,6 +46,8 @@ enum State {
     Closing {
         turns: u32,
     },
+    /// Reserved for a connection that another back end has.
+    Away,
 }
 
 /// What a connection receives into.
@@ -120,7 +126,7 @@ impl Ready {
                 | Completion::ReceivedInto { conn, .. }
                 | Completion::SendShort { conn, .. }
                 | Completion::Sent { conn, .. } => Some(*conn),
-                Completion::AcceptEnded { .. } | Completion::Readable { .. } => None,
+                Completion::AcceptEnded { .. } | Completion::Readable { .. } | Completion::Woken => None,
             },
         }
     }
@@ -136,6 +142,7 @@ impl Ready {
                 Completion::SendShort { conn, .. } | Completion::Sent { conn, .. } => (1, conn.slot),
                 Completion::Accepted { listener, .. } | Completion::AcceptEnded { listener, .. } => (2, listener.0),
                 Completion::Readable { .. } => (3, 0),
+                Completion::Woken => (4, 0),
             },
         }
     }
@@ -153,7 +160,7 @@ pub struct SimIo {
     slots: Vec<Slot>,
     free: Vec<u32>,
     listeners: Vec<Listener>,
-    peers: Vec<Peer>,
+    peers: Vec<SharedPeer>,
     watched: Vec<u32>,
     ready: VecDeque<Ready>,
     /// Bytes in `ready`.
@@ -162,9 +169,14 @@ pub struct SimIo {
     lent: Vec<u8>,
     /// Which `recycle` the lent bytes wait for: bytes of an older one are gone.
     lending: u16,
-    waited_us: u64,
-    /// How far somebody has set the wall clock since the start.
-    clock_set_us: i64,
+    clock: Arc<Clock>,
+    waker: SimWaker,
+    /// For how many more turns a wake-up from another back end is held up.
+    wake_held: u32,
+    /// To be woken with the next turn.
+    waking: Vec<SimWaker>,
+    /// What the last turn's soft sends left was not polled yet.
+    sends_untold: bool,
     turns: u64,
     stats: IoStats,
 }
@@ -184,21 +196,30 @@ impl SimIo {
             ready_bytes: 0,
             lent: Vec::new(),
             lending: 0,
-            waited_us: 0,
-            clock_set_us: 0,
+            clock: Arc::default(),
+            waker: SimWaker::default(),
+            wake_held: 0,
+            waking: Vec::new(),
+            sends_untold: false,
             turns: 0,
             stats: IoStats::default(),
         }
     }
 
-    /// Microseconds that turns have waited in vain.
+    /// The back end of another thread in the same world: it has this one's clock and chances, and connections move between
+    /// them. A peer is asked for at the back end that it knocked at, wherever its connection is.
+    pub fn beside(&self, seed: u64) -> SimIo {
+        SimIo { clock: Arc::clone(&self.clock), ..SimIo::new(seed, self.options) }
+    }
+
+    /// Microseconds that turns have waited in vain, those of all back ends in this world.
     pub fn waited_us(&self) -> u64 {
-        self.waited_us
+        self.clock.waited_us.load(Ordering::Relaxed)
     }
 
     /// Somebody sets the wall clock, forward or back.
     pub fn set_clock(&mut self, by_us: i64) {
-        self.clock_set_us += by_us;
+        self.clock.set_us.fetch_add(by_us, Ordering::Relaxed);
     }
 
     /// How many turns there were.
@@ -222,6 +243,11 @@ impl SimIo {
         slot
     }
 
+    fn is_away(&self, conn: ConnId) -> bool {
+        let slot = self.slots.get(conn.slot as usize);
+        slot.is_some_and(|slot| slot.generation == conn.generation && slot.state == State::Away)
+    }
+
     fn insert(&mut self, peer: PeerId) -> ConnId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
@@ -242,9 +268,7 @@ impl SimIo {
         assert!(slot.is_free());
         slot.state = State::Open;
         slot.peer = peer;
-        let conn = self.conn_at(index as usize);
-        self.peers[peer.0].conn = Some(conn);
-        conn
+        self.conn_at(index as usize)
     }
 
     fn free_slot(&mut self, index: usize) {
@@ -309,13 +333,19 @@ impl SimIo {
             Completion::Sent { conn, .. } => self.slots[conn.slot as usize].sending = false,
             Completion::SendShort { conn, .. } => self.slots[conn.slot as usize].short_untold = false,
             Completion::AcceptEnded { listener, .. } => self.listeners[listener.0 as usize].told = true,
-            Completion::Accepted { .. } | Completion::Received { .. } | Completion::Readable { .. } => {}
+            Completion::Accepted { .. }
+            | Completion::Received { .. }
+            | Completion::Readable { .. }
+            | Completion::Woken => {}
         }
         completion
     }
 }
 
 impl Io for SimIo {
+    type Socket = SimSocket;
+    type Waker = SimWaker;
+
     /// Any descriptor serves: it is only kept, and closed by `unlisten`.
     fn listen(&mut self, socket: OwnedFd) -> ListenerId {
         self.listeners.push(Listener { socket: Some(socket), armed: true, told: false, backlog: VecDeque::new() });
@@ -353,7 +383,7 @@ impl Io for SimIo {
             self.free_slot(index);
         }
         for peer in waiting {
-            let peer = &mut self.peers[peer.0];
+            let mut peer = self.peers[peer.0].lock();
             peer.conn = None;
             peer.to_server.clear();
             peer.server_end = Some(PeerEnd::Reset);
@@ -396,17 +426,57 @@ impl Io for SimIo {
 
     fn close(&mut self, conn: ConnId) {
         self.stats.submissions += 1;
+        if self.is_away(conn) {
+            return self.free_slot(conn.slot as usize);
+        }
         let slot = self.open_slot(conn, "a close");
         let in_flight = slot.sending || !matches!(slot.receiving, Receiving::Nothing);
         let peer = slot.peer;
         self.forget(conn);
-        self.end_for_peer(peer);
+        self.peers[peer.0].lock().server_left();
         if in_flight {
             let turns = self.dice.below(self.options.delay_turns_max as usize + 1) as u32;
             self.slots[conn.slot as usize].state = State::Closing { turns };
         } else {
             self.free_slot(conn.slot as usize);
         }
+    }
+
+    fn detach(&mut self, conn: ConnId) -> Option<SimSocket> {
+        let slot = self.open_slot(conn, "a detach");
+        let busy = slot.sending || slot.short_untold || !matches!(slot.receiving, Receiving::Nothing);
+        let peer = slot.peer;
+        if busy || self.sends_untold || self.ready.iter().any(|ready| ready.conn() == Some(conn)) {
+            return None;
+        }
+        self.slots[conn.slot as usize].state = State::Away;
+        Some(SimSocket::new(self.peers[peer.0].clone()))
+    }
+
+    fn reattach(&mut self, conn: ConnId, socket: SimSocket) {
+        assert!(self.is_away(conn), "a connection comes back that was not away: {conn:?}");
+        let slot = &mut self.slots[conn.slot as usize];
+        assert!(self.peers[slot.peer.0].is(&socket.into_peer()), "another connection comes back: {conn:?}");
+        slot.state = State::Open;
+    }
+
+    fn adopt(&mut self, socket: SimSocket) -> ConnId {
+        let peer = socket.into_peer();
+        let known = self.peers.iter().position(|known| known.is(&peer));
+        let id = known.unwrap_or_else(|| {
+            self.peers.push(peer);
+            self.peers.len() - 1
+        });
+        self.insert(PeerId(id))
+    }
+
+    fn waker(&self) -> SimWaker {
+        self.waker.clone()
+    }
+
+    fn wake(&mut self, waker: &SimWaker) {
+        self.stats.submissions += 1;
+        self.waking.push(waker.clone());
     }
 
     fn refuse(&mut self, conn: ConnId, text: &[u8]) {
@@ -431,17 +501,21 @@ impl Io for SimIo {
         for send in output.sends {
             self.soft_send(&output, send);
         }
+        self.sends_untold |= !output.sends.is_empty();
+        self.waking.drain(..).for_each(|waker| waker.wake());
         self.advance();
         if let Some(wait) = wait
             && self.ready.is_empty()
+            && !self.waker.is_due()
         {
-            self.waited_us += wait.as_micros() as u64;
+            self.clock.waited_us.fetch_add(wait.as_micros() as u64, Ordering::Relaxed);
         }
         Ok(())
     }
 
     fn poll(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
         let before = completions.len();
+        self.sends_untold = false;
         if self.dice.happens(self.options.reorder) {
             self.reorder();
         }
@@ -468,6 +542,7 @@ impl Io for SimIo {
     }
 
     fn poll_sends(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        self.sends_untold = false;
         for _ in 0..self.ready.len() {
             match self.ready.pop_front() {
                 Some(short) if short.is_short_send() => {
@@ -505,7 +580,7 @@ impl Io for SimIo {
 
     /// A fixed time, and what turns have waited since, where nobody has set the clock.
     fn now_us(&self) -> i64 {
-        START_US + self.waited_us as i64 + self.clock_set_us
+        START_US + self.waited_us() as i64 + self.clock.set_us.load(Ordering::Relaxed)
     }
 
     fn stats(&self) -> &IoStats {

@@ -276,6 +276,8 @@ impl<I: Io> Server<I> {
                 },
                 Completion::AcceptEnded { listener, error } => self.accept_ended(listener, error),
                 Completion::Readable { token } => self.readable(token),
+                // Nothing that others leave is waited for yet.
+                Completion::Woken => {}
             }
         }
         self.completions = completions;

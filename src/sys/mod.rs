@@ -3,6 +3,7 @@
 pub mod crash;
 pub mod epoll;
 pub mod errno;
+pub mod eventfd;
 pub mod handler_log;
 pub mod kernel;
 pub mod memory;

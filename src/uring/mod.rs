@@ -9,6 +9,7 @@ pub mod setup;
 
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, RawFd};
 
 use io_uring::types::{CancelBuilder, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
@@ -30,6 +31,7 @@ pub struct Ring {
     submissions: ManuallyDrop<SubmissionQueue<'static>>,
     completions: ManuallyDrop<CompletionQueue<'static>>,
     owner: *mut IoUring,
+    fd: RawFd,
     features: Features,
     submitted: u64,
 }
@@ -38,6 +40,7 @@ impl Ring {
     /// Sets a ring up with the best features this kernel has, or says why the kernel refuses.
     pub fn new(options: &RingOptions) -> Result<Ring, Refused> {
         let (ring, mut features) = setup::build(options)?;
+        let fd = ring.as_raw_fd();
         let owner = Box::into_raw(Box::new(ring));
         // SAFETY: `owner` came from Box::into_raw just now; the parts made of this reference are dropped in `Drop`
         // before the box is taken back, and nobody else holds the pointer.
@@ -49,6 +52,7 @@ impl Ring {
             submissions: ManuallyDrop::new(submissions),
             completions: ManuallyDrop::new(completions),
             owner,
+            fd,
             features,
             submitted: 0,
         })
@@ -62,6 +66,11 @@ impl Ring {
     /// For what is found out after the ring was made.
     pub fn features_mut(&mut self) -> &mut Features {
         &mut self.features
+    }
+
+    /// Its descriptor, open for as long as the ring is there: other rings send messages to it.
+    pub fn descriptor(&self) -> RawFd {
+        self.fd
     }
 
     /// How many operations were submitted.

@@ -82,6 +82,11 @@ pub fn timeout(time: &Timespec, user_data: u64) -> Entry {
     opcode::Timeout::new(time).build().user_data(user_data)
 }
 
+/// Gives another ring, by its descriptor, a completion with this user data and the result 0.
+pub fn message(ring: RawFd, told: u64, user_data: u64) -> Entry {
+    opcode::MsgRingData::new(Fd(ring), 0, told, None).build().flags(Flags::SKIP_SUCCESS).user_data(user_data)
+}
+
 /// Ends the operation that has `target` as its user data.
 pub fn cancel(target: u64, user_data: u64) -> Entry {
     opcode::AsyncCancel2::new(CancelBuilder::user_data(target)).build().flags(Flags::SKIP_SUCCESS).user_data(user_data)

@@ -153,6 +153,7 @@ fn probe(ring: &IoUring, features: &mut Features) -> Result<(), Refused> {
         (opcode::AcceptMulti::CODE, "accept"),
         (opcode::Writev::CODE, "writev"),
         (opcode::AsyncCancel::CODE, "cancel"),
+        (opcode::MsgRingData::CODE, "messages between rings"),
     ];
     for (code, missing) in needed {
         if !probe.is_supported(code) {

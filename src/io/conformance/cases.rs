@@ -12,7 +12,7 @@ use crate::io::sim::{Dice, SimOptions};
 use crate::io::{Completion, ConnId, Io, RecvEnd, Segment, SoftSend, TurnOutput};
 
 /// Seeds of the rough simulated network.
-const SEEDS: u64 = 20;
+pub(super) const SEEDS: u64 = 20;
 
 macro_rules! on_all_back_ends {
     ($($case:ident),* $(,)?) => {
@@ -160,7 +160,14 @@ fn turns_without_waiting_make_progress<N: Net>(mut net: N) {
 }
 
 /// Sends segments to one connection: softly, then owned, until everything is out; the peer reads slowly.
-fn send_and_check<N: Net>(net: &mut N, peer: usize, conn: ConnId, slab: &[u8], shared: &[Bytes], segments: &[Segment]) {
+pub(super) fn send_and_check<N: Net>(
+    net: &mut N,
+    peer: usize,
+    conn: ConnId,
+    slab: &[u8],
+    shared: &[Bytes],
+    segments: &[Segment],
+) {
     let sends = [SoftSend { conn, segments: 0..segments.len() }];
     let output = TurnOutput { slab, shared, segments, sends: &sends };
     let whole: Vec<u8> = segments.iter().flat_map(|segment| output.bytes_of(segment).to_vec()).collect();

@@ -155,7 +155,9 @@ impl Echo {
                     net.io().send(conn, vec![rest], 0);
                 }
             }
-            Completion::Readable { .. } => panic!("nothing is watched"),
+            Completion::Readable { .. } | Completion::Woken => {
+                panic!("nothing is watched, and nobody wakes: {completion:?}")
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! HOT PATH. From the kernel's completions to the server's, one function for each operation. Unsafe room with `ring`: what
 //! a receive brought into own memory counts as written from here on.
 
+use std::os::fd::RawFd;
+
 use io_uring::cqueue;
 
-use super::RingIo;
 use super::user_data::{Op, conn_of};
+use super::{RingIo, RingWaker, State};
 use crate::io::{Completion, ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::uring::operation;
 
@@ -21,6 +23,8 @@ impl RingIo {
             Op::Accept => self.deliver_accept(user_data as u32, result, flags, out),
             Op::Watch => self.deliver_watch(user_data as u32, result, flags, out),
             Op::Timer => self.timer_due_us = i64::MAX,
+            Op::Woken => out.push(Completion::Woken),
+            Op::Wake => self.wake_failed(user_data as u32 as i32, result),
             Op::Quiet => {}
         }
     }
@@ -45,7 +49,7 @@ impl RingIo {
         };
         let slot = &mut self.slots[conn.slot as usize];
         debug_assert_eq!(slot.generation, conn.generation, "a slot is reused only when nothing is in flight");
-        let closing = slot.closing;
+        let closing = slot.state == State::Closing;
         if let Some(bytes) = received
             && !closing
         {
@@ -98,7 +102,7 @@ impl RingIo {
         slot.in_flight -= 1;
         slot.sending = false;
         let chunks = slot.held.as_mut().map(|held| std::mem::take(&mut held.chunks)).unwrap_or_default();
-        if slot.closing {
+        if slot.state == State::Closing {
             self.close_if_done(conn.slot);
             return;
         }
@@ -116,7 +120,7 @@ impl RingIo {
         slot.in_flight -= 1;
         slot.into_armed = false;
         let mut bytes = slot.held.as_mut().map(|held| std::mem::take(&mut held.into)).unwrap_or_default();
-        if slot.closing {
+        if slot.state == State::Closing {
             self.close_if_done(conn.slot);
             return;
         }
@@ -148,6 +152,15 @@ impl RingIo {
         if !cqueue::more(flags) && self.listeners[listener as usize].socket.is_some() {
             let error = (result < 0).then_some(Errno(-result));
             out.push(Completion::AcceptEnded { listener: ListenerId(listener), error });
+        }
+    }
+
+    /// A message was not delivered. Where the kernel had no memory for it, it is sent once more; otherwise the other ring is
+    /// gone, and its descriptor perhaps something else.
+    #[cold]
+    fn wake_failed(&mut self, ring: RawFd, result: i32) {
+        if matches!(-result, libc::ENOMEM | libc::EAGAIN | libc::EINTR | libc::EOVERFLOW) {
+            self.wake(&RingWaker(ring));
         }
     }
 

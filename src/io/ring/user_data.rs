@@ -18,6 +18,10 @@ pub(super) enum Op {
     Quiet = 7,
     /// Ends a wait.
     Timer = 8,
+    /// A message to another ring, whose descriptor stands in the place of the slot.
+    Wake = 9,
+    /// A message from another ring.
+    Woken = 10,
 }
 
 impl Op {
@@ -30,6 +34,8 @@ impl Op {
             5 => Op::Send,
             6 => Op::Watch,
             8 => Op::Timer,
+            9 => Op::Wake,
+            10 => Op::Woken,
             _ => Op::Quiet,
         }
     }

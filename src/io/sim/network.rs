@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Chance, PeerEnd, PeerId, Ready, Receiving, SimIo, State};
+use super::{Chance, PeerId, Ready, Receiving, SimIo, State};
 use crate::io::{Completion, ConnId, Errno, ListenerId, RecvEnd, SEND_CHUNKS_MAX, Segment, SoftSend, TurnOutput};
 
 /// Most receives of one connection in one turn.
@@ -18,6 +18,7 @@ enum Direction {
     Receive(usize),
     Send(usize),
     Close(usize),
+    Wake,
 }
 
 impl SimIo {
@@ -28,8 +29,11 @@ impl SimIo {
             match slot.state {
                 State::Open => directions.extend([Direction::Receive(index), Direction::Send(index)]),
                 State::Closing { .. } => directions.push(Direction::Close(index)),
-                State::Free => {}
+                State::Free | State::Away => {}
             }
+        }
+        if self.waker.is_due() {
+            directions.push(Direction::Wake);
         }
         self.dice.shuffle(&mut directions);
         for direction in directions {
@@ -38,6 +42,7 @@ impl SimIo {
                 Direction::Receive(index) => self.receive(index),
                 Direction::Send(index) => self.owned_send(index),
                 Direction::Close(index) => self.let_go(index),
+                Direction::Wake => self.be_woken(),
             }
         }
     }
@@ -46,20 +51,20 @@ impl SimIo {
     pub fn idle(&self) -> bool {
         let listeners = self.listeners.iter().all(|listener| !listener.armed || listener.backlog.is_empty());
         let slots = self.slots.iter().all(|slot| match slot.state {
-            State::Free => true,
+            State::Free | State::Away => true,
             State::Closing { .. } => false,
             State::Open => {
-                let peer = &self.peers[slot.peer.0];
+                let peer = self.peers[slot.peer.0].lock();
                 let quiet = peer.to_server.is_empty() && !peer.finished && !peer.broken;
                 let receiving = match slot.receiving {
                     Receiving::Nothing | Receiving::Over => true,
                     Receiving::Standing { stopping } => quiet && !stopping,
                     Receiving::Into { .. } => quiet,
                 };
-                receiving && (slot.chunks.is_none() || peer.room() == 0 && !peer.gone && !peer.broken)
+                receiving && (slot.chunks.is_none() || peer.is_full())
             }
         });
-        self.ready.is_empty() && listeners && slots
+        self.ready.is_empty() && self.waking.is_empty() && !self.waker.is_due() && listeners && slots
     }
 
     /// Counts a held-up direction down, or holds it up.
@@ -75,6 +80,15 @@ impl SimIo {
         false
     }
 
+    /// Another back end's wake-up arrives, or takes another turn.
+    fn be_woken(&mut self) {
+        let options = &self.options;
+        if !SimIo::held_up(&mut self.dice, options.delay, options.delay_turns_max, &mut self.wake_held) {
+            self.waker.told();
+            self.ready.push_back(Ready::Done(Completion::Woken));
+        }
+    }
+
     fn accept(&mut self, index: usize) {
         let options = self.options;
         let id = ListenerId(index as u32);
@@ -88,6 +102,7 @@ impl SimIo {
             }
             let Some(peer) = self.listeners[index].backlog.pop_front() else { return };
             let conn = self.insert(peer);
+            self.peers[peer.0].lock().conn = Some(conn);
             self.ready.push_back(Ready::Done(Completion::Accepted { listener: id, conn }));
             if self.dice.happens(options.accept_end) {
                 self.accept_ended(id, None);
@@ -132,7 +147,7 @@ impl SimIo {
         let options = self.options;
         let peer = self.slots[conn.slot as usize].peer;
         for _ in 0..RECEIVES_PER_TURN_MAX {
-            if self.peers[peer.0].to_server.is_empty() {
+            if self.peers[peer.0].lock().to_server.is_empty() {
                 return self.end_of(peer);
             }
             if self.bytes_out() >= options.buffers || self.dice.happens(options.starved) {
@@ -160,7 +175,7 @@ impl SimIo {
         } else if self.dice.happens(options.cancelled) {
             self.lose(peer);
             Some(RecvEnd::Failed(Errno(libc::ECANCELED)))
-        } else if self.peers[peer.0].to_server.is_empty() {
+        } else if self.peers[peer.0].lock().to_server.is_empty() {
             match self.end_of(peer) {
                 Some(end) => Some(end),
                 None => {
@@ -179,13 +194,13 @@ impl SimIo {
 
     /// What a receive of a peer that has nothing to give comes to.
     fn end_of(&self, peer: PeerId) -> Option<RecvEnd> {
-        let peer = &self.peers[peer.0];
+        let peer = self.peers[peer.0].lock();
         if peer.broken { Some(RecvEnd::Failed(Errno(libc::ECONNRESET))) } else { peer.finished.then_some(RecvEnd::Eof) }
     }
 
     /// Some or all of what the peer wrote, at most `max` bytes and at least one.
     fn take_received(&mut self, peer: PeerId, max: usize) -> Vec<u8> {
-        let waiting = &mut self.peers[peer.0].to_server;
+        let waiting = &mut self.peers[peer.0].lock().to_server;
         let mut len = waiting.len().min(max);
         if len > 1 && self.dice.happens(self.options.receive_split) {
             // Mostly short pieces, so that every place within a command is cut at some time.
@@ -197,7 +212,7 @@ impl SimIo {
 
     /// Breaks a connection by the network's own doing.
     pub(super) fn lose(&mut self, peer: PeerId) {
-        let peer = &mut self.peers[peer.0];
+        let mut peer = self.peers[peer.0].lock();
         peer.broken = true;
         peer.faulted = true;
     }
@@ -229,8 +244,7 @@ impl SimIo {
         let Some((chunks, offset)) = slot.chunks.take() else { return };
         let mut pieces: Vec<&[u8]> = chunks.iter().take(SEND_CHUNKS_MAX).map(|chunk| &chunk[..]).collect();
         pieces[0] = &pieces[0][offset..];
-        let ends = &self.peers[peer.0];
-        let blocked = length(&pieces) > 0 && ends.room() == 0 && !ends.gone && !ends.broken;
+        let blocked = length(&pieces) > 0 && self.peers[peer.0].lock().is_full();
         if blocked || SimIo::held_up(&mut self.dice, options.delay, options.delay_turns_max, &mut slot.send_held) {
             slot.chunks = Some((chunks, offset));
             return;
@@ -255,7 +269,7 @@ impl SimIo {
     ) -> Result<usize, Errno> {
         let broken = BROKEN[self.dice.below(BROKEN.len())];
         let total = length(pieces);
-        let ends = &mut self.peers[peer.0];
+        let mut ends = self.peers[peer.0].lock();
         if ends.broken {
             return Err(broken);
         }
@@ -277,9 +291,10 @@ impl SimIo {
         let mut left = len;
         for piece in pieces {
             let part = piece.len().min(left);
-            self.peers[peer.0].from_server.extend_from_slice(&piece[..part]);
+            ends.from_server.extend_from_slice(&piece[..part]);
             left -= part;
         }
+        drop(ends);
         if lost {
             self.lose(peer);
             return if self.dice.happens(500) { Ok(len) } else { Err(broken) };
@@ -293,17 +308,8 @@ impl SimIo {
         match &mut slot.state {
             State::Closing { turns } if *turns > 0 => *turns -= 1,
             State::Closing { .. } => self.free_slot(index),
-            State::Open | State::Free => {}
+            State::Open | State::Free | State::Away => {}
         }
-    }
-
-    /// How the peer sees the server's close.
-    pub(super) fn end_for_peer(&mut self, peer: PeerId) {
-        let peer = &mut self.peers[peer.0];
-        let reset = peer.broken || !peer.to_server.is_empty();
-        peer.conn = None;
-        peer.server_end = Some(if reset { PeerEnd::Reset } else { PeerEnd::Eof });
-        peer.to_server.clear();
     }
 }
 

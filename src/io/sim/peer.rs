@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::world::SharedPeer;
 use super::{Ready, SimIo};
 use crate::io::{Completion, ConnId, ListenerId};
 
@@ -46,6 +47,19 @@ impl Peer {
     pub(super) fn room(&self) -> usize {
         self.window.saturating_sub(self.from_server.len())
     }
+
+    /// Whether a sender has to wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.room() == 0 && !self.gone && !self.broken
+    }
+
+    /// How the peer sees the server's close.
+    pub(super) fn server_left(&mut self) {
+        let reset = self.broken || !self.to_server.is_empty();
+        self.conn = None;
+        self.server_end = Some(if reset { PeerEnd::Reset } else { PeerEnd::Eof });
+        self.to_server.clear();
+    }
 }
 
 impl SimIo {
@@ -54,7 +68,7 @@ impl SimIo {
         let id = PeerId(self.peers.len());
         let listener = &mut self.listeners[listener.0 as usize];
         let refused = listener.socket.is_none();
-        self.peers.push(Peer {
+        self.peers.push(SharedPeer::new(Peer {
             conn: None,
             to_server: VecDeque::new(),
             finished: false,
@@ -64,7 +78,7 @@ impl SimIo {
             from_server: Vec::new(),
             window: self.options.window,
             server_end: refused.then_some(PeerEnd::Reset),
-        });
+        }));
         if !refused {
             listener.backlog.push_back(id);
         }
@@ -73,7 +87,7 @@ impl SimIo {
 
     /// The peer sends; what it sends after the server is gone goes nowhere.
     pub fn peer_write(&mut self, peer: PeerId, bytes: &[u8]) {
-        let peer = &mut self.peers[peer.0];
+        let mut peer = self.peers[peer.0].lock();
         assert!(!peer.finished, "a peer that has closed writes nothing");
         if peer.server_end.is_none() && !peer.broken {
             peer.to_server.extend(bytes);
@@ -82,17 +96,17 @@ impl SimIo {
 
     /// Everything the server has sent since the last call. Makes room for more.
     pub fn peer_read(&mut self, peer: PeerId) -> Vec<u8> {
-        std::mem::take(&mut self.peers[peer.0].from_server)
+        std::mem::take(&mut self.peers[peer.0].lock().from_server)
     }
 
     /// The peer sends no more, but still reads.
     pub fn peer_shutdown(&mut self, peer: PeerId) {
-        self.peers[peer.0].finished = true;
+        self.peers[peer.0].lock().finished = true;
     }
 
     /// The peer closes. With bytes unread that breaks the connection, as the kernel does it.
     pub fn peer_close(&mut self, peer: PeerId) {
-        let peer = &mut self.peers[peer.0];
+        let mut peer = self.peers[peer.0].lock();
         peer.finished = true;
         peer.gone = true;
         peer.broken |= !peer.from_server.is_empty();
@@ -101,7 +115,7 @@ impl SimIo {
     /// The peer breaks the connection; what it wrote may or may not arrive.
     pub fn peer_reset(&mut self, peer: PeerId) {
         let discards = self.dice.happens(self.options.reset_discards);
-        let peer = &mut self.peers[peer.0];
+        let mut peer = self.peers[peer.0].lock();
         peer.finished = true;
         peer.gone = true;
         peer.broken = true;
@@ -112,27 +126,27 @@ impl SimIo {
 
     /// How many unread bytes the peer's side takes before the server has to wait. 0: reads nothing.
     pub fn peer_window(&mut self, peer: PeerId, bytes: usize) {
-        self.peers[peer.0].window = bytes;
+        self.peers[peer.0].lock().window = bytes;
     }
 
     /// What the server did to the connection, if anything.
     pub fn peer_closed(&self, peer: PeerId) -> Option<PeerEnd> {
-        self.peers[peer.0].server_end
+        self.peers[peer.0].lock().server_end
     }
 
     /// Whether the network lost this connection: no fault of peer or server.
     pub fn peer_faulted(&self, peer: PeerId) -> bool {
-        self.peers[peer.0].faulted
+        self.peers[peer.0].lock().faulted
     }
 
     /// The server's end of the connection, while there is one.
     pub fn peer_conn(&self, peer: PeerId) -> Option<ConnId> {
-        self.peers[peer.0].conn
+        self.peers[peer.0].lock().conn
     }
 
     /// Bytes that the peer wrote and the server has not received.
     pub fn peer_unreceived(&self, peer: PeerId) -> usize {
-        self.peers[peer.0].to_server.len()
+        self.peers[peer.0].lock().to_server.len()
     }
 
     /// A watched descriptor becomes readable.
