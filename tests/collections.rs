@@ -154,3 +154,34 @@ fn commands_know_their_types() {
         "#,
     );
 }
+
+/// What other commands store serves those who wait for it, and is announced.
+#[test]
+fn stored_results_serve_those_who_wait() {
+    let server = Server::with("--notify-keyspace-events KEA");
+    let (mut waiting, mut writer, mut listener) = (server.connect(), server.connect(), server.connect());
+    listener.run("PSUBSCRIBE __keyevent@0__:*store");
+    writer.run("RPUSH l 3 1 2");
+    writer.run("GEOADD g 13 38 x 14 38 y");
+    waiting.send(b"BLPOP d 0\r\n");
+    blocked(&server, "1");
+    assert_eq!(writer.run("SORT l STORE d").integer(), 3);
+    waiting.expect(b"*2\r\n$1\r\nd\r\n$1\r\n1\r\n");
+    waiting.send(b"BZPOPMIN z 0\r\n");
+    blocked(&server, "1");
+    assert_eq!(writer.run("GEOSEARCHSTORE z g FROMLONLAT 13 38 BYRADIUS 1000 km").integer(), 2);
+    waiting.expect(b"*3\r\n$1\r\nz\r\n$1\r\nx\r\n$16\r\n3479065152021743\r\n");
+    // A list is nothing to one who waits for a sorted set.
+    waiting.send(b"BZPOPMIN e 0\r\n");
+    blocked(&server, "1");
+    writer.send(b"MULTI\r\nSORT l STORE e\r\nDEL e\r\nEXEC\r\n");
+    writer.expect(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:3\r\n:1\r\n");
+    assert!(waiting.is_silent_for(QUIET));
+    assert_eq!(writer.run("GEORADIUS g 14 38 1 km STORE e").integer(), 1);
+    waiting.expect(b"*3\r\n$1\r\ne\r\n$1\r\ny\r\n$16\r\n3479107959090919\r\n");
+    for (event, key) in [("sortstore", "d"), ("geosearchstore", "z"), ("sortstore", "e"), ("georadiusstore", "e")] {
+        let message = listener.reply();
+        let texts: Vec<String> = message.items()[2..].iter().map(Value::text).collect();
+        assert_eq!(texts, [format!("__keyevent@0__:{event}"), key.to_owned()]);
+    }
+}

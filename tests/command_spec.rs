@@ -27,7 +27,9 @@ const SERVED: &str =
     client|trackinginfo client|unblock client|unpause wait waitaof monitor
     subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish pubsub|channels pubsub|numpat
     pubsub|numsub pubsub|shardchannels pubsub|shardnumsub
-    debug lolwut memory|usage memory|stats copy move swapdb lastsave dump restore object|encoding object|freq object|idletime object|refcount";
+    debug lolwut memory|usage memory|stats copy move swapdb lastsave dump restore object|encoding object|freq object|idletime object|refcount
+    geoadd geodist geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro geosearch geosearchstore
+    sort sort_ro";
 
 /// The facts by full name.
 fn facts() -> BTreeMap<String, Fact> {

@@ -337,6 +337,12 @@ impl Selector {
         }
     }
 
+    /// Whether a command is allowed and any key may be read, by a pattern that says so in plain words.
+    pub fn reads_all_keys(&self, command: usize, first_arg: Option<&[u8]>) -> bool {
+        let is_any = |known: &KeyPattern| known.access.read && *known.pattern == *b"*";
+        self.allows_command(command, first_arg) && (self.all_keys || self.keys.iter().any(is_any))
+    }
+
     /// The rules about commands: `-@all +get +@read`.
     pub fn describe_commands(&self) -> Vec<u8> {
         let starts_with_all = self.rules.first().is_some_and(|rule| rule.allow && *rule.name == *b"@all");

@@ -156,6 +156,11 @@ impl User {
         Err(worst)
     }
 
+    /// Whether one of its selectors allows a command and lets it read any key.
+    pub fn may_read_all_keys(&self, command: usize, first_arg: Option<&[u8]>) -> bool {
+        std::iter::once(&self.own).chain(&self.others).any(|selector| selector.reads_all_keys(command, first_arg))
+    }
+
     /// Whether it may listen to a channel or pattern.
     pub fn allows_channel(&self, name: &[u8], is_pattern: bool) -> bool {
         std::iter::once(&self.own).chain(&self.others).any(|selector| selector.allows_channel(name, is_pattern))

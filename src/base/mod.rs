@@ -1,4 +1,4 @@
-//! Small pure parts named for what they hold: number text, quoting, glob, hashing, equality,
+//! Small pure parts named for what they hold: number text, quoting, glob, hashing, places, sorting, equality,
 //! checksums, compression, bits, clock, random numbers.
 
 #![forbid(unsafe_code)]
@@ -8,10 +8,12 @@ pub mod clock;
 pub mod crc64;
 pub mod equality;
 pub mod float;
+pub mod geohash;
 pub mod glob;
 pub mod integer;
 pub mod long_double;
 pub mod lzf;
+pub mod partial_sort;
 pub mod quoting;
 pub mod rng;
 pub mod sha1;

@@ -18,13 +18,18 @@ const INVALID_ARGUMENTS: CommandError = CommandError::fixed("Invalid arguments s
 pub fn find_keys(command: &Command, args: Args<'_>) -> Result<Vec<FoundKey>, CommandError> {
     let mut keys = Vec::new();
     let imprecise = KeyFlags::VARIABLE_FLAGS.union(KeyFlags::INCOMPLETE);
-    let needs_finder =
-        command.key_specs.is_empty() || command.key_specs.iter().any(|spec| spec.flags.intersects(imprecise));
+    let is_vague = |spec: &KeySpec| spec.flags.intersects(imprecise) || matches!(spec.begin, Begin::Unknown);
+    let needs_finder = command.key_specs.is_empty() || command.key_specs.iter().any(is_vague);
     match command.key_finder {
         Some(finder) if needs_finder => finder(args, &mut keys)?,
-        _ => {
-            for spec in command.key_specs {
-                find_by_spec(spec, args, &mut keys)?;
+        finder => {
+            let found = command.key_specs.iter().try_for_each(|spec| find_by_spec(spec, args, &mut keys));
+            match (found, finder) {
+                (Err(_), Some(finder)) => {
+                    keys.clear();
+                    finder(args, &mut keys)?;
+                }
+                (found, _) => found?,
             }
         }
     }

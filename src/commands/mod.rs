@@ -7,6 +7,7 @@ pub mod connection;
 mod draw;
 mod elements;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 mod key_specs;
 pub mod keyspace;
@@ -31,6 +32,7 @@ pub static ALL: &[&[&Command]] = &[
     bitmap::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     keyspace::COMMANDS,
     list::COMMANDS,

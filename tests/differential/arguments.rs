@@ -78,6 +78,13 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "hash" => format!("h{}", random.below(3)).into_bytes(),
         "zset" => format!("z{}", random.below(4)).into_bytes(),
         "yset" => format!("y{}", random.below(2)).into_bytes(),
+        "geo" if random.one_in(30) => key(random),
+        "geo" => format!("g{}", random.below(2)).into_bytes(),
+        "lon" => random.pick(LONGITUDES).as_bytes().to_vec(),
+        "lat" => random.pick(LATITUDES).as_bytes().to_vec(),
+        "radius" => random.pick(&["0", "1", "100", "1000", "5e6", "2e7", "1e300", "-1", "x"]).as_bytes().to_vec(),
+        "unit" => random.pick(&["m", "km", "KM", "ft", "mi", "km", "km", "yd"]).as_bytes().to_vec(),
+        "by" => random.pick(&["*", "k*", "h*->a", "h0->*", "nosort", "h0*->", "k1*", ""]).as_bytes().to_vec(),
         "score" => random.pick(&["0", "0", "0", "1", "2", "-1", "1.5", "inf", "-inf", "3e5"]).as_bytes().to_vec(),
         "score-end" => {
             random.pick(&["0", "(0", "1", "(1", "2", "-inf", "+inf", "(1.5", "-1", "x", "(", ""]).as_bytes().to_vec()
@@ -132,6 +139,12 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
     };
     args.push(Arg::Bytes(bytes));
 }
+
+/// Degrees, the map's edges and what lies beyond among them.
+const LONGITUDES: &[&str] =
+    &["0", "13.361389", "15.087269", "-180", "180", "179.9999999", "-122.4", "1e-9", "180.1", "x"];
+const LATITUDES: &[&str] =
+    &["0", "38.115556", "37.502669", "85.05112878", "-85.05112878", "66.1", "-80.5", "1e-9", "86", "nan"];
 
 /// Names of channels, keys' among them.
 pub(crate) const CHANNELS: &[&str] = &["news", "n", "k1", "", "ü", "__keyevent@0__:set", "__keyspace@0__:k1"];

@@ -163,6 +163,30 @@ pub(crate) const TABLE: &str = "
     1 DEBUG DIGEST-VALUE { <zset> }
     1 DUMP <zset> => kind
 
+    # Places. Texts of coordinates and what is given for them have changed since 7.0.
+    10 GEOADD <geo> [ NX / XX / CH / ch XX / NX XX / nosuch ] { <lon> <lat> <element> }
+    4 !GEODIST <geo> <element> <element> [ <unit> ]
+    3 GEOHASH <geo> { <element> }
+    3 GEOPOS <geo> { <element> }
+    3 ZRANGE <geo> 0 -1 WITHSCORES
+    8 GEOSEARCH <geo> ( FROMMEMBER <element> / FROMLONLAT <lon> <lat> ) ( BYRADIUS <radius> <unit> / BYBOX <radius> <radius> <unit> ) [ ASC / DESC ] [ COUNT 0|1|2|10|x / COUNT 1|2 ANY / ANY ] [ WITHDIST ] [ WITHHASH ] [ WITHCOORD ]
+    4 GEOSEARCHSTORE <geo> <geo> ( FROMMEMBER <element> / FROMLONLAT <lon> <lat> ) ( BYRADIUS <radius> <unit> / BYBOX <radius> <radius> <unit> ) [ COUNT 1|2 ] [ STOREDIST / WITHDIST ]
+    3 GEORADIUS <geo> <lon> <lat> <radius> <unit> [ WITHDIST ] [ WITHHASH ] [ COUNT 1|2 ] [ STORE|STOREDIST <geo> / STORE ] [ DESC ]
+    2 GEORADIUS_RO <geo> <lon> <lat> <radius> <unit> [ WITHDIST ] [ COUNT 1|2 ] [ STORE <geo> ]
+    3 GEORADIUSBYMEMBER <geo> <element> <radius> <unit> [ WITHDIST ] [ ANY COUNT 1|2 ] [ STORE|STOREDIST <geo> / STORE ]
+    2 GEORADIUSBYMEMBER_RO <geo> <element> <radius> <unit> [ WITHDIST ] [ ANY ] [ ASC ]
+    1 COMMAND GETKEYS|GETKEYSANDFLAGS GEORADIUS a 1 2 3 m ( STORE b / STORE / STORE b STOREDIST c / STOREDIST b ASC )
+
+    # Sorting: what is sorted by is a string, or a field, at keys of the other lines. Not by numbers: Redis refuses those
+    # after any command that met a number out of range. Not spoiled, so that ALPHA stays.
+    8 !SORT|SORT_RO ( <list> / <set> / <zset> / <key> ) ALPHA [ ASC / DESC / nosuch ]
+    8 !SORT|SORT_RO <list> ALPHA [ BY <by> ] [ LIMIT <index> <index> ] [ GET # ] [ GET <by> ] [ DESC ]
+    3 !SORT <zset> BY nosort [ LIMIT <index> <index> ] [ DESC ] [ GET <by> ]
+    3 !SORT <list> ALPHA [ BY <by> ] [ GET <by> ] [ LIMIT 0 2 ] STORE <list>
+    2 !SORT <set> ( BY nosort / ALPHA ) [ DESC ] [ LIMIT <index> <index> ] STORE <list>
+    1 !SORT <list> ALPHA ( LIMIT 1 / LIMIT x 1 / STORE / BY / GET / nosuch / LIMIT 1 x )
+    1 COMMAND GETKEYS|GETKEYSANDFLAGS SORT|SORT_RO a ( STORE b / STORE / BY STORE STORE c / GET x STORE b STORE c / LIMIT 1 STORE b )
+
     # Keys.
     8 DEL|UNLINK { <key> }
     8 EXISTS|TOUCH { <key> }
@@ -339,5 +363,7 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("zcount", "took a space before an end"),
     ("zrank", "knew no WITHSCORE"),
     ("zrevrank", "knew no WITHSCORE"),
+    ("geopos", "wrote coordinates with 17 digits"),
+    ("geosearch <geo>", "wrote coordinates with 17 digits"),
     ("debug", "has other subcommands"),
 ];

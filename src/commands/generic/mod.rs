@@ -12,6 +12,8 @@ mod iterate;
 pub(crate) mod object;
 mod rename;
 pub(crate) mod scan;
+mod sort;
+mod sort_specs;
 mod ttl;
 
 /// Commands of this group.
@@ -36,6 +38,8 @@ pub static COMMANDS: &[&Command] = &[
     &rename::RENAMENX,
     &dump::RESTORE,
     &iterate::SCAN,
+    &sort_specs::SORT,
+    &sort_specs::SORT_RO,
     &existence::TOUCH,
     &ttl::TTL,
     &existence::TYPE,

@@ -79,12 +79,15 @@ const NOT_A_NUMBER: CommandError = CommandError::fixed("resulting score is not a
 
 /// Options of ZADD.
 #[derive(Clone, Copy, Default)]
-struct Options {
-    only_new: bool,
-    only_there: bool,
+pub(crate) struct Options {
+    /// `NX`
+    pub only_new: bool,
+    /// `XX`
+    pub only_there: bool,
+    /// `CH`
+    pub counts_changes: bool,
     only_greater: bool,
     only_less: bool,
-    counts_changes: bool,
     increments: bool,
 }
 
@@ -164,24 +167,38 @@ struct Applied {
 
 fn zadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (options, first) = Options::read(args)?;
-    add(ctx, args, options, first)
+    add_pairs(ctx, args, options, first)
 }
 
 fn zincrby(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     // An increment that is called like an option is taken for one, and then too few arguments are left.
     let (options, first) = Options::read(args)?;
-    add(ctx, args, Options { increments: true, ..options }, first)
+    add_pairs(ctx, args, Options { increments: true, ..options }, first)
 }
 
 /// Scores and members follow in turns from argument `first` on.
-fn add(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usize) -> Result<(), CommandError> {
-    let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
+fn add_pairs(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usize) -> Result<(), CommandError> {
     let pairs = args.skip(first);
-    for index in (0..pairs.len()).step_by(2) {
-        parse_f64(pairs.get(index)).ok_or(NOT_A_FLOAT)?;
+    let score = |index| parse_f64(pairs.get(2 * index)).ok_or(NOT_A_FLOAT);
+    add(ctx, args.get(1), options, pairs.len() / 2, score, |index| pairs.get(2 * index + 1))
+}
+
+/// Adds `count` members to the sorted set at `key`, the command's first one, under conditions, and replies. Scores are
+/// read twice: no member is added where one of them is an error.
+#[inline]
+pub(crate) fn add<'m>(
+    ctx: &mut Context<'_>,
+    key: &[u8],
+    options: Options,
+    count: usize,
+    score: impl Fn(usize) -> Result<f64, CommandError>,
+    member: impl Fn(usize) -> &'m [u8],
+) -> Result<(), CommandError> {
+    let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
+    for index in 0..count {
+        score(index)?;
     }
     let limits = ctx.state.sorted_set_limits();
-    let count = pairs.len() / 2;
     if options.only_there && sorted_mut(ctx.state, ctx.session.db, key, hash)?.is_none() {
         if options.increments {
             ctx.reply.null()
@@ -190,7 +207,7 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usize) ->
         }
         return Ok(());
     }
-    let longest = (1..pairs.len()).step_by(2).map(|index| pairs.get(index).len()).max().unwrap_or(0);
+    let longest = (0..count).map(|index| member(index).len()).max().unwrap_or(0);
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
     let new = || Value::from(SortedSet::for_members(count, longest, &limits));
     let set = db.value_or_insert(key, hash, now_ms, new).and_then(Value::as_sorted_set_mut).map_err(|_| WRONG_TYPE)?;
@@ -198,9 +215,8 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usize) ->
     set.make_room(count, &limits);
     let (mut added, mut changed, mut last) = (0, 0, None);
     let mut outcome = Ok(());
-    for index in (0..pairs.len()).step_by(2) {
-        let score = parse_f64(pairs.get(index)).ok_or(NOT_A_FLOAT)?;
-        match options.apply(set, pairs.get(index + 1), score, &limits) {
+    for index in 0..count {
+        match score(index).and_then(|score| options.apply(set, member(index), score, &limits)) {
             Err(error) => {
                 outcome = Err(error);
                 break;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-mod add;
+pub(crate) mod add;
 mod algebra;
 mod blocking;
 mod bounds;
@@ -67,7 +67,7 @@ pub static COMMANDS: &[&Command] = &[
 
 /// The sorted set at a key, for a command that reads it: counted as a hit or a miss.
 #[inline]
-fn read_sorted<'s>(
+pub(crate) fn read_sorted<'s>(
     state: &'s mut State,
     session: &mut Session,
     key: &[u8],
@@ -104,7 +104,12 @@ fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event:
 
 /// Puts a result in the place of whatever the first argument's key holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
-    let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
+    store_at(ctx, key, ctx.first_key_hash, ctx.command.name, result, 1);
+}
+
+/// The same for any key and any name of the event; a result is said to be so many changes.
+pub(crate) fn store_at(ctx: &mut Context<'_>, key: &[u8], hash: u64, event: &str, result: SortedSet, changes: u64) {
+    let now_ms = ctx.now_ms();
     let len = result.len();
     let existed = ctx.db().exists(key, hash, now_ms);
     let now_empty = result.is_empty();
@@ -119,9 +124,9 @@ fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
         if now_empty {
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
         } else {
-            ctx.announce_stored(!existed, KeyspaceEvents::ZSET, ctx.command.name, key);
+            ctx.announce_stored(!existed, KeyspaceEvents::ZSET, event, key);
         }
-        ctx.state.stats.dirty += 1;
+        ctx.state.stats.dirty += if now_empty { 1 } else { changes };
     }
     ctx.reply.integer(len as i64);
 }
