@@ -79,7 +79,6 @@ fn set_checks_every_value() {
         CONFIG SET timeout 1 nosuch 1       => -ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'
         CONFIG GET timeout                  => ["timeout", "5"]
         CONFIG SET databases 5              => -ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config
-        CONFIG SET io-threads 4             => -ERR CONFIG SET failed (possibly related to argument 'io-threads') - can't set immutable config
         CONFIG SET daemonize yes            => -ERR CONFIG SET failed (possibly related to argument 'daemonize') - can't set immutable config
         CONFIG SET unixsocket /tmp/x        => -ERR CONFIG SET failed (possibly related to argument 'unixsocket') - can't set immutable config
         CONFIG SET tcp-backlog 5            => -ERR CONFIG SET failed (possibly related to argument 'tcp-backlog') - can't set immutable config
@@ -331,4 +330,29 @@ fn counters_count() {
     assert!(line("config|resetstat").contains("calls=1,"), "{commands}");
     client.run("CONFIG RESETSTAT");
     assert!(client.run("INFO stats").text().contains("keyspace_hits:0\r"));
+}
+
+/// Redis takes the number of threads at start only.
+#[test]
+fn the_number_of_threads_changes_at_run_time() {
+    if !is_torc() {
+        return harness::skip("Redis refuses to change io-threads");
+    }
+    play(
+        &Server::with("--io-threads 2 --io-threads-do-reads yes"),
+        r#"
+        CONFIG GET io-threads                 => ["io-threads", "2"]
+        CONFIG SET io-threads 128             => +OK
+        CONFIG GET io-threads                 => ["io-threads", "128"]
+        CONFIG SET io-threads 0               => -ERR CONFIG SET failed (possibly related to argument 'io-threads') - argument must be between 1 and 128 inclusive
+        CONFIG SET io-threads 129             => -ERR CONFIG SET failed (possibly related to argument 'io-threads') - argument must be between 1 and 128 inclusive
+        CONFIG SET io-threads 1 timeout x     => -ERR CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer
+        CONFIG GET io-threads                 => ["io-threads", "128"]
+        CONFIG SET io-threads 1               => +OK
+        CONFIG GET io-threads*                => ["io-threads", "1"]
+        CONFIG SET io-threads-always-active yes => +OK
+        CONFIG GET io-threads-always-active   => ["io-threads-always-active", "yes"]
+        CONFIG GET io-threads-do-reads        => []
+        "#,
+    );
 }

@@ -201,6 +201,7 @@ const WRONG_FILES: [&str; 64] = [
 
 /// Where the two may differ: parameter, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
+    ("io-threads", "Redis takes it at start only"),
     ("watchdog-period", "a period is raised to two turns of the timer by the watchdog, which Torc does not have"),
     (
         "proc-title-template",

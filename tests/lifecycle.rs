@@ -757,3 +757,22 @@ fn the_score_of_the_process_follows_the_settings() {
     assert_eq!(client.run("CONFIG SET oom-score-adj absolute").to_string(), "+OK");
     expect(700);
 }
+
+/// The processors that a process may run on.
+fn processors_of(process: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("a list");
+    line.trim().to_owned()
+}
+
+#[test]
+fn the_server_stays_on_its_processors() {
+    let all = processors_of("self");
+    let first = all.split(['-', ',']).next().unwrap();
+    // The second number is no processor of anybody's; what is wrong changes nothing.
+    for (list, expected) in [(format!("{first},1023"), first), ("1,".to_owned(), &all), ("1023".to_owned(), &all)] {
+        let server = Server::with(&format!("--server-cpulist {list}"));
+        server.assert_serves();
+        assert_eq!(processors_of(&server.pid().to_string()), expected, "{list}");
+    }
+}

@@ -47,6 +47,8 @@ pub struct Effects {
     pub outbox: Outbox,
     /// What every client costs is to be counted: `maxmemory-clients` was off before.
     pub account_clients: bool,
+    /// From now on there are to be so many threads that read and write for clients, the main one counted.
+    pub io_threads: Option<u32>,
     /// Clients that are blocked no longer. Their reply is in the outbox, or their command waits with the server.
     pub unblocked: Vec<Slot>,
 }
@@ -61,6 +63,7 @@ impl Effects {
             | self.unblocked.len()
             | self.listeners.len()
             | usize::from(self.account_clients)
+            | usize::from(self.io_threads.is_some())
             | usize::from(self.shutdown.is_some());
         queued != 0
     }
@@ -83,6 +86,7 @@ mod tests {
         assert_eq!(killing.take().kill, [Slot(1)]);
         assert!(!killing.any());
         assert!(Effects { unblocked: vec![Slot(1)], ..Effects::default() }.any());
+        assert!(Effects { io_threads: Some(2), ..Effects::default() }.any());
         assert!(Effects { account_clients: true, ..Effects::default() }.any());
         let mut sending = Effects::default();
         let text = sending.outbox.write(|out| out.extend_from_slice(b"x"));

@@ -64,6 +64,8 @@ pub enum Apply {
     GoodReplicas,
     /// Change the rhythm of the timer.
     Hz,
+    /// Start or end threads that read and write for clients.
+    IoThreads,
     /// Start or stop the allocator's own thread.
     JemallocBgThread,
     /// Change what keyspace events are announced.
@@ -110,8 +112,13 @@ pub enum Effect {
     Later,
 }
 
-/// Parameters that Redis does not have.
-pub const OWN_NAMES: &[&str] = &["io-backend"];
+/// Parameters that Redis does not have. `io-threads-always-active` is for tests: threads are used however little there is
+/// to do.
+pub const OWN_NAMES: &[&str] = &["io-backend", "io-threads-always-active"];
+
+/// Parameters that CONFIG SET changes here and not in Redis.
+#[cfg(test)]
+pub(super) const CHANGEABLE_HERE: &[&str] = &["io-threads"];
 
 /// One parameter.
 pub struct Param {
@@ -313,7 +320,8 @@ params! {
     hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
     ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;
     io_backend: IoBackend = "io-backend", "", choice(IoBackend::NAMES), "auto", IMMUTABLE, Nothing, Works;
-    io_threads: u32 = "io-threads", "", int(1, 128), "1", IMMUTABLE | DEBUG, Nothing, Later;
+    io_threads: u32 = "io-threads", "", int(1, 128), "1", DEBUG, IoThreads, Later;
+    io_threads_always_active: bool = "io-threads-always-active", "", BOOL, "no", HIDDEN, Nothing, Later;
     jemalloc_bg_thread: bool = "jemalloc-bg-thread", "", BOOL, "yes", MUTABLE, JemallocBgThread, Later;
     key_load_delay: i32 = "key-load-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;
     latency_monitor_threshold: u64 = "latency-monitor-threshold", "", int(0, I64_MAX), "0", MUTABLE, Nothing, Works;
@@ -384,7 +392,7 @@ params! {
     requirepass: Text = "requirepass", "", ANY, "", SENSITIVE, Requirepass, Works;
     sanitize_dump_payload: SanitizeDump = "sanitize-dump-payload", "", choice(SanitizeDump::NAMES), "no", DEBUG, Nothing, Later;
     save: SaveRules = "save", "", OWN, "3600 1 300 100 60 10000", MULTI, Nothing, Later;
-    server_cpulist: Text = "server-cpulist", "server_cpulist", ANY, "", IMMUTABLE, Nothing, Later;
+    server_cpulist: Text = "server-cpulist", "server_cpulist", ANY, "", IMMUTABLE, Nothing, Works;
     set_max_intset_entries: usize = "set-max-intset-entries", "", int(0, I64_MAX), "512", MUTABLE, Nothing, Works;
     set_max_listpack_entries: usize = "set-max-listpack-entries", "", int(0, I64_MAX), "128", MUTABLE, Nothing, Works;
     set_max_listpack_value: usize = "set-max-listpack-value", "", int(0, I64_MAX), "64", MUTABLE, Nothing, Works;

@@ -33,7 +33,7 @@ use crate::observe::log;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
 use crate::sys::process::PidFile;
 use crate::sys::signals::Signals;
-use crate::sys::{memory, notify, process, random, time};
+use crate::sys::{memory, notify, process, processors, random, time};
 use crate::transport::plain::{self, ListenerKind};
 use crate::transport::tls::TlsContext;
 
@@ -93,6 +93,7 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start)
         log::warning(format_args!("Unable to write oom_score_adj: {errno}"));
     }
     server.engine.state.facts.startup_memory_bytes = memory::allocated_here().unwrap_or(0);
+    processors::stay_on(&server.engine.state.config.server_cpulist);
     notify::ready("Ready to accept connections");
     while server.step().with_context(|| format!("the network on {back_end}"))? {}
     server.finish(pid_file);

@@ -1,4 +1,4 @@
-//! The operating system, behind safe wrappers: sockets, readiness, signals, processes, limits, memory facts. Unsafe room.
+//! The operating system, behind safe wrappers: sockets, readiness, signals, processes, processors, limits, memory facts. Unsafe room.
 
 pub mod crash;
 pub mod epoll;
@@ -12,6 +12,7 @@ pub mod oom;
 pub mod path_glob;
 pub mod prefetch;
 pub mod process;
+pub mod processors;
 pub mod random;
 pub mod replace_file;
 pub mod rlimit;

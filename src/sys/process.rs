@@ -1,4 +1,4 @@
-//! The process itself: leaving the terminal, the pid file, processors to run on, facts about the machine. Main thread.
+//! The process itself: leaving the terminal, the pid file, facts about the machine. Main thread.
 
 use std::ffi::CStr;
 use std::fs;
@@ -111,38 +111,6 @@ fn text(field: &[libc::c_char]) -> String {
     CStr::from_bytes_until_nul(&bytes).map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
 }
 
-/// Keeps the calling thread on these processors.
-pub fn run_on(cpus: &[usize]) -> Result<(), Errno> {
-    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
-    // SAFETY: all zeros is the empty set.
-    let set = unsafe { set.assume_init_mut() };
-    for cpu in cpus {
-        if *cpu >= libc::CPU_SETSIZE as usize {
-            return Err(Errno(libc::EINVAL));
-        }
-        // SAFETY: the number is within the set.
-        unsafe { libc::CPU_SET(*cpu, set) };
-    }
-    // SAFETY: the size is the set's; 0 is the calling thread.
-    Errno::check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), set) }).map(|_| ())
-}
-
-/// Processors of a list such as `0,2-4` or `0-7:2`; `None` where it is none.
-pub fn cpu_list(list: &str) -> Option<Vec<usize>> {
-    let mut cpus = Vec::new();
-    for part in list.split(',') {
-        let (range, step) = part.split_once(':').unwrap_or((part, "1"));
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (first.trim().parse::<usize>().ok()?, last.trim().parse::<usize>().ok()?);
-        let step = step.trim().parse::<usize>().ok().filter(|step| *step > 0)?;
-        if first > last || last >= libc::CPU_SETSIZE as usize {
-            return None;
-        }
-        cpus.extend((first..=last).step_by(step));
-    }
-    Some(cpus)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,28 +132,5 @@ mod tests {
         assert_eq!(name.sysname, "Linux");
         assert!(!name.release.is_empty() && !name.machine.is_empty());
         assert!(executable().expect("a program").is_absolute());
-    }
-
-    #[test]
-    fn cpu_lists() {
-        assert_eq!(cpu_list("0,2-4"), Some(vec![0, 2, 3, 4]));
-        assert_eq!(cpu_list("0-7:2"), Some(vec![0, 2, 4, 6]));
-        for list in ["", "a", "3-1", "0-7:0", "1,", "99999"] {
-            assert_eq!(cpu_list(list), None, "{list}");
-        }
-    }
-
-    #[test]
-    fn a_thread_stays_on_its_processor() {
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                run_on(&[usize::MAX]).expect_err("no such processor");
-                // The first processor may be taken from this process; then the error says so.
-                if run_on(&[0]).is_ok() {
-                    // SAFETY: has no arguments.
-                    assert_eq!(unsafe { libc::sched_getcpu() }, 0);
-                }
-            });
-        });
     }
 }

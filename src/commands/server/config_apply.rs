@@ -85,6 +85,10 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
             log::warning(format_args!("Unable to write oom_score_adj: {errno}"));
             ("oom-score-adj-values", "Failed to set current oom_score_adj. Check server logs.".to_owned())
         }),
+        Apply::IoThreads => {
+            state.effects.io_threads = Some(state.config.io_threads);
+            Ok(())
+        }
         Apply::KeyspaceEvents => {
             state.plan_events();
             Ok(())
