@@ -13,6 +13,7 @@
 
 use std::borrow::Cow;
 
+use crate::base::float::parse_f64;
 use crate::base::integer::parse_i64;
 use crate::base::lzf;
 
@@ -135,6 +136,16 @@ impl<'a> Reader<'a> {
     /// The eight bytes of a floating point number.
     pub fn double(&mut self) -> Result<f64, Malformed> {
         self.array().map(f64::from_le_bytes)
+    }
+
+    /// A floating point number as a text behind its length, or one of three lengths that stand for what has no digits.
+    pub fn double_text(&mut self) -> Result<f64, Malformed> {
+        match self.byte()? {
+            253 => Ok(f64::NAN),
+            254 => Ok(f64::INFINITY),
+            255 => Ok(f64::NEG_INFINITY),
+            len => parse_f64(self.bytes(u64::from(len))?).ok_or(Malformed),
+        }
     }
 
     /// A length that stands by itself.

@@ -12,6 +12,7 @@ use super::sorted_set::{SortedSet, SortedSetLimits};
 use super::{Collection, KeyEntry, TypeLimits, Value};
 use crate::encoding::intset::Intset;
 use crate::encoding::listpack::Listpack;
+use crate::encoding::old_packs;
 use crate::encoding::quicklist::{Limits, Quicklist};
 use crate::encoding::rdb::{self, Malformed, Reader};
 
@@ -33,6 +34,21 @@ const TYPE_SORTED_SET_PACK: u8 = 17;
 const TYPE_HASH: u8 = 4;
 /// A hash: a pack in a string.
 const TYPE_HASH_PACK: u8 = 16;
+
+// What other versions wrote is read only.
+
+/// A sorted set: a count of members, each a string and the text of its score.
+const TYPE_SORTED_SET_TEXTS: u8 = 3;
+/// A hash: a zipmap in a string.
+const TYPE_HASH_ZIPMAP: u8 = 9;
+/// A list: a ziplist in a string.
+const TYPE_LIST_ZIPLIST: u8 = 10;
+/// A sorted set: a ziplist in a string.
+const TYPE_SORTED_SET_ZIPLIST: u8 = 12;
+/// A hash: a ziplist in a string.
+const TYPE_HASH_ZIPLIST: u8 = 13;
+/// A list: a count of nodes, each a ziplist in a string.
+const TYPE_LIST_ZIPLISTS: u8 = 14;
 
 /// The kinds of nodes: one element, or a pack.
 const NODE_PLAIN: u64 = 1;
@@ -150,14 +166,72 @@ pub fn read<'a>(reader: &mut Reader<'a>, limits: &TypeLimits) -> Result<Restored
             let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
             Value::Other(Collection::Hash(Hash::from_pack(pack, &limits.hash).ok_or(Malformed)?))
         }
-        TYPE_SORTED_SET => Value::from(read_sorted_set(reader, &limits.sorted_set)?),
+        TYPE_SORTED_SET => Value::from(read_members(reader, &limits.sorted_set, Reader::double)?),
         TYPE_SORTED_SET_PACK => {
             let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
             Value::from(SortedSet::from_pack(pack, &limits.sorted_set).ok_or(Malformed)?)
         }
-        _ => return Err(Malformed),
+        old => read_old(old, reader, limits)?,
     };
     Ok(Restored::Other(value))
+}
+
+/// Reads a value of a type that is not written any more.
+fn read_old(kind: u8, reader: &mut Reader<'_>, limits: &TypeLimits) -> Result<Value, Malformed> {
+    Ok(match kind {
+        TYPE_SORTED_SET_TEXTS => {
+            let score = |reader: &mut Reader<'_>| reader.double_text();
+            Value::from(read_members(reader, &limits.sorted_set, score)?)
+        }
+        TYPE_SORTED_SET_ZIPLIST => {
+            let pack = read_ziplist(reader)?;
+            Value::from(SortedSet::from_pack(pack, &limits.sorted_set).ok_or(Malformed)?)
+        }
+        TYPE_HASH_ZIPLIST => Value::from(Hash::from_pack(read_ziplist(reader)?, &limits.hash).ok_or(Malformed)?),
+        TYPE_HASH_ZIPMAP => {
+            let pack = old_packs::from_zipmap(&reader.string()?).ok_or(Malformed)?;
+            let (mut texts, mut hash) = (pack.iter(), Hash::default());
+            while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+                if !hash.set(&name.to_cow(), &value.to_cow(), &limits.hash) {
+                    return Err(Malformed);
+                }
+            }
+            if hash.is_empty() {
+                return Err(Malformed);
+            }
+            Value::from(hash)
+        }
+        TYPE_LIST_ZIPLIST => {
+            let mut quick = Quicklist::new(limits.list);
+            push_ziplist(&mut quick, reader)?;
+            // As in Redis: such a list is not looked at before it changes.
+            if quick.is_empty() {
+                return Err(Malformed);
+            }
+            Value::from(List::Quick(Box::new(quick)))
+        }
+        TYPE_LIST_ZIPLISTS => {
+            let mut quick = Quicklist::new(limits.list);
+            for _ in 0..reader.length()? {
+                push_ziplist(&mut quick, reader)?;
+            }
+            Value::from(settled(quick, limits.list)?)
+        }
+        _ => return Err(Malformed),
+    })
+}
+
+fn read_ziplist(reader: &mut Reader<'_>) -> Result<Listpack, Malformed> {
+    old_packs::from_ziplist(&reader.string()?).ok_or(Malformed)
+}
+
+/// Adds the entries of a ziplist, which may have none, as a node.
+fn push_ziplist(quick: &mut Quicklist, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+    let pack = read_ziplist(reader)?;
+    if !pack.is_empty() {
+        quick.push_pack(pack);
+    }
+    Ok(())
 }
 
 fn read_set(reader: &mut Reader<'_>, limits: &SetLimits) -> Result<Set, Malformed> {
@@ -181,10 +255,15 @@ fn read_ints(reader: &mut Reader<'_>, limits: &SetLimits) -> Result<Set, Malform
     Ok(set)
 }
 
-fn read_sorted_set(reader: &mut Reader<'_>, limits: &SortedSetLimits) -> Result<SortedSet, Malformed> {
+/// Members, each with what `read_score` reads.
+fn read_members<'a>(
+    reader: &mut Reader<'a>,
+    limits: &SortedSetLimits,
+    read_score: impl Fn(&mut Reader<'a>) -> Result<f64, Malformed>,
+) -> Result<SortedSet, Malformed> {
     let mut set = SortedSet::default();
     for _ in 0..reader.length()? {
-        let (member, score) = (reader.string()?, reader.double()?);
+        let (member, score) = (reader.string()?, read_score(reader)?);
         if score.is_nan() || !set.set(&member, score, limits) {
             return Err(Malformed);
         }
@@ -307,6 +386,11 @@ mod tests {
             b"\x12\x02\x01\x01a",
             b"\x01\x02\x01a",
             b"\x63\x01",
+            // Ziplists without entries.
+            b"\x0a\x0b\x0b\0\0\0\x0a\0\0\0\0\0\xff",
+            b"\x0e\x01\x0b\x0b\0\0\0\x0a\0\0\0\0\0\xff",
+            b"\x0e\0",
+            b"\x0e\x02\x0b\x0b\0\0\0\x0a\0\0\0\0\0\xff",
         ] {
             assert!(read(&mut Reader::new(bytes), &limits()).is_err(), "{bytes:?}");
         }
@@ -320,6 +404,54 @@ mod tests {
             panic!("a list")
         };
         assert_eq!((texts_of(&list), list.encoding()), (vec![b"a".to_vec(), b"7".to_vec()], "listpack"));
+    }
+
+    /// What redis-server 8.0.6 makes of what versions before 7.0 wrote: type, encoding, contents.
+    #[test]
+    fn collections_as_older_versions_wrote_them() {
+        for (bytes, encoding, contents) in [
+            (&b"\x0a\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff"[..], "quicklist", "a 1"),
+            (b"\x0e\x01\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff", "listpack", "a 1"),
+            (
+                b"\x0e\x02\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff\x0b\x0b\0\0\0\x0a\0\0\0\0\0\xff",
+                "listpack",
+                "a 1",
+            ),
+            (b"\x0c\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff", "listpack", "a 1"),
+            (b"\x0d\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff", "listpack", "a 1"),
+            (b"\x09\x08\x01\x01a\x01\x011x\xff", "listpack", "a 1"),
+            (b"\x09\x0c\x01\x01a\x06\0123456\xff", "hashtable", "a 123456"),
+            (b"\x03\x03\x01a\x031.5\x01b\xfe\x01c\xff", "listpack", "c -inf a 1.5 b inf"),
+        ] {
+            let Ok(Restored::Other(value)) = read(&mut Reader::new(bytes), &limits()) else { panic!("{bytes:?}") };
+            let mut texts = Vec::new();
+            let mut see = |text: &[u8]| texts.push(String::from_utf8_lossy(text).into_owned());
+            match &value {
+                Value::Other(Collection::List(list)) => list.each(|element| see(&element.to_cow())),
+                Value::Other(Collection::Hash(hash)) => hash.each(|name, value| {
+                    see(&name.to_cow());
+                    see(&value.to_cow());
+                }),
+                Value::Other(Collection::SortedSet(set)) => set.each(|member, score| {
+                    see(&member.to_cow());
+                    see(score.to_string().as_bytes());
+                }),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(texts.join(" "), contents, "{bytes:?}");
+            assert_eq!(KeyEntry::new(b"k", NewValue::of(value), None).encoding(), encoding, "{bytes:?}");
+        }
+        for bytes in [
+            // An odd number of entries, and a name twice.
+            &b"\x0d\x0e\x0e\0\0\0\x0a\0\0\0\x01\0\0\x01a\xff"[..],
+            b"\x09\x0d\x02\x01a\x01\01\x01a\x01\02\xff",
+            b"\x09\x02\0\xff",
+            b"\x03\x01\x01a\xfd",
+            b"\x03\x01\x01a\x01x",
+            b"\x03\x02\x01a\x011\x01a\x012",
+        ] {
+            assert!(read(&mut Reader::new(bytes), &limits()).is_err(), "{bytes:?}");
+        }
     }
 
     /// As redis-server 8.0.6 dumps them.
@@ -365,6 +497,33 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever bytes stand behind a type, what is read of them can be written, and read again.
+        #[test]
+        fn any_bytes_are_survived(
+            kind in 0u8..22,
+            start in prop_oneof![
+                Just(&b"\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff"[..]),
+                Just(&b"\x01\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff"[..]),
+                Just(&b"\x08\x01\x01a\x01\x011x\xff"[..]),
+                Just(&b"\x01\x01a\x011"[..]),
+                Just(&b""[..]),
+            ],
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            more in prop::collection::vec(any::<u8>(), 0..12),
+        ) {
+            let mut bytes = [&[kind], start, &more].concat();
+            for (at, byte) in changes {
+                let at = 1 + at.index(bytes.len());
+                if at < bytes.len() {
+                    bytes[at] = byte;
+                }
+            }
+            if let Ok(Restored::Other(value)) = read(&mut Reader::new(&bytes), &limits()) {
+                let again = there_and_back(value, false);
+                prop_assert!(again.effort() > 0);
+            }
+        }
+
         #[test]
         fn sets_and_hashes_come_back(
             texts in prop::collection::btree_set("[0-9]{1,3}|[a-c]{1,7}", 1..9),
