@@ -16,7 +16,7 @@ use torc::types::{KeyEntry, NewValue, TypeLimits};
 fuzz_target!(|data: &[u8]| {
     let key = SipKey::new(1, 2);
     let limits = TypeLimits {
-        list: Limits { fill: 4, depth: 1 },
+        list: Limits { fill: 4, depth: 1, large_min: 0 },
         set: SetLimits { ints: 4, pack: 3, value: 5, key },
         hash: HashLimits { entries: 3, value: 5, key },
         sorted_set: SortedSetLimits { entries: 3, value: 5, key },

@@ -15,6 +15,8 @@ pub struct DebugSwitches {
     pub checksum_skipped: bool,
     /// Tables of databases keep their size between changes.
     pub resizing_off: bool,
+    /// Bytes from which on elements of lists get nodes of their own; 0: as usual.
+    pub list_large_min: u32,
     /// How the reply buffers of clients follow their replies.
     pub reply_buffer: ReplyBufferRules,
 }

@@ -3,12 +3,23 @@
 #![forbid(unsafe_code)]
 
 use crate::command::state::State;
+use crate::encoding::quicklist::Limits;
 use crate::types::TypeLimits;
 use crate::types::hash::HashLimits;
 use crate::types::set::SetLimits;
 use crate::types::sorted_set::SortedSetLimits;
 
 impl State {
+    /// For lists.
+    #[inline]
+    pub(crate) fn list_limits(&self) -> Limits {
+        Limits {
+            fill: self.config.list_max_listpack_size,
+            depth: self.config.list_compress_depth,
+            large_min: self.debug.list_large_min,
+        }
+    }
+
     /// For sets.
     #[inline]
     pub(crate) fn set_limits(&self) -> SetLimits {
@@ -43,7 +54,7 @@ impl State {
     /// For all types.
     pub(crate) fn type_limits(&self) -> TypeLimits {
         TypeLimits {
-            list: self.config.list_limits(),
+            list: self.list_limits(),
             set: self.set_limits(),
             hash: self.hash_limits(),
             sorted_set: self.sorted_set_limits(),

@@ -21,7 +21,6 @@ pub use special::{KeyspaceEvents, OutputLimit};
 pub use table::{Apply, Config, Effect, Flags, PARAMS, Param};
 
 use crate::base::glob;
-use crate::encoding::quicklist::Limits;
 
 /// The version of Redis whose behaviour this is; clients are told this one.
 pub const REDIS_VERSION: &str = "8.0.6";
@@ -73,12 +72,6 @@ pub fn is_sensitive(name: &[u8]) -> bool {
 }
 
 impl Config {
-    /// When the packs of lists are full, and how much of a list is compressed.
-    #[inline]
-    pub fn list_limits(&self) -> Limits {
-        Limits { fill: self.list_max_listpack_size, depth: self.list_compress_depth }
-    }
-
     /// CONFIG GET: every name and alias that one of the patterns matches, once, with its value. A name given without
     /// wildcards comes back as it was spelled, and finds hidden parameters too.
     pub fn get(&self, patterns: &[&[u8]]) -> Vec<(String, Vec<u8>)> {

@@ -35,6 +35,8 @@ pub struct Limits {
     pub fill: i32,
     /// Nodes at either end; 0 turns compression off: the parameter `list-compress-depth`.
     pub depth: u32,
+    /// Bytes from which on a text is too big for a pack; 0: what `fill` says. Tests set it.
+    pub large_min: u32,
 }
 
 impl Limits {
@@ -66,6 +68,9 @@ impl Limits {
 
     /// Whether a text is too big for any pack.
     fn is_large(self, len: usize) -> bool {
+        if self.large_min > 0 {
+            return len >= self.large_min as usize;
+        }
         len > self.bytes_max().unwrap_or(COUNTED_BYTES_MAX)
     }
 }
@@ -246,6 +251,12 @@ impl Quicklist {
         self.len += 1;
         self.nodes.push_back(Node::Plain(text.into()));
         self.settle(self.nodes.len() - 1);
+    }
+
+    /// From now on other texts are too big for packs: see [`Limits::large_min`].
+    #[inline]
+    pub fn set_large_min(&mut self, large_min: u32) {
+        self.limits.large_min = large_min;
     }
 
     /// The pack that holds everything, where that is one and small.

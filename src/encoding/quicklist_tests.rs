@@ -5,7 +5,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const SMALL: Limits = Limits { fill: 4, depth: 0 };
+const SMALL: Limits = Limits { fill: 4, depth: 0, large_min: 0 };
 
 fn contents(list: &Quicklist) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
@@ -18,7 +18,7 @@ fn contents(list: &Quicklist) -> Vec<Vec<u8>> {
 
 #[test]
 fn limits_are_counts_or_sizes() {
-    let limits = |fill| Limits { fill, depth: 0 };
+    let limits = |fill| Limits { fill, depth: 0, large_min: 0 };
     assert!(!limits(-2).exceeded(8192, 100_000) && limits(-2).exceeded(8193, 1));
     assert!(!limits(-9).exceeded(65_536, 1) && limits(-9).exceeded(65_537, 1));
     assert!(!limits(3).exceeded(8192, 3) && limits(3).exceeded(10, 4) && limits(3).exceeded(8193, 1));
@@ -29,7 +29,7 @@ fn limits_are_counts_or_sizes() {
 
 #[test]
 fn inner_nodes_are_compressed_and_the_ends_are_not() {
-    let mut list = Quicklist::new(Limits { fill: 10, depth: 2 });
+    let mut list = Quicklist::new(Limits { fill: 10, depth: 2, large_min: 0 });
     for number in 0..100 {
         list.push_back(format!("an element like the others: {number}").as_bytes());
     }
@@ -44,7 +44,7 @@ fn inner_nodes_are_compressed_and_the_ends_are_not() {
 
 #[test]
 fn big_elements_have_nodes_of_their_own() {
-    let mut list = Quicklist::new(Limits { fill: -1, depth: 0 });
+    let mut list = Quicklist::new(Limits { fill: -1, depth: 0, large_min: 0 });
     let big = vec![b'x'; 4097];
     for text in [&b"a"[..], &big, b"b"] {
         list.push_back(text);
@@ -175,7 +175,7 @@ proptest! {
         depth in 0u32..4,
         steps in prop::collection::vec(step(), 1..100),
     ) {
-        let (mut list, mut model) = (Quicklist::new(Limits { fill, depth }), Vec::new());
+        let (mut list, mut model) = (Quicklist::new(Limits { fill, depth, large_min: 0 }), Vec::new());
         for step in steps {
             apply(&mut list, &mut model, step);
             check(&list);

@@ -75,7 +75,10 @@ impl List {
     /// Called before texts are added: changes the encoding where the pack would be too big with them.
     #[inline]
     pub fn make_room<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, limits: Limits) {
-        let List::Pack(pack) = self else { return };
+        let pack = match self {
+            List::Pack(pack) => pack,
+            List::Quick(quick) => return quick.set_large_min(limits.large_min),
+        };
         let (count, bytes) = texts.fold((0, 0), |(count, bytes), text| (count + 1, bytes + text.len()));
         if limits.exceeded(pack.bytes_len() + bytes, pack.len() + count) {
             let pack = std::mem::take(pack);
@@ -209,7 +212,7 @@ impl List {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { fill: 4, depth: 0 };
+    const LIMITS: Limits = Limits { fill: 4, depth: 0, large_min: 0 };
 
     fn push(list: &mut List, text: &[u8]) {
         list.make_room([text].into_iter(), LIMITS);
@@ -232,7 +235,8 @@ mod tests {
 
     #[test]
     fn both_encodings_do_the_same() {
-        let mut lists = [List::default(), List::Quick(Box::new(Quicklist::new(Limits { fill: 2, depth: 1 })))];
+        let mut lists =
+            [List::default(), List::Quick(Box::new(Quicklist::new(Limits { fill: 2, depth: 1, large_min: 0 })))];
         for list in &mut lists {
             for text in ["a", "b", "1", "c", "b", "b"] {
                 list.push(End::Back, text.as_bytes());

@@ -324,7 +324,7 @@ mod tests {
     use crate::types::list::End;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { fill: 4, depth: 1 };
+    const LIMITS: Limits = Limits { fill: 4, depth: 1, large_min: 0 };
 
     fn limits() -> TypeLimits {
         let key = SipKey::new(1, 2);

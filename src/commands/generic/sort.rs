@@ -331,7 +331,7 @@ fn answer(ctx: &mut Context<'_>, items: &[Item], gets: &[&[u8]]) {
 
 /// Stores the result as a list in the place of whatever the key holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, key: &[u8], items: &[Item], gets: &[&[u8]]) {
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let mut list = List::default();
     let mut add = |text: &[u8]| {
         list.make_room([text].into_iter(), limits);

@@ -89,7 +89,7 @@ pub(super) static LTRIM: Command = Command {
 const NO_SUCH_INDEX: CommandError = CommandError::fixed("index out of range");
 
 fn lset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let list = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?.ok_or(NO_SUCH_KEY)?;
     let index = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let text = args.get(3);
@@ -111,7 +111,7 @@ fn linsert(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         word if word.eq_ignore_ascii_case(b"before") => false,
         _ => return Err(SYNTAX),
     };
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
@@ -135,7 +135,7 @@ fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if count == i64::MIN {
         return Err(NO_OPPOSITE);
     }
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
@@ -156,7 +156,7 @@ fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn ltrim(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let start = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let stop = parse_i64(args.get(3)).ok_or(NOT_AN_INTEGER)?;
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     if let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? {
         let (before, kept) = (list.len(), range(start, stop, list.len()));
         list.remove(kept.end, before - kept.end);

@@ -108,7 +108,7 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
 
 /// Takes out `count` elements, of which there are so many, and answers each.
 pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count: usize) -> Result<(), CommandError> {
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
     for _ in 0..count {
         list.pop(end, |element| reply_element(ctx.reply, element));

@@ -102,7 +102,7 @@ fn rpushx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandError> {
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
     let value = db.value_or_insert(key, hash, now_ms, || Value::from(List::default())).map_err(|_| WRONG_TYPE)?;
     let list = value.as_list_mut().map_err(|_| WRONG_TYPE)?;
@@ -118,7 +118,7 @@ fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandEr
 }
 
 fn push_if_there(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandError> {
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());

@@ -100,7 +100,7 @@ fn rpoplpush(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 pub(super) fn transfer(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends) -> Result<bool, CommandError> {
     let (from, to, db, now_ms) = (args.get(1), args.get(2), ctx.session.db, ctx.now_ms());
     let (from_hash, to_hash) = (ctx.first_key_hash, ctx.state.keyspace.hash(to));
-    let limits = ctx.state.config.list_limits();
+    let limits = ctx.state.list_limits();
     if list_mut(ctx.state, db, from, from_hash)?.is_none() {
         return Ok(false);
     }

@@ -7,7 +7,7 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::time::Duration;
 
 use super::digest::Digest;
-use super::{config, debug_clients as clients};
+use super::{config, debug_clients as clients, debug_values as values};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER};
@@ -52,6 +52,7 @@ const SUBCOMMANDS: &[(&str, usize, usize, Subcommand)] = &[
     ("HELP", 0, 0, help),
     ("HTSTATS", 1, 2, htstats),
     ("HTSTATS-KEY", 1, 2, htstats_key),
+    ("LISTPACK", 1, 1, values::listpack),
     ("LOG", 1, 1, log),
     ("OBJECT", 1, 1, object),
     ("OOM", 0, usize::MAX, oom),
@@ -59,6 +60,8 @@ const SUBCOMMANDS: &[(&str, usize, usize, Subcommand)] = &[
     ("PAUSE-CRON", 1, 1, pause_cron),
     ("POPULATE", 1, 3, populate),
     ("PROTOCOL", 1, 1, protocol),
+    ("QUICKLIST", 1, 2, values::quicklist),
+    ("QUICKLIST-PACKED-THRESHOLD", 1, 1, values::quicklist_packed_threshold),
     ("REPLYBUFFER", 2, 2, clients::reply_buffer),
     ("SEGFAULT", 0, usize::MAX, segfault),
     ("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
@@ -87,6 +90,8 @@ const HELP: &[&str] = &[
     "    Describe the hash tables of a database.",
     "HTSTATS-KEY <key> [FULL]",
     "    Describe the hash table that a value is kept in.",
+    "LISTPACK <key>",
+    "    Print the pack that a small value is kept in on the server's standard output.",
     "LOG <text>",
     "    Write a line to the log.",
     "OBJECT <key>",
@@ -103,6 +108,10 @@ const HELP: &[&str] = &[
     "PROTOCOL <type>",
     "    Answer an example of a type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
+    "QUICKLIST <key> [<0|1>]",
+    "    Print the nodes of a long list on the server's standard output, with their elements if asked for.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Have elements of lists from so many bytes on kept in nodes of their own; 0: as usual.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
     "    Have the largest replies of a client remembered for that long, for ever, or for the usual time.",
     "REPLYBUFFER RESIZING <0|1>",

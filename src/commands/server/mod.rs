@@ -8,6 +8,7 @@ mod config;
 pub(crate) mod config_apply;
 mod debug;
 mod debug_clients;
+mod debug_values;
 mod digest;
 mod docs;
 pub(crate) mod info;
