@@ -420,7 +420,7 @@ mod tests {
             (b"\x0c\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff", "listpack", "a 1"),
             (b"\x0d\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff", "listpack", "a 1"),
             (b"\x09\x08\x01\x01a\x01\x011x\xff", "listpack", "a 1"),
-            (b"\x09\x0c\x01\x01a\x06\0123456\xff", "hashtable", "a 123456"),
+            (b"\x09\x0c\x01\x01a\x06\x00123456\xff", "hashtable", "a 123456"),
             (b"\x03\x03\x01a\x031.5\x01b\xfe\x01c\xff", "listpack", "c -inf a 1.5 b inf"),
         ] {
             let Ok(Restored::Other(value)) = read(&mut Reader::new(bytes), &limits()) else { panic!("{bytes:?}") };
@@ -444,7 +444,7 @@ mod tests {
         for bytes in [
             // An odd number of entries, and a name twice.
             &b"\x0d\x0e\x0e\0\0\0\x0a\0\0\0\x01\0\0\x01a\xff"[..],
-            b"\x09\x0d\x02\x01a\x01\01\x01a\x01\02\xff",
+            b"\x09\x0c\x02\x01a\x01\x001\x01a\x01\x002\xff",
             b"\x09\x02\0\xff",
             b"\x03\x01\x01a\xfd",
             b"\x03\x01\x01a\x01x",
