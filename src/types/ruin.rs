@@ -5,7 +5,7 @@
 use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
-use super::sorted_set::{SortedSet, Tree};
+use super::sorted_set::{SortedSet, TreeRemains};
 use super::{Collection, Value};
 use crate::encoding::fields::FieldsRemains;
 use crate::encoding::quicklist::Quicklist;
@@ -17,7 +17,7 @@ pub enum Ruin {
     /// Fields of a table.
     Fields(FieldsRemains),
     /// Members of a sorted set.
-    Tree(Box<Tree>),
+    Tree(Box<TreeRemains>),
     /// A few allocations.
     Rest(Value),
 }
@@ -30,7 +30,7 @@ impl Ruin {
             Value::Other(Collection::Set(Set::Table(table))) | Value::Other(Collection::Hash(Hash::Table(table))) => {
                 Ruin::Fields(table.into_remains())
             }
-            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(tree),
+            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(Box::new(tree.into_remains())),
             value => Ruin::Rest(value),
         }
     }
