@@ -233,8 +233,8 @@ impl State {
 impl State {
     /// Works out whether anybody has to hear of changed keys.
     pub(crate) fn plan_observers(&mut self) {
-        let of_expired =
-            !self.watch.is_empty() || !self.tracking.is_empty() || self.announced.contains(KeyspaceEvents::EXPIRED);
+        let events = KeyspaceEvents::EXPIRED.union(KeyspaceEvents::HASH).union(KeyspaceEvents::GENERIC);
+        let of_expired = !self.watch.is_empty() || !self.tracking.is_empty() || self.announced.intersects(events);
         self.observes_keys = of_expired || !self.blocking.keys.is_empty();
         self.keyspace.observe_expired(of_expired);
     }

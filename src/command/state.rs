@@ -23,7 +23,7 @@ use crate::command::sessions::Sessions;
 use crate::command::spec::{Command, Flags};
 use crate::command::ticks::Ticks;
 use crate::config::{Config, KeyspaceEvents, MaxmemoryPolicy};
-use crate::keyspace::{ExpireBudget, FrequencyRules, Garbage, KeyState, Keyspace, WatchTable};
+use crate::keyspace::{ExpireBudget, Expired, ExpiredPart, FrequencyRules, Garbage, KeyState, Keyspace, WatchTable};
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::slow_log::{SlowEntry, SlowLog, shortened};
 use crate::observe::stats::Stats;
@@ -480,20 +480,27 @@ impl State {
         }
     }
 
-    /// Keys expired: transactions that watch them fail, and it is announced. `caller` is the session that is running, if any.
+    /// Keys expired, or fields of hashes: transactions that watch them fail, and it is announced. `caller` is the session that is running, if any.
     #[cold]
     pub(crate) fn touch_expired(&mut self, mut caller: Option<&mut Session>) {
         for db in 0..self.keyspace.count() {
             if !self.keyspace.db(db).has_expired() {
                 continue;
             }
-            for key in self.keyspace.db_mut(db).take_expired() {
+            for Expired { key, what } in self.keyspace.db_mut(db).take_expired() {
                 if !self.tracking.is_empty() {
                     self.tracking.changed(&key, 0);
                 }
-                let clients = self.watch.touched(db, &key, false);
+                let clients = self.watch.touched(db, &key, what == ExpiredPart::Fields);
                 self.mark_dirty(caller.as_deref_mut(), &clients, false);
-                self.send_event(caller.as_deref(), KeyspaceEvents::EXPIRED, "expired", db, &key);
+                if what == ExpiredPart::Key {
+                    self.send_event(caller.as_deref(), KeyspaceEvents::EXPIRED, "expired", db, &key);
+                    continue;
+                }
+                self.send_event(caller.as_deref(), KeyspaceEvents::HASH, "hexpired", db, &key);
+                if what == ExpiredPart::AllFields {
+                    self.send_event(caller.as_deref(), KeyspaceEvents::GENERIC, "del", db, &key);
+                }
             }
         }
     }
@@ -565,6 +572,7 @@ impl State {
         let budget = ExpireBudget { keys_max, is_over: &mut is_over };
         let report = self.keyspace.expire_cycle(self.clock.unix_ms(), budget);
         self.expire_behind = report.stopped;
+        self.stats.expired_fields += report.fields as u64;
         self.stats.expired_time_cap_reached += u64::from(report.stopped);
         let stale = if report.sampled == 0 { 0.0 } else { report.expired as f64 * 100.0 / report.sampled as f64 };
         self.stats.expired_stale_percent = stale * 0.05 + self.stats.expired_stale_percent * 0.95;

@@ -53,6 +53,10 @@ fn value_of(field: &Field) -> Element<'_> {
     }
 }
 
+fn timed(field: &Field) -> (Element<'_>, Option<i64>) {
+    (value_of(field), field.expire_ms())
+}
+
 impl Fields {
     /// An empty map that hashes with this key.
     pub fn new(key: SipKey) -> Fields {
@@ -102,12 +106,47 @@ impl Fields {
     /// Removes a field. Returns whether it was there.
     #[inline]
     pub fn remove(&mut self, name: &[u8]) -> bool {
-        self.table.remove(self.key.0.hash13(name), |field| field.key() == name).is_some()
+        self.take(name).is_some()
+    }
+
+    /// The same; returns when the field would have expired.
+    pub fn take(&mut self, name: &[u8]) -> Option<Option<i64>> {
+        self.table.remove(self.key.0.hash13(name), |field| field.key() == name).map(|field| field.expire_ms())
+    }
+
+    /// The value of a field and when it expires.
+    pub fn get_timed(&self, name: &[u8]) -> Option<(Element<'_>, Option<i64>)> {
+        self.table.get(self.key.0.hash13(name), |field| field.key() == name).map(timed)
+    }
+
+    /// Sets when a field that is there expires. Returns its hash and when it would have expired.
+    pub fn set_expire(&mut self, name: &[u8], at_ms: Option<i64>) -> Option<(u64, Option<i64>)> {
+        let hash = self.key.0.hash13(name);
+        let field = self.table.get_mut(hash, |field| field.key() == name)?;
+        let before = field.expire_ms();
+        field.set_expire(at_ms);
+        Some((hash, before))
+    }
+
+    /// Removes the field of this hash that expires then. Returns whether there was one.
+    pub fn remove_expiring(&mut self, hash: u64, at_ms: i64) -> bool {
+        let key = self.key;
+        self.table.remove(hash, |field| field.expire_ms() == Some(at_ms) && key.hash(field) == hash).is_some()
+    }
+
+    /// The hash of a name.
+    pub fn hash(&self, name: &[u8]) -> u64 {
+        self.key.0.hash13(name)
     }
 
     /// All fields, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Element<'_>)> {
         self.table.iter().map(|field| (field.key(), value_of(field)))
+    }
+
+    /// The same, and when each expires.
+    pub fn iter_timed(&self) -> impl Iterator<Item = (&[u8], Element<'_>, Option<i64>)> {
+        self.table.iter().map(|field| (field.key(), value_of(field), field.expire_ms()))
     }
 
     /// A field chosen at random.
@@ -118,6 +157,11 @@ impl Fields {
     /// Visits some fields and returns the next cursor; see `Table::scan`.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&[u8], Element<'_>)) -> u64 {
         self.table.scan(cursor, |field| visit(field.key(), value_of(field)))
+    }
+
+    /// The same, and when each expires.
+    pub fn scan_timed(&self, cursor: u64, mut visit: impl FnMut(&[u8], Element<'_>, Option<i64>)) -> u64 {
+        self.table.scan(cursor, |field| visit(field.key(), value_of(field), field.expire_ms()))
     }
 
     /// Bytes of all its allocations.
@@ -173,7 +217,11 @@ impl Clone for Fields {
                 Stored::Inline(bytes) => NewValue::Inline(bytes),
                 Stored::Boxed(bytes) => NewValue::Boxed(Box::new(bytes.clone())),
             };
-            copy.table.insert_unique(self.key.hash(field), Field::new(field.key(), value, None), &copy.key);
+            copy.table.insert_unique(
+                self.key.hash(field),
+                Field::new(field.key(), value, field.expire_ms()),
+                &copy.key,
+            );
         }
         copy
     }

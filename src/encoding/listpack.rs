@@ -435,6 +435,11 @@ impl Listpack {
         self.splice(self.bytes_len() - 1, 0, Element::of(text), 1);
     }
 
+    /// Adds an integer at the end.
+    pub fn push_back_int(&mut self, number: i64) {
+        self.splice(self.bytes_len() - 1, 0, Element::Int(number), 1);
+    }
+
     /// Adds an element at the front.
     pub fn push_front(&mut self, text: &[u8]) {
         self.splice(HEADER, 0, Element::of(text), 1);
@@ -443,6 +448,11 @@ impl Listpack {
     /// Adds an element in front of the one at `place`, whose place is the new one's then.
     pub fn insert_before(&mut self, place: Place, text: &[u8]) {
         self.splice(place.0, 0, Element::of(text), 1);
+    }
+
+    /// The same with an integer.
+    pub fn insert_int_before(&mut self, place: Place, number: i64) {
+        self.splice(place.0, 0, Element::Int(number), 1);
     }
 
     /// Adds an element behind the one at `place`.
@@ -494,19 +504,6 @@ impl Listpack {
         tail.set_count(len - kept);
         self.shrink();
         tail
-    }
-
-    /// Adds all elements of another pack at the end.
-    pub fn append(&mut self, other: &Listpack) {
-        let (end, added) = (self.bytes_len() - 1, other.bytes_len() - HEADER);
-        assert!(end + added <= u32::MAX as usize, "callers bound a pack by its bytes");
-        let count = self.len() + other.len();
-        if end + added > self.0.len() {
-            self.resize(roomy(end + added));
-        }
-        self.0[end..end + added].copy_from_slice(&other.as_bytes()[HEADER..]);
-        self.set_size(end + added);
-        self.set_count(count);
     }
 
     /// Puts another element's bytes, and the count's difference, in the place of `old` bytes at `at`.

@@ -8,5 +8,4 @@ pub mod old_packs;
 pub mod ordered;
 pub mod quicklist;
 pub mod rdb;
-pub mod slots;
 pub mod table;

@@ -148,6 +148,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The eight bytes of a Unix time in milliseconds.
+    pub fn time(&mut self) -> Result<i64, Malformed> {
+        self.array().map(i64::from_le_bytes)
+    }
+
     /// A length that stands by itself.
     pub fn length(&mut self) -> Result<u64, Malformed> {
         let first = self.byte()?;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::ops::Deref;
 
@@ -13,7 +14,7 @@ use super::{Garbage, KeyHasher};
 use crate::base::equality::same;
 use crate::base::rng::Rng;
 use crate::encoding::table::{Position, Rehash, Table};
-use crate::types::{KeyEntry, NewValue, Value, WrongType};
+use crate::types::{Collection, KeyEntry, NewValue, Value, WrongType};
 
 /// Buckets that a scan looks into at most, for each key it was asked for: as SCAN's in Redis.
 const SCAN_BUCKETS_PER_KEY: usize = 10;
@@ -43,16 +44,38 @@ pub enum KeyState {
     Expired,
 }
 
+/// What expired, and under which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// What of it.
+    pub what: ExpiredPart,
+}
+
+/// What expired of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiredPart {
+    /// The key itself.
+    Key,
+    /// Fields of its hash.
+    Fields,
+    /// All that its hash had: the key is gone with them.
+    AllFields,
+}
+
 /// A database.
 pub struct Database {
     pub(super) table: Table<KeyEntry>,
     /// The hashes of the keys that expire: active expiry finds them through these.
     pub(super) expires: Table<NonZeroU64>,
+    /// Hashes of which fields expire: the time each is listed under, and the hash of its key.
+    pub(super) timed: BTreeSet<(i64, u64)>,
     pub(super) hasher: KeyHasher,
     pub(super) access: Access,
     observes_expired: bool,
     keeps_expired: bool,
-    expired: Vec<Box<[u8]>>,
+    expired: Vec<Expired>,
     expired_count: u64,
     pub(super) expire_cursor: u64,
     pub(super) average_ttl_ms: i64,
@@ -64,11 +87,20 @@ pub(super) fn rehash_expires(hash: &NonZeroU64) -> u64 {
     hash.get()
 }
 
+/// Under which time the hash of an entry, if it is one, is listed.
+pub(super) fn listed_ms(entry: &KeyEntry) -> Option<i64> {
+    match entry.boxed() {
+        Some(Value::Other(Collection::Hash(hash))) => hash.listed_ms(),
+        _ => None,
+    }
+}
+
 impl Database {
     pub(super) fn new(hasher: KeyHasher) -> Database {
         Database {
             table: Table::new(),
             expires: Table::new(),
+            timed: BTreeSet::new(),
             hasher,
             access: Access::new(),
             observes_expired: false,
@@ -126,9 +158,33 @@ impl Database {
     pub(super) fn remove_expired(&mut self, at: Position, hash: u64) {
         let entry = self.table.remove_at(at).expect("the position was just found");
         self.forget_expire(hash);
+        self.forget_listed(&entry, hash);
         self.expired_count += 1;
+        self.observe(entry.key(), ExpiredPart::Key);
+    }
+
+    /// Keeps the name of a key of which something expired, if anybody wants to know it.
+    pub(super) fn observe(&mut self, key: &[u8], what: ExpiredPart) {
         if self.observes_expired {
-            self.expired.push(entry.key().into());
+            self.expired.push(Expired { key: key.into(), what });
+        }
+    }
+
+    /// A hash whose fields expire is listed under another time than before, or not any more: active expiry finds it
+    /// through that. Called with what its `listed_ms` was and is.
+    pub fn relist(&mut self, hash: u64, before: Option<i64>, after: Option<i64>) {
+        if before != after {
+            self.timed.extend(after.map(|at_ms| (at_ms, hash)));
+            if let Some(at_ms) = before {
+                self.timed.remove(&(at_ms, hash));
+            }
+        }
+    }
+
+    #[inline]
+    fn forget_listed(&mut self, entry: &KeyEntry, hash: u64) {
+        if !self.timed.is_empty() {
+            self.relist(hash, listed_ms(entry), None);
         }
     }
 
@@ -172,7 +228,7 @@ impl Database {
         }
     }
 
-    /// Stores a value under a key. Returns whether the key existed. A value of the same kind and about the same length
+    /// Stores a value under a key, which is no hash whose fields expire: `put` takes those. Returns whether the key existed. A value of the same kind and about the same length
     /// overwrites the old one in place.
     #[inline]
     pub fn set(&mut self, key: &[u8], hash: u64, value: NewValue<'_>, expire: SetExpire, now_ms: i64) -> bool {
@@ -194,6 +250,10 @@ impl Database {
 
     #[inline]
     fn overwrite(&mut self, at: Position, key: &[u8], hash: u64, value: NewValue<'_>, expire: SetExpire) {
+        if !self.timed.is_empty() {
+            let listed = self.table.at(at).and_then(listed_ms);
+            self.relist(hash, listed, None);
+        }
         let entry = self.table.at_mut(at).expect("the position was just found");
         self.access.touch(entry);
         let stamp = entry.lru();
@@ -250,8 +310,14 @@ impl Database {
     #[inline]
     pub fn take(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<KeyEntry> {
         let at = self.find(key, hash, now_ms)?;
+        self.take_at(at, hash)
+    }
+
+    #[inline]
+    pub(super) fn take_at(&mut self, at: Position, hash: u64) -> Option<KeyEntry> {
         let entry = self.table.remove_at(at)?;
         self.note_expire(hash, entry.expire_ms().is_some(), false);
+        self.forget_listed(&entry, hash);
         Some(entry)
     }
 
@@ -264,6 +330,7 @@ impl Database {
         let Some(mut entry) = self.take(from.0, from.1, now_ms) else { return false };
         self.remove(to.0, to.1, now_ms);
         entry.set_key(to.0);
+        self.relist(to.1, None, listed_ms(&entry));
         self.insert_new(to.1, entry);
         true
     }
@@ -271,6 +338,7 @@ impl Database {
     /// Stores an entry in the place of what its key held, if anything.
     pub fn put(&mut self, hash: u64, entry: KeyEntry, now_ms: i64) {
         self.remove(entry.key(), hash, now_ms);
+        self.relist(hash, None, listed_ms(&entry));
         self.insert_new(hash, entry);
     }
 
@@ -304,6 +372,11 @@ impl Database {
     /// How many keys expire.
     pub fn expires_len(&self) -> usize {
         self.expires.len()
+    }
+
+    /// How many hashes are listed because fields of theirs expire, or did.
+    pub fn timed_len(&self) -> usize {
+        self.timed.len()
     }
 
     /// How long keys that expire still have on average, in milliseconds, as active expiry saw them.
@@ -346,6 +419,11 @@ impl Database {
         self.keeps_expired = wanted;
     }
 
+    /// Whether it does.
+    pub fn keeps_expired(&self) -> bool {
+        self.keeps_expired
+    }
+
     /// Whether the names of keys that expire are kept from now on: WATCH and notifications need them.
     pub fn observe_expired(&mut self, wanted: bool) {
         self.observes_expired = wanted;
@@ -354,9 +432,9 @@ impl Database {
         }
     }
 
-    /// The names of the keys that expired since the last call, if they are observed. Taken after each command and each
-    /// cycle, so that there are never more than one command names or one cycle samples.
-    pub fn take_expired(&mut self) -> Vec<Box<[u8]>> {
+    /// The names of the keys that expired since the last call, or of which fields did in a cycle, if they are observed.
+    /// Taken after each command and each cycle, so that there are never more than one command names or one cycle samples.
+    pub fn take_expired(&mut self) -> Vec<Expired> {
         std::mem::take(&mut self.expired)
     }
 
@@ -482,7 +560,11 @@ impl Database {
 
     /// Empties the database at once; what was in it goes to `garbage`.
     pub(super) fn flush_into(&mut self, garbage: &mut Garbage) {
-        garbage.add(std::mem::take(&mut self.table), std::mem::take(&mut self.expires));
+        garbage.add(
+            std::mem::take(&mut self.table),
+            std::mem::take(&mut self.expires),
+            std::mem::take(&mut self.timed),
+        );
         self.expire_cursor = 0;
         self.average_ttl_ms = 0;
     }

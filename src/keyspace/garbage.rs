@@ -2,17 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use crate::encoding::table::{Remains, Table};
 use crate::types::KeyEntry;
-use crate::types::ruin::Ruin;
+use crate::types::ruin::{Ruin, drop_first};
 
 /// Keys and values that no command can see any more.
 #[derive(Default)]
 pub struct Garbage {
     entries: Vec<Remains<KeyEntry>>,
     expires: Vec<Remains<NonZeroU64>>,
+    timed: Vec<BTreeSet<(i64, u64)>>,
     values: Vec<Ruin>,
 }
 
@@ -21,9 +23,10 @@ const fn assert_send<T: Send>() {}
 const _: () = assert_send::<Garbage>();
 
 impl Garbage {
-    pub(super) fn add(&mut self, entries: Table<KeyEntry>, expires: Table<NonZeroU64>) {
+    pub(super) fn add(&mut self, entries: Table<KeyEntry>, expires: Table<NonZeroU64>, timed: BTreeSet<(i64, u64)>) {
         self.entries.push(entries.into_remains());
         self.expires.push(expires.into_remains());
+        self.timed.push(timed);
     }
 
     /// The value of an entry that nobody can see any more.
@@ -51,7 +54,14 @@ impl Garbage {
             self.values.pop();
         }
         work = drop_last(&mut self.entries, work);
-        drop_last(&mut self.expires, work);
+        work = drop_last(&mut self.expires, work);
+        while let Some(timed) = self.timed.last_mut() {
+            work = drop_first(timed, work);
+            if work == 0 {
+                return true;
+            }
+            self.timed.pop();
+        }
         !(self.entries.is_empty() && self.expires.is_empty())
     }
 }

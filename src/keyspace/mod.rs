@@ -12,7 +12,7 @@ mod string_mut;
 pub mod watch;
 
 pub use access::FrequencyRules;
-pub use database::{Database, EntryMut, KeyState, SetExpire};
+pub use database::{Database, EntryMut, Expired, ExpiredPart, KeyState, SetExpire};
 pub use expire::{ExpireBudget, ExpireReport};
 pub use garbage::Garbage;
 pub use string_mut::StringMut;
@@ -123,13 +123,17 @@ impl Keyspace {
         self.dbs.iter_mut().for_each(|db| db.keep_expired(wanted));
     }
 
-    /// Removes expired keys from all databases in turn, within one budget. The next call goes on where this one stopped.
+    /// Removes expired keys, and fields of hashes, from all databases in turn, within one budget. The next call goes on where this one stopped.
     pub fn expire_cycle(&mut self, now_ms: i64, budget: ExpireBudget<'_>) -> ExpireReport {
         let mut total = ExpireReport::default();
         for _ in 0..self.dbs.len() {
             let keys_max = budget.keys_max - total.sampled.min(budget.keys_max);
             let share = ExpireBudget { keys_max, is_over: &mut *budget.is_over };
-            total.add(self.dbs[self.expire_db].expire_cycle(now_ms, share));
+            let db = &mut self.dbs[self.expire_db];
+            total.add(db.expire_cycle(now_ms, share));
+            total.add(
+                db.expire_fields(now_ms, ExpireBudget { keys_max: budget.keys_max, is_over: &mut *budget.is_over }),
+            );
             if total.stopped {
                 break;
             }

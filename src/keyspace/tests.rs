@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::rng::Rng;
+use crate::base::siphash::SipKey;
 use crate::types::NewValue;
+use crate::types::hash::{Hash, HashLimits};
 use crate::types::string::StringRef;
 
 /// One database under short names: keys are text, and the time stands in a field.
@@ -106,7 +108,8 @@ fn an_expired_key_is_removed_counted_and_reported_by_whoever_comes_upon_it() {
     assert!(!shell.set("b", "2", SetExpire::Keep), "an expired key is not there to keep anything of");
     assert_eq!(shell.expire_of("b"), Some(None));
     assert!(shell.db.has_expired());
-    assert_eq!(shell.db.take_expired(), [Box::from(&b"a"[..]), Box::from(&b"b"[..])]);
+    let expired = |key: &[u8]| Expired { key: key.into(), what: ExpiredPart::Key };
+    assert_eq!(shell.db.take_expired(), [expired(b"a"), expired(b"b")]);
     assert!(!shell.db.has_expired());
     assert_eq!((shell.db.expired_count(), shell.db.expires_len(), shell.db.len()), (2, 0, 1));
     shell.db.observe_expired(false);
@@ -430,4 +433,67 @@ proptest! {
         let now_ms = shell.now_ms;
         prop_assert_eq!(shell.db.iter().filter(|entry| !entry.is_due(now_ms)).count(), model.0.len());
     }
+}
+
+/// The hash of a key with fields `f0`, `f1` and so on, which expire one millisecond after the other from 2000 on.
+fn timed_hash(db: &mut Database, key: &[u8], fields: usize) {
+    let limits = HashLimits { entries: 4, value: 64, key: SipKey::new(1, 2) };
+    let mut hash = Hash::default();
+    hash.make_timed(&limits);
+    for number in 0..fields {
+        let name = format!("f{number}");
+        hash.set(name.as_bytes(), b"v", &limits);
+        hash.set_time(name.as_bytes(), Some(2000 + number as i64), &limits);
+    }
+    hash.set_listed(hash.next_ms());
+    db.put(db.hash(key), KeyEntry::new(key, NewValue::of(hash.into()), None), 1000);
+}
+
+#[test]
+fn fields_expire_in_order_and_take_their_key_along() {
+    let mut keyspace = Keyspace::new(1, 7);
+    keyspace.observe_expired(true);
+    timed_hash(keyspace.db_mut(0), b"small", 2);
+    timed_hash(keyspace.db_mut(0), b"big", 1000);
+    let cycle = |keyspace: &mut Keyspace, now_ms, keys_max| {
+        keyspace.expire_cycle(now_ms, ExpireBudget { keys_max, is_over: &mut || false })
+    };
+    assert_eq!(cycle(&mut keyspace, 2000, 100), ExpireReport::default());
+    assert_eq!(keyspace.db(0).timed_len(), 2);
+    assert_eq!(cycle(&mut keyspace, 2001, 100).fields, 2);
+    let expired = |key: &[u8], what| Expired { key: key.into(), what };
+    let mut names = keyspace.db_mut(0).take_expired();
+    names.sort_by(|left, right| left.key.cmp(&right.key));
+    assert_eq!(names, [expired(b"big", ExpiredPart::Fields), expired(b"small", ExpiredPart::Fields)]);
+    // One visit of a big hash is bounded, and so are visits.
+    let report = cycle(&mut keyspace, 9000, 2);
+    assert!(report.stopped && report.fields <= 600, "{report:?}");
+    while cycle(&mut keyspace, 9000, 2).stopped {}
+    assert_eq!((keyspace.db(0).len(), keyspace.db(0).timed_len(), keyspace.db(0).expired_count()), (0, 0, 0));
+    let names = keyspace.db_mut(0).take_expired();
+    assert_eq!(names.iter().filter(|it| it.what == ExpiredPart::AllFields).count(), 2);
+}
+
+#[test]
+fn hashes_are_listed_as_long_as_they_are_there() {
+    let mut keyspace = Keyspace::new(2, 7);
+    let db = keyspace.db_mut(0);
+    timed_hash(db, b"a", 3);
+    timed_hash(db, b"a", 9);
+    timed_hash(db, b"b", 9);
+    assert_eq!(db.timed_len(), 2);
+    let (a, b) = (db.hash(b"a"), db.hash(b"b"));
+    assert!(db.rename((b"a", a), (b"b", b), 1000));
+    assert_eq!(db.timed_len(), 1);
+    db.set(b"b", b, NewValue::Int(1), SetExpire::Clear, 1000);
+    assert_eq!(db.timed_len(), 0);
+    timed_hash(db, b"b", 9);
+    db.set_expire(b"b", b, Some(1500));
+    assert!(!db.exists(b"b", b, 1501));
+    assert_eq!(db.timed_len(), 0);
+    timed_hash(db, b"a", 9);
+    let mut garbage = keyspace.flush_all();
+    assert_eq!(keyspace.db(0).timed_len(), 0);
+    while garbage.drop_some(1) {}
+    assert!(garbage.is_empty());
 }

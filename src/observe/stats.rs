@@ -187,6 +187,8 @@ pub struct Stats {
     pub keyspace_misses: u64,
     /// What the databases' own counts of expired keys came to at the last reset.
     pub expired_keys_before_reset: u64,
+    /// Fields of hashes that were removed because their time was over.
+    pub expired_fields: u64,
     /// Estimated share of keys that are expired but still there, in percent.
     pub expired_stale_percent: f64,
     /// Active expiry cycles that ran out of time.

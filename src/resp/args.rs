@@ -105,6 +105,11 @@ impl<'a> Args<'a> {
         Args { base: self.base, spans: &self.spans[first.min(self.spans.len())..], blobs: self.blobs }
     }
 
+    /// The first `count` arguments, or all where there are fewer.
+    pub fn first(&self, count: usize) -> Args<'a> {
+        Args { spans: &self.spans[..count.min(self.spans.len())], ..*self }
+    }
+
     /// All of them in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let args = *self;

@@ -9,6 +9,7 @@ pub mod set;
 pub mod snapshot;
 pub mod sorted_set;
 pub mod string;
+pub mod timed_hash;
 
 use crate::encoding::entry::{self, Entry};
 use crate::encoding::quicklist;

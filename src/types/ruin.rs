@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::hash::Hash;
+use std::collections::BTreeSet;
+
+use super::hash::{Form, Hash};
 use super::list::List;
 use super::set::Set;
-use super::sorted_set::{SortedSet, TreeRemains};
+use super::sorted_set::{SortedSet, Tree};
 use super::{Collection, Value};
 use crate::encoding::fields::FieldsRemains;
 use crate::encoding::quicklist::Quicklist;
@@ -16,8 +18,10 @@ pub enum Ruin {
     Nodes(Box<Quicklist>),
     /// Fields of a table.
     Fields(FieldsRemains),
+    /// Fields of a table, and the order in which they would have expired.
+    TimedFields(FieldsRemains, BTreeSet<(i64, u64)>),
     /// Members of a sorted set.
-    Tree(Box<TreeRemains>),
+    Tree(Box<Tree>),
     /// A few allocations.
     Rest(Value),
 }
@@ -27,10 +31,16 @@ impl Ruin {
     pub fn of(value: Value) -> Ruin {
         match value {
             Value::Other(Collection::List(List::Quick(quick))) => Ruin::Nodes(quick),
-            Value::Other(Collection::Set(Set::Table(table))) | Value::Other(Collection::Hash(Hash::Table(table))) => {
-                Ruin::Fields(table.into_remains())
-            }
-            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(Box::new(tree.into_remains())),
+            Value::Other(Collection::Set(Set::Table(table))) => Ruin::Fields(table.into_remains()),
+            Value::Other(Collection::Hash(Hash::Other(form))) => match *form {
+                Form::Table(table) => Ruin::Fields(table.into_remains()),
+                Form::TimedTable(table) => {
+                    let (fields, order) = table.into_parts();
+                    Ruin::TimedFields(fields.into_remains(), order)
+                }
+                form => Ruin::Rest(Hash::Other(Box::new(form)).into()),
+            },
+            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(tree),
             value => Ruin::Rest(value),
         }
     }
@@ -40,8 +50,21 @@ impl Ruin {
         match self {
             Ruin::Nodes(quick) => quick.drop_some(work),
             Ruin::Fields(remains) => remains.drop_some(work),
+            Ruin::TimedFields(remains, order) => match drop_first(order, work) {
+                0 => 0,
+                left => remains.drop_some(left),
+            },
             Ruin::Tree(tree) => tree.drop_some(work),
             Ruin::Rest(_) => work,
         }
     }
+}
+
+/// Drops up to `work` items of an order. Returns what is left of `work`.
+pub fn drop_first(order: &mut BTreeSet<(i64, u64)>, work: usize) -> usize {
+    let mut left = work;
+    while left > 0 && order.pop_first().is_some() {
+        left -= 1;
+    }
+    left
 }

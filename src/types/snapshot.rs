@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::hash::{Hash, HashLimits};
+use super::hash::{Form, Hash, HashLimits};
 use super::list::List;
 use super::set::{Set, SetLimits};
 use super::sorted_set::{SortedSet, SortedSetLimits};
@@ -34,6 +34,14 @@ const TYPE_SORTED_SET_PACK: u8 = 17;
 const TYPE_HASH: u8 = 4;
 /// A hash: a pack in a string.
 const TYPE_HASH_PACK: u8 = 16;
+/// A hash of which fields expire: the first time, a count of fields, each a length, which is 0 where it stays or by how
+/// much later than one before the first time it expires, and two strings.
+const TYPE_HASH_TIMED: u8 = 24;
+/// The same, as a pack with times in a string behind the first time.
+const TYPE_HASH_TIMED_PACK: u8 = 25;
+/// Both as versions before 7.4.0 wrote them: without the first time, and lengths that are times. Read only.
+const TYPE_HASH_TIMED_OLD: u8 = 22;
+const TYPE_HASH_TIMED_PACK_OLD: u8 = 23;
 
 // What other versions wrote is read only.
 
@@ -116,20 +124,36 @@ fn write_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
 }
 
 fn write_hash(out: &mut Vec<u8>, hash: &Hash, compress: bool) {
-    match hash {
+    let form = match hash {
         Hash::Pack(pack) => {
             out.push(TYPE_HASH_PACK);
-            rdb::write_string(out, pack.as_bytes(), compress);
+            return rdb::write_string(out, pack.as_bytes(), compress);
         }
-        Hash::Table(table) => {
-            out.push(TYPE_HASH);
-            rdb::write_len(out, table.len());
-            for (name, value) in table.iter() {
-                rdb::write_string(out, name, compress);
-                rdb::write_string(out, &value.to_cow(), compress);
-            }
+        Hash::Other(form) => &**form,
+    };
+    let first_ms = match form {
+        Form::TimedPack(pack) => {
+            out.push(TYPE_HASH_TIMED_PACK);
+            out.extend(pack.listed_ms.unwrap_or_default().to_le_bytes());
+            return rdb::write_string(out, pack.pack().as_bytes(), compress);
+        }
+        Form::Table(_) | Form::TimedTable(_) => hash.next_ms(),
+    };
+    match first_ms {
+        None => out.push(TYPE_HASH),
+        Some(first_ms) => {
+            out.push(TYPE_HASH_TIMED);
+            out.extend(first_ms.to_le_bytes());
         }
     }
+    rdb::write_len(out, hash.len());
+    hash.each_timed(|name, value, at_ms| {
+        if let Some(first_ms) = first_ms {
+            rdb::write_len(out, at_ms.map_or(0, |at_ms| (at_ms - first_ms + 1) as usize));
+        }
+        rdb::write_string(out, &name.to_cow(), compress);
+        rdb::write_string(out, &value.to_cow(), compress);
+    });
 }
 
 fn write_sorted_set(out: &mut Vec<u8>, set: &SortedSet, compress: bool) {
@@ -167,6 +191,16 @@ pub fn read<'a>(reader: &mut Reader<'a>, limits: &TypeLimits) -> Result<Restored
             Value::Other(Collection::Hash(Hash::from_pack(pack, &limits.hash).ok_or(Malformed)?))
         }
         TYPE_SORTED_SET => Value::from(read_members(reader, &limits.sorted_set, Reader::double)?),
+        TYPE_HASH_TIMED => {
+            let first_ms = reader.time()?;
+            Value::from(read_timed_hash(reader, first_ms.checked_sub(1).ok_or(Malformed)?, &limits.hash)?)
+        }
+        TYPE_HASH_TIMED_OLD => Value::from(read_timed_hash(reader, 0, &limits.hash)?),
+        TYPE_HASH_TIMED_PACK => {
+            reader.time()?;
+            Value::from(read_timed_pack(reader, &limits.hash)?)
+        }
+        TYPE_HASH_TIMED_PACK_OLD => Value::from(read_timed_pack(reader, &limits.hash)?),
         TYPE_SORTED_SET_PACK => {
             let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
             Value::from(SortedSet::from_pack(pack, &limits.sorted_set).ok_or(Malformed)?)
@@ -280,6 +314,30 @@ fn read_hash(reader: &mut Reader<'_>, limits: &HashLimits) -> Result<Hash, Malfo
         }
     }
     if hash.is_empty() { Err(Malformed) } else { Ok(hash) }
+}
+
+/// `base_ms` is what the times are counted from.
+fn read_timed_hash(reader: &mut Reader<'_>, base_ms: i64, limits: &HashLimits) -> Result<Hash, Malformed> {
+    let mut hash = Hash::default();
+    hash.make_timed(limits);
+    for _ in 0..reader.length()? {
+        let after_ms = i64::try_from(reader.length()?).map_err(|_| Malformed)?;
+        let (name, value) = (reader.string()?, reader.string()?);
+        if !hash.set(&name, &value, limits) {
+            return Err(Malformed);
+        }
+        if after_ms > 0 {
+            let at_ms = base_ms.checked_add(after_ms).filter(|&at_ms| at_ms > 0).ok_or(Malformed)?;
+            hash.set_time(&name, Some(at_ms), limits);
+        }
+    }
+    hash.set_listed(hash.next_ms());
+    if hash.is_empty() { Err(Malformed) } else { Ok(hash) }
+}
+
+fn read_timed_pack(reader: &mut Reader<'_>, limits: &HashLimits) -> Result<Hash, Malformed> {
+    let pack = Listpack::from_bytes(reader.string()?.into_owned()).ok_or(Malformed)?;
+    Hash::from_timed_pack(pack, limits).ok_or(Malformed)
 }
 
 fn read_list(reader: &mut Reader<'_>, limits: Limits) -> Result<List, Malformed> {
@@ -428,7 +486,7 @@ mod tests {
             let mut see = |text: &[u8]| texts.push(String::from_utf8_lossy(text).into_owned());
             match &value {
                 Value::Other(Collection::List(list)) => list.each(|element| see(&element.to_cow())),
-                Value::Other(Collection::Hash(hash)) => hash.each(|name, value| {
+                Value::Other(Collection::Hash(hash)) => hash.each_timed(|name, value, _| {
                     see(&name.to_cow());
                     see(&value.to_cow());
                 }),
@@ -496,11 +554,89 @@ mod tests {
         }
     }
 
+    /// As redis-server 8.0.6 dumps them.
+    #[test]
+    fn hashes_of_which_fields_expire() {
+        let of = |texts: &[(&str, Option<i64>)]| {
+            let mut hash = Hash::default();
+            hash.make_timed(&limits().hash);
+            for (name, at_ms) in texts {
+                hash.set(name.as_bytes(), b"1", &limits().hash);
+                hash.set_time(name.as_bytes(), *at_ms, &limits().hash);
+            }
+            hash.set_listed(hash.next_ms());
+            let mut out = Vec::new();
+            write(&mut out, &KeyEntry::new(b"k", NewValue::of(hash.clone().into()), None), false);
+            let read = there_and_back(hash.clone().into(), false);
+            let read = read.as_hash().expect("of the same type");
+            assert_eq!((read.encoding(), read.len()), (hash.encoding(), hash.len()));
+            assert_eq!((read.next_ms(), read.listed_ms()), (hash.next_ms(), hash.listed_ms()));
+            assert!(texts.iter().all(|(name, at_ms)| read.time_of(name.as_bytes()) == Some(*at_ms)));
+            out
+        };
+        let first_ms = 4_000_000_000_000;
+        let pack = b"\x19\0@\x94R\xa3\x03\0\0\x1d\x1d\0\0\0\x06\0\x81a\x02\x01\x01\xf4\0@\x94R\xa3\x03\0\0\t\x81b\x02\x01\x01\0\x01\xff";
+        assert_eq!(of(&[("b", None), ("a", Some(first_ms))]), pack);
+        let stays = b"\x19\0\0\0\0\0\0\0\0\x0e\x0e\0\0\0\x03\0\x81a\x02\x01\x01\0\x01\xff";
+        assert_eq!(of(&[("a", None)]), stays);
+        let table = of(&[("a", Some(first_ms)), ("b", None), ("c", Some(first_ms + 4)), ("d", None)]);
+        assert_eq!(table[..10], *b"\x18\0@\x94R\xa3\x03\0\0\x04");
+        let mut fields: Vec<&[u8]> = table[10..].chunks(5).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, [&b"\0\x01b\xc0\x01"[..], b"\0\x01d\xc0\x01", b"\x01\x01a\xc0\x01", b"\x05\x01c\xc0\x01"]);
+        let none = of(&[("a", None), ("b", None), ("c", None), ("d", None)]);
+        assert_eq!(none[..2], *b"\x04\x04");
+    }
+
+    #[test]
+    fn times_as_old_versions_wrote_them() {
+        let first_ms = 4_000_000_000_000u64;
+        let times = |body: &[u8]| match read(&mut Reader::new(body), &limits()) {
+            Ok(Restored::Other(value)) => {
+                let hash = value.as_hash().expect("a hash");
+                Some((hash.time_of(b"a")?, hash.time_of(b"b")?, hash.listed_ms(), hash.encoding()))
+            }
+            _ => None,
+        };
+        let wanted = Some((Some(first_ms as i64), None, Some(first_ms as i64), "listpackex"));
+        let lengths = [&b"\x16\x02\x81"[..], &first_ms.to_be_bytes(), b"\x01a\xc0\x01\0\x01b\xc0\x02"].concat();
+        assert_eq!(times(&lengths), wanted);
+        let pack = |elements: &[u8], count: u8| {
+            let len = elements.len() as u8 + 7;
+            [&[0x17, len, len, 0, 0, 0, count, 0], elements, b"\xff"].concat()
+        };
+        let a = b"\x81a\x02\x01\x01\xf4\0@\x94R\xa3\x03\0\0\t";
+        let b = b"\x81b\x02\x02\x01\0\x01";
+        assert_eq!(times(&pack(&[&a[..], b].concat(), 6)), wanted);
+        // Out of order, twice the same, no time, no number, before all times.
+        for (elements, count) in [
+            ([&b[..], a].concat(), 6),
+            ([&a[..], a].concat(), 6),
+            (a[..5].to_vec(), 2),
+            (b"\x81a\x02\x01\x01\x81x\x02".to_vec(), 3),
+            (b"\x81a\x02\x01\x01\xdf\xff\x02".to_vec(), 3),
+        ] {
+            assert_eq!(
+                read(&mut Reader::new(&pack(&elements, count)), &limits()).err(),
+                Some(Malformed),
+                "{elements:?}"
+            );
+        }
+        for body in [
+            &b"\x18\0\0\0\0\0\0\0\0\0"[..],
+            b"\x18\0\0\0\0\0\0\0\x80\x01\x01\x01a\xc0\x01",
+            b"\x18\0\0\0\0\0\0\0\0\x01\x01\x01a\xc0\x01",
+            b"\x18\x01\0\0\0\0\0\0\0\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a\xc0\x01",
+        ] {
+            assert_eq!(read(&mut Reader::new(body), &limits()).err(), Some(Malformed), "{body:?}");
+        }
+    }
+
     proptest! {
         /// Whatever bytes stand behind a type, what is read of them can be written, and read again.
         #[test]
         fn any_bytes_are_survived(
-            kind in 0u8..22,
+            kind in 0u8..26,
             start in prop_oneof![
                 Just(&b"\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff"[..]),
                 Just(&b"\x01\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf2\xff"[..]),
@@ -539,7 +675,7 @@ mod tests {
             let (Value::Other(Collection::Set(set)), Value::Other(Collection::Hash(hash))) = (set, hash) else { panic!("of the same types") };
             prop_assert_eq!((set.len(), hash.len()), (texts.len(), texts.len()));
             prop_assert!(texts.iter().all(|text| set.contains(text.as_bytes())));
-            prop_assert!(texts.iter().all(|text| hash.get(text.as_bytes()).is_some_and(|value| *value.to_cow() == *text.as_bytes())));
+            prop_assert!(texts.iter().all(|text| hash.get(text.as_bytes(), 0).is_some_and(|value| *value.to_cow() == *text.as_bytes())));
             prop_assert_eq!([set.encoding(), hash.encoding()], encodings);
         }
 

@@ -1,13 +1,11 @@
-//! HOT PATH. Setting and removing fields: HSET, HMSET, HSETNX, HDEL, HGETDEL.
+//! HOT PATH. Setting and removing fields: HSET, HMSET, HSETNX, HDEL.
 
 #![forbid(unsafe_code)]
 
-use super::{hash_mut, hash_or_new, removed};
-use crate::base::integer::parse_i64;
+use super::{hash_mut, hash_or_new, remove_late, remove_named, removed};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
-use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
@@ -93,34 +91,6 @@ pub(super) static HDEL: Command = Command {
     ..Command::BLANK
 };
 
-/// `HGETDEL`
-pub(super) static HGETDEL: Command = Command {
-    name: "hgetdel",
-    full_name: "hgetdel",
-    summary: "Answers the values of fields and removes them.",
-    since: "8.0.0",
-    group: "hash",
-    complexity: "O(N), N being the number of fields that are named",
-    arity: -5,
-    flags: Flags::WRITE.union(Flags::FAST),
-    categories: Categories::WRITE.union(Categories::HASH).union(Categories::FAST),
-    key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
-    args: &[
-        ArgSpec::key("key", 0),
-        ArgSpec::new("fields", ArgKind::Block).token("FIELDS").children(&[
-            ArgSpec::new("numfields", ArgKind::Integer),
-            ArgSpec::new("field", ArgKind::String).multiple(),
-        ]),
-    ],
-    handler: Some(hgetdel),
-    ..Command::BLANK
-};
-
-const NO_FIELDS_WORD: CommandError =
-    CommandError::fixed("Mandatory argument FIELDS is missing or not at the right position");
-const NO_COUNT: CommandError = CommandError::fixed("Number of fields must be a positive integer");
-const OTHER_COUNT: CommandError = CommandError::fixed("The `numfields` parameter must match the number of arguments");
-
 fn hset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let new = set_pairs(ctx, args)?;
     ctx.reply.integer(new as i64);
@@ -153,8 +123,16 @@ fn set_pairs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<usize, CommandErro
 
 fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.hash_limits();
-    let hash = hash_or_new(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
-    if hash.get(args.get(2)).is_some() {
+    let now_ms = ctx.now_ms();
+    let (key, key_hash, names) = (args.get(1), ctx.first_key_hash, args.skip(2).first(1));
+    let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    let hash = if hash.has_over(names.iter(), now_ms) {
+        remove_late(ctx, key, key_hash, names)?.announce(ctx, key);
+        hash_or_new(ctx.state, ctx.session.db, key, key_hash)?
+    } else {
+        hash
+    };
+    if hash.get(args.get(2), now_ms).is_some() {
         ctx.reply.integer(0);
         return Ok(());
     }
@@ -174,49 +152,14 @@ fn hdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let gone = args.skip(2).iter().filter(|name| hash.remove(name)).count();
+    let (gone, (before, after)) = remove_named(hash, args.skip(2).iter());
     let empty = hash.is_empty();
+    ctx.db().relist(key_hash, before, after);
     if gone > 0 {
         removed(ctx, key, key_hash, empty, "hdel");
         ctx.state.stats.dirty += gone as u64;
     }
     ctx.reply.integer(gone as i64);
-    Ok(())
-}
-
-fn hgetdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let (key, key_hash) = (args.get(1), ctx.first_key_hash);
-    hash_mut(ctx.state, ctx.session.db, key, key_hash)?;
-    if !args.get(2).eq_ignore_ascii_case(b"fields") {
-        return Err(NO_FIELDS_WORD);
-    }
-    let count = parse_i64(args.get(3)).and_then(|count| usize::try_from(count).ok());
-    let count = count.filter(|&count| count > 0).ok_or(NO_COUNT)?;
-    if count != args.len() - 4 {
-        return Err(OTHER_COUNT);
-    }
-    ctx.reply.array(count);
-    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
-        (0..count).for_each(|_| ctx.reply.null());
-        return Ok(());
-    };
-    let mut gone = 0;
-    for name in args.skip(4).iter() {
-        match hash.get(name) {
-            Some(value) => reply_element(ctx.reply, value),
-            None => {
-                ctx.reply.null();
-                continue;
-            }
-        }
-        hash.remove(name);
-        gone += 1;
-    }
-    let empty = hash.is_empty();
-    if gone > 0 {
-        removed(ctx, key, key_hash, empty, "hdel");
-        ctx.state.stats.dirty += gone;
-    }
     Ok(())
 }
 
@@ -262,38 +205,6 @@ mod tests {
             > HSET s a 1
             (error) WRONGTYPE Operation against a key holding the wrong kind of value
             > HDEL s a
-            (error) WRONGTYPE Operation against a key holding the wrong kind of value
-            "#,
-        );
-    }
-
-    #[test]
-    fn fields_are_taken_out() {
-        replay(
-            r#"
-            > HSET k a 1 b 2
-            (integer) 2
-            > HGETDEL k FIELDS 2 a zz
-            1) "1"
-            2) (nil)
-            > HGETDEL k fields 1 b
-            1) "2"
-            > EXISTS k
-            (integer) 0
-            > HGETDEL k FIELDS 2 a b
-            1) (nil)
-            2) (nil)
-            > HGETDEL k FIELDS 0 a
-            (error) ERR Number of fields must be a positive integer
-            > HGETDEL k FIELDS x a
-            (error) ERR Number of fields must be a positive integer
-            > HGETDEL k FIELDS 2 a
-            (error) ERR The `numfields` parameter must match the number of arguments
-            > HGETDEL k FOO 1 a
-            (error) ERR Mandatory argument FIELDS is missing or not at the right position
-            > SET s x
-            OK
-            > HGETDEL s FOO 1 a
             (error) WRONGTYPE Operation against a key holding the wrong kind of value
             "#,
         );

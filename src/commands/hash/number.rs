@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::hash_or_new;
+use super::{hash_or_new, remove_late};
 use crate::base::integer::parse_i64;
 use crate::base::long_double::LongDouble;
 use crate::command::context::Context;
@@ -96,11 +96,18 @@ fn update(
     let (key, key_hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let limits = ctx.state.hash_limits();
     let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    let names = args.skip(2).first(1);
+    let hash = if hash.has_over(names.iter(), now_ms) {
+        remove_late(ctx, key, key_hash, names)?.announce(ctx, key);
+        hash_or_new(ctx.state, ctx.session.db, key, key_hash)?
+    } else {
+        hash
+    };
     let is_new = hash.is_empty();
-    let changed = change(hash.get(args.get(2)));
+    let changed = change(hash.get(args.get(2), now_ms));
     match &changed {
         Ok(value) => {
-            hash.set(args.get(2), value, &limits);
+            hash.update(args.get(2), value, &limits);
             ctx.signal_modified(key);
             ctx.announce_stored(is_new, KeyspaceEvents::HASH, ctx.command.name, key);
             ctx.state.stats.dirty += 1;

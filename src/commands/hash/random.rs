@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::read_hash;
+use super::{read_hash, remove_all_late};
+use crate::base::rng::Rng;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
@@ -11,6 +12,7 @@ use crate::commands::{draw, key_specs};
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::resp::reply::{Protocol, Reply};
+use crate::types::hash::Hash;
 
 /// `HRANDFIELD`
 pub(super) static HRANDFIELD: Command = Command {
@@ -43,37 +45,63 @@ fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         4 if args.get(3).eq_ignore_ascii_case(b"withvalues") => true,
         _ => return Err(SYNTAX),
     };
+    let (key, key_hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let mut rng = ctx.state.rng.clone();
-    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    match (hash, count) {
-        (None, None) => ctx.reply.null(),
-        (None, Some(_)) => ctx.reply.array(0),
-        (Some(hash), None) => match hash.random(&mut rng) {
-            Some((name, _)) => reply_element(ctx.reply, name),
-            None => ctx.reply.null(),
-        },
-        (Some(hash), Some(count)) if count < 0 => {
+    let hash = read_hash(ctx.state, ctx.session, key, key_hash)?;
+    if hash.is_some_and(|hash| hash.live_len(now_ms) < hash.len()) {
+        remove_all_late(ctx, key, key_hash)?.announce(ctx, key);
+        let now = ctx.state.keyspace.db(ctx.session.db).live(key, key_hash, now_ms);
+        let hash = now.and_then(|entry| entry.as_hash().ok());
+        choose(ctx.reply, &mut rng, hash, count, with_values, now_ms);
+    } else {
+        choose(ctx.reply, &mut rng, hash, count, with_values, now_ms);
+    }
+    ctx.state.rng = rng;
+    Ok(())
+}
+
+/// Answers fields chosen at random.
+fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, count: Option<i64>, with_values: bool, now_ms: i64) {
+    let live = hash.map_or(0, |hash| hash.live_len(now_ms));
+    let (Some(hash), true) = (hash, live > 0) else {
+        return if count.is_some() { reply.array(0) } else { reply.null() };
+    };
+    match count {
+        None => {
+            if let Some((name, _)) = draw_live(hash, rng, now_ms) {
+                reply_element(reply, name);
+            }
+        }
+        Some(count) if count < 0 => {
             let count = count.unsigned_abs() as usize;
-            begin(ctx.reply, count, with_values);
+            begin(reply, count, with_values);
             for _ in 0..count {
-                if let Some((name, value)) = hash.random(&mut rng) {
-                    answer(ctx.reply, name, value, with_values);
+                if let Some((name, value)) = draw_live(hash, rng, now_ms) {
+                    answer(reply, name, value, with_values);
                 }
             }
         }
-        (Some(hash), Some(count)) => {
-            let count = usize::try_from(count).unwrap_or(usize::MAX).min(hash.len());
-            begin(ctx.reply, count, with_values);
-            let mut choice = draw::Choice::new(hash.len(), count);
-            hash.each(|name, value| {
-                if choice.takes_next(&mut rng) {
-                    answer(ctx.reply, name, value, with_values);
+        Some(count) => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX).min(live);
+            begin(reply, count, with_values);
+            let mut choice = draw::Choice::new(live, count);
+            hash.each(now_ms, |name, value| {
+                if choice.takes_next(rng) {
+                    answer(reply, name, value, with_values);
                 }
             });
         }
     }
-    ctx.state.rng = rng;
-    Ok(())
+}
+
+/// A field whose time is not over, of which there is one. Others are only there while such things are kept.
+fn draw_live<'h>(hash: &'h Hash, rng: &mut Rng, now_ms: i64) -> Option<(Element<'h>, Element<'h>)> {
+    loop {
+        let (name, value) = hash.random(rng)?;
+        if !hash.has_over([&*name.to_cow()], now_ms) {
+            return Some((name, value));
+        }
+    }
 }
 
 /// In RESP3 each field and its value are an array of their own.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::read_hash;
+use super::{read_hash, remove_late};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
@@ -159,25 +159,60 @@ fn reply_value(reply: &mut Reply, value: Option<Element<'_>>) {
     }
 }
 
+/// Removes the field that a command names and whose time is over.
+#[cold]
+fn drop_late(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let key = args.get(1);
+    remove_late(ctx, key, ctx.first_key_hash, args.skip(2))?.announce(ctx, key);
+    Ok(())
+}
+
 fn hget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    reply_value(ctx.reply, hash.and_then(|hash| hash.get(args.get(2))));
+    if hash.is_some_and(|hash| hash.has_over([args.get(2)], now_ms)) {
+        drop_late(ctx, args)?;
+        ctx.reply.null();
+        return Ok(());
+    }
+    reply_value(ctx.reply, hash.and_then(|hash| hash.get(args.get(2), now_ms)));
     Ok(())
 }
 
 fn hmget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
+    let now_ms = ctx.now_ms();
     let names = args.skip(2);
+    let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
+    if hash.is_some_and(|hash| hash.has_over(names.iter(), now_ms)) {
+        return hmget_late(ctx, args);
+    }
     ctx.reply.array(names.len());
-    names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name))));
+    names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name, now_ms))));
+    Ok(())
+}
+
+/// HMGET of fields some of whose time is over.
+#[cold]
+fn hmget_late(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (key, key_hash, now_ms, names) = (args.get(1), ctx.first_key_hash, ctx.now_ms(), args.skip(2));
+    let late = remove_late(ctx, key, key_hash, names)?;
+    // As in Redis nobody hears of a field that was the only one there.
+    if late.fields > usize::from(late.with_key) {
+        late.announce(ctx, key);
+    }
+    ctx.reply.array(names.len());
+    let now = ctx.state.keyspace.db(ctx.session.db).live(key, key_hash, now_ms);
+    let hash = now.and_then(|entry| entry.as_hash().ok());
+    names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name, now_ms))));
     Ok(())
 }
 
 fn hgetall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.map(hash.map_or(0, Hash::len));
+    ctx.reply.map(hash.map_or(0, |hash| hash.live_len(now_ms)));
     if let Some(hash) = hash {
-        hash.each(|name, value| {
+        hash.each(now_ms, |name, value| {
             reply_element(ctx.reply, name);
             reply_element(ctx.reply, value);
         });
@@ -186,19 +221,21 @@ fn hgetall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hkeys(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.array(hash.map_or(0, Hash::len));
+    ctx.reply.array(hash.map_or(0, |hash| hash.live_len(now_ms)));
     if let Some(hash) = hash {
-        hash.each(|name, _| reply_element(ctx.reply, name));
+        hash.each(now_ms, |name, _| reply_element(ctx.reply, name));
     }
     Ok(())
 }
 
 fn hvals(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.array(hash.map_or(0, Hash::len));
+    ctx.reply.array(hash.map_or(0, |hash| hash.live_len(now_ms)));
     if let Some(hash) = hash {
-        hash.each(|_, value| reply_element(ctx.reply, value));
+        hash.each(now_ms, |_, value| reply_element(ctx.reply, value));
     }
     Ok(())
 }
@@ -210,14 +247,26 @@ fn hlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hexists(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.integer(i64::from(hash.is_some_and(|hash| hash.get(args.get(2)).is_some())));
+    if hash.is_some_and(|hash| hash.has_over([args.get(2)], now_ms)) {
+        drop_late(ctx, args)?;
+        ctx.reply.integer(0);
+        return Ok(());
+    }
+    ctx.reply.integer(i64::from(hash.is_some_and(|hash| hash.get(args.get(2), now_ms).is_some())));
     Ok(())
 }
 
 fn hstrlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let now_ms = ctx.now_ms();
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    let value = hash.and_then(|hash| hash.get(args.get(2)));
+    if hash.is_some_and(|hash| hash.has_over([args.get(2)], now_ms)) {
+        drop_late(ctx, args)?;
+        ctx.reply.integer(0);
+        return Ok(());
+    }
+    let value = hash.and_then(|hash| hash.get(args.get(2), now_ms));
     ctx.reply.integer(value.map_or(0, |value| value.len()) as i64);
     Ok(())
 }

@@ -37,13 +37,14 @@ pub(super) static HSCAN: Command = Command {
 
 fn hscan(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let cursor = parse_u64_lenient(args.get(2)).ok_or(INVALID_CURSOR)?;
+    let now_ms = ctx.now_ms();
     let Some(hash) = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)? else {
         reply_nothing(ctx.reply);
         return Ok(());
     };
     let filter = Filter::read(args, 3, Scanned::Fields)?;
     walk(ctx.reply, cursor, &filter, |cursor, found: &mut Found<'_>| {
-        hash.scan(cursor, |name, value| found.add(name, Some(value)))
+        hash.scan(cursor, now_ms, |name, value| found.add(name, Some(value)))
     });
     Ok(())
 }

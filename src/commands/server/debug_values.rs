@@ -13,7 +13,6 @@ use crate::config::value::memory;
 use crate::encoding::listpack::{Element, Listpack};
 use crate::encoding::quicklist::Quicklist;
 use crate::resp::args::Args;
-use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
@@ -48,9 +47,9 @@ pub(super) fn listpack(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comm
         Some(Value::Other(
             Collection::List(List::Pack(pack))
             | Collection::Set(Set::Pack(pack))
-            | Collection::Hash(Hash::Pack(pack))
             | Collection::SortedSet(SortedSet::Pack(pack)),
         )) => pack_text(pack),
+        Some(Value::Other(Collection::Hash(hash))) => pack_text(hash.pack().ok_or(NOT_A_PACK)?),
         _ => return Err(NOT_A_PACK),
     };
     print(&text);

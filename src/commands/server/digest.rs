@@ -23,6 +23,8 @@ const TYPE_HASH: u32 = 4;
 
 /// Stands for any expiry time, which is no part of the digest.
 const EXPIRES: &[u8] = b"!!expire!!";
+/// Stands for the time of a field.
+const FIELD_EXPIRES: &[u8] = b"!!hexpire!!";
 
 impl Digest {
     fn xor(&mut self, bytes: &[u8]) {
@@ -50,16 +52,19 @@ impl Digest {
                 set.each(|member, score| {
                     let mut of_member = Digest::default();
                     of_member.mix(&member.to_cow());
-                    of_member.mix(TextBuffer::new().format_digits(score));
+                    of_member.mix(TextBuffer::new().format(score));
                     self.xor(&of_member.0);
                 });
             }
             Some(Value::Other(Collection::Hash(hash))) => {
                 self.mix(&TYPE_HASH.to_be_bytes());
-                hash.each(|name, value| {
+                hash.each_timed(|name, value, at_ms| {
                     let mut of_field = Digest::default();
                     of_field.mix(&name.to_cow());
                     of_field.mix(&value.to_cow());
+                    if at_ms.is_some() {
+                        of_field.xor(FIELD_EXPIRES);
+                    }
                     self.xor(&of_field.0);
                 });
             }

@@ -281,7 +281,7 @@ fn stats(source: &Source<'_>, text: &mut InfoText) {
         .field("sync_full", 0)
         .field("sync_partial_ok", 0)
         .field("sync_partial_err", 0)
-        .field("expired_subkeys", 0)
+        .field("expired_subkeys", stats.expired_fields)
         .field("expired_keys", state.expired_keys())
         .field("expired_stale_perc", format_args!("{:.2}", stats.expired_stale_percent))
         .field("expired_time_cap_reached_count", stats.expired_time_cap_reached)
@@ -441,7 +441,13 @@ fn keyspace(source: &Source<'_>, text: &mut InfoText) {
     for (index, db) in source.state.keyspace.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         text.field(
             &format!("db{index}"),
-            format_args!("keys={},expires={},avg_ttl={},subexpiry=0", db.len(), db.expires_len(), db.avg_ttl()),
+            format_args!(
+                "keys={},expires={},avg_ttl={},subexpiry={}",
+                db.len(),
+                db.expires_len(),
+                db.avg_ttl(),
+                db.timed_len()
+            ),
         );
     }
 }
