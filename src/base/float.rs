@@ -170,6 +170,17 @@ impl TextBuffer {
         &self.bytes[..self.len]
     }
 
+    /// The same, but whole numbers are written as all others are: with an exponent from eight zeros on. DEBUG DIGEST takes
+    /// scores so.
+    pub fn format_digits(&mut self, value: f64) -> &[u8] {
+        if !value.is_finite() || value == 0.0 {
+            return self.format(value);
+        }
+        self.len = 0;
+        self.put_digits(value);
+        &self.bytes[..self.len]
+    }
+
     fn put(&mut self, text: &[u8]) {
         self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
         self.len += text.len();
@@ -399,6 +410,22 @@ mod tests {
             (f64::NEG_INFINITY, "-inf"),
         ] {
             assert_eq!(text_of_17_digits(value), text);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_with_exponents() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (f64::NEG_INFINITY, "-inf"),
+            (10_000_000.0, "10000000"),
+            (100_000_000.0, "1e+8"),
+            (-1.2e15, "-1.2e+15"),
+            (123_456_789_012_345_678.0, "123456789012345680"),
+            (0.1, "0.1"),
+        ] {
+            assert_eq!(TextBuffer::new().format_digits(value), text.as_bytes(), "{value}");
         }
     }
 

@@ -60,6 +60,24 @@ pub fn parse_u64_lenient(text: &[u8]) -> Option<u64> {
     Some(if negative { value.wrapping_neg() } else { value })
 }
 
+/// Reads an integer as C's `atoi` does: behind blanks and a sign as many digits as there are, whatever follows them. What
+/// 64 bits cannot hold is the nearest that they can; of that the lower 32 bits count.
+pub fn parse_i32_careless(text: &[u8]) -> i32 {
+    let start = text.iter().position(|byte| !is_blank(*byte)).unwrap_or(text.len());
+    let (negative, digits) = match &text[start..] {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let mut value: i64 = 0;
+    for byte in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
+        let digit = i64::from(byte - b'0');
+        value = value.saturating_mul(10);
+        value = if negative { value.saturating_sub(digit) } else { value.saturating_add(digit) };
+    }
+    value as i32
+}
+
 /// C's `isspace` in the C locale.
 #[inline]
 pub fn is_blank(byte: u8) -> bool {
@@ -189,6 +207,26 @@ mod tests {
             ("5 ", None),
         ] {
             assert_eq!(parse_u64_lenient(text.as_bytes()), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn careless_numbers_as_atoi_has_them() {
+        for (text, value) in [
+            ("12", 12),
+            (" \t+7x", 7),
+            ("-3.9", -3),
+            ("007", 7),
+            ("", 0),
+            ("x1", 0),
+            ("- 1", 0),
+            ("2147483648", i32::MIN),
+            ("4294967297", 1),
+            ("-4294967295", 1),
+            ("18446744073709551617", -1),
+            ("-18446744073709551617", 0),
+        ] {
+            assert_eq!(parse_i32_careless(text.as_bytes()), value, "{text}");
         }
     }
 

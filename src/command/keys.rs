@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::base::integer::parse_i64;
+use crate::base::integer::{parse_i32_careless, parse_i64};
 use crate::command::error::CommandError;
 use crate::command::spec::{Begin, Command, Find, FoundKey, KeyFlags, KeySpec};
 use crate::resp::args::Args;
@@ -83,13 +83,18 @@ fn find_by_spec(spec: &KeySpec, args: Args<'_>, keys: &mut Vec<FoundKey>) -> Res
         }
         Find::KeyNum { index, first: keys_first, step } => {
             let at = first + i64::from(index);
-            let number = argument(args, at).and_then(parse_i64).ok_or(INVALID_ARGUMENTS)?;
-            if number < 0 {
-                return Err(INVALID_ARGUMENTS);
-            }
+            let text = argument(args, at).ok_or(INVALID_ARGUMENTS)?;
             let step = i64::from(step);
             let first = first + i64::from(keys_first);
-            (first, number.saturating_sub(1).saturating_mul(step).saturating_add(first), step)
+            let last = |number: i64| number.saturating_sub(1).saturating_mul(step).saturating_add(first);
+            // Redis asks twice: a number that is none, or one of more keys than there are, it reads once more with less care.
+            let number = match parse_i64(text).filter(|&number| number >= 0 && last(number) < count) {
+                Some(number) => number,
+                None => {
+                    Some(i64::from(parse_i32_careless(text))).filter(|&number| number > 0).ok_or(INVALID_ARGUMENTS)?
+                }
+            };
+            (first, last(number), step)
         }
     };
     let mut index = first;
@@ -168,6 +173,13 @@ mod tests {
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "-1", "a"]), None);
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "y"]), None);
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "0"]), Some(vec![]));
+        // What Redis reads with less care.
+        for text in ["4294967297", "-4294967295", "1.5", " 1x", "+1"] {
+            assert_eq!(keys(Begin::Index(2), find, &["eval", "x", text, "a", "b"]), Some(vec![3]), "{text}");
+        }
+        for text in ["4294967296", "4294967299", "18446744073709551617", "-9223372036854775808", ""] {
+            assert_eq!(keys(Begin::Index(2), find, &["eval", "x", text, "a", "b"]), None, "{text}");
+        }
     }
 
     #[test]

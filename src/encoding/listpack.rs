@@ -506,6 +506,19 @@ impl Listpack {
         tail
     }
 
+    /// Adds all elements of another pack at the end.
+    pub fn append(&mut self, other: &Listpack) {
+        let (end, added) = (self.bytes_len() - 1, other.bytes_len() - HEADER);
+        assert!(end + added <= u32::MAX as usize, "callers bound a pack by its bytes");
+        let count = self.len() + other.len();
+        if end + added > self.0.len() {
+            self.resize(roomy(end + added));
+        }
+        self.0[end..end + added].copy_from_slice(&other.as_bytes()[HEADER..]);
+        self.set_size(end + added);
+        self.set_count(count);
+    }
+
     /// Puts another element's bytes, and the count's difference, in the place of `old` bytes at `at`.
     fn splice(&mut self, at: usize, old: usize, element: Element<'_>, added: usize) {
         let head = Head::of(element);

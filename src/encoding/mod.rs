@@ -8,4 +8,5 @@ pub mod old_packs;
 pub mod ordered;
 pub mod quicklist;
 pub mod rdb;
+pub mod slots;
 pub mod table;

@@ -138,6 +138,21 @@ impl<K: Copy> Node<K> {
         }
     }
 
+    /// Puts another item in the place of one, which there is.
+    fn replace(&mut self, at: usize, item: K) {
+        match self {
+            Node::Leaf(items) => items[at] = item,
+            Node::Branch(children) => {
+                let (index, within) = child_at_existing(children, at);
+                let child = &mut children[index];
+                child.node.replace(within, item);
+                if within == 0 {
+                    child.first = item;
+                }
+            }
+        }
+    }
+
     /// How many items, from the first on, pass a test that none passes behind one that does not.
     fn partition_point(&self, passes: &mut impl FnMut(&K) -> bool) -> usize {
         match self {
@@ -311,6 +326,12 @@ impl<K: Copy> Ordered<K> {
         Some(item)
     }
 
+    /// Puts another item at a position where there is one: it has to stand in the same order.
+    pub fn replace(&mut self, at: usize, item: K) {
+        assert!(at < self.len, "only an item can be replaced");
+        self.root.replace(at, item);
+    }
+
     /// Takes out the items at these positions, each shown to `see`.
     pub fn remove_range(&mut self, range: Range<usize>, mut see: impl FnMut(K)) {
         for _ in range.clone() {
@@ -433,6 +454,7 @@ mod tests {
         Insert(usize, u32),
         Many(usize, u32),
         Remove(usize),
+        Replace(usize, u32),
         RemoveRange(usize, usize),
         Visit(usize, bool),
     }
@@ -442,6 +464,7 @@ mod tests {
             4 => (any::<usize>(), any::<u32>()).prop_map(|(at, item)| Step::Insert(at, item)),
             2 => (any::<usize>(), 1u32..400).prop_map(|(at, count)| Step::Many(at, count)),
             4 => any::<usize>().prop_map(Step::Remove),
+            1 => (any::<usize>(), any::<u32>()).prop_map(|(at, item)| Step::Replace(at, item)),
             1 => (any::<usize>(), 0usize..600).prop_map(|(at, count)| Step::RemoveRange(at, count)),
             2 => (any::<usize>(), any::<bool>()).prop_map(|(at, backwards)| Step::Visit(at, backwards)),
         ]
@@ -462,6 +485,12 @@ mod tests {
             Step::Remove(at) => {
                 let at = at % (len + 1);
                 assert_eq!(ordered.remove(at), (at < len).then(|| model.remove(at)));
+            }
+            Step::Replace(at, item) => {
+                if len > 0 {
+                    ordered.replace(at % len, item);
+                    model[at % len] = item;
+                }
             }
             Step::RemoveRange(at, count) => {
                 let at = at % (len + 1);

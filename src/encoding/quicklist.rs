@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use super::listpack::{Element, Listpack};
+use super::listpack::{BYTES_MAX, Element, Listpack};
 use crate::base::lzf;
 
 /// The sizes that fills of -1 to -5 stand for, in bytes.
@@ -25,6 +25,8 @@ const COUNTED_BYTES_MAX: usize = 8192;
 const OVERHEAD: usize = 8;
 /// A node that has fewer bytes stays as it is.
 const SQUEEZE_MIN: usize = 48;
+/// What two packs have twice: the bytes at their beginning and their end.
+const MERGE_SAVES: usize = 7;
 /// What compression has to save at least, in bytes.
 const SAVING_MIN: usize = 8;
 
@@ -402,49 +404,52 @@ impl Quicklist {
         self.settle(0);
     }
 
-    /// Adds an element so that it is number `index`; at the end where that is the length.
-    pub fn insert(&mut self, index: usize, text: &[u8]) {
-        let Some((at, within)) = self.locate(index) else { return self.push_back(text) };
-        if self.insert_in(at, within, text) {
-            self.len += 1;
-            return self.settle(at);
-        }
-        // At the beginning of a node the end of the one before may have room.
-        if within == 0 && at > 0 && self.insert_in(at - 1, self.nodes[at - 1].count(), text) {
-            self.len += 1;
-            return self.settle(at - 1);
-        }
-        let middle = if within == 0 { at } else { self.split(at, within) };
+    /// Adds an element in front of number `pivot`, or behind it. Returns whether there is such an element.
+    pub fn insert_beside(&mut self, pivot: usize, behind: bool, text: &[u8]) -> bool {
+        let Some((at, within)) = self.locate(pivot) else { return false };
         self.len += 1;
-        let before = middle.checked_sub(1).filter(|_| within != 0);
-        let end = before.map_or(0, |before| self.nodes[before].count());
-        if let Some(before) = before
-            && self.insert_in(before, end, text)
-        {
-            self.settle(middle);
-            return self.settle(before);
+        let (node, large) = (&self.nodes[at], self.limits.is_large(text.len()));
+        // The node on the other side of the new element, where that comes first or last in its own.
+        let is_end = if behind { within + 1 == node.count() } else { within == 0 };
+        let beyond = if behind { Some(at + 1) } else { at.checked_sub(1) };
+        let beyond =
+            beyond.filter(|beyond| is_end && self.nodes.get(*beyond).is_some_and(|n| n.takes(text, self.limits)));
+        if node.takes(text, self.limits) {
+            self.insert_in(at, within + usize::from(behind), text);
+            self.settle(at);
+        } else if let Some(beyond) = beyond {
+            let end = if behind { 0 } else { self.nodes[beyond].count() };
+            self.insert_in(beyond, end, text);
+            self.settle(beyond);
+        } else if is_end || node.is_plain() {
+            self.nodes.insert(at + usize::from(behind), Node::of(text, self.limits));
+            self.settle(at + usize::from(behind));
+        } else {
+            let second = self.split(at, within + usize::from(behind));
+            if large {
+                self.nodes.insert(second, Node::of(text, self.limits));
+                (at..(second + 2).min(self.nodes.len())).for_each(|at| self.settle(at));
+            } else if behind {
+                self.insert_in(second, 0, text);
+                self.merge_around(at);
+            } else {
+                let end = self.nodes[at].count();
+                self.insert_in(at, end, text);
+                self.merge_around(second);
+            }
         }
-        self.nodes.insert(middle, Node::of(text, self.limits));
-        if let Some(before) = before {
-            self.settle(before);
-        }
-        self.settle(middle + 1);
-        self.settle(middle);
+        true
     }
 
-    /// Adds an element to a node, if that takes it.
-    fn insert_in(&mut self, at: usize, within: usize, text: &[u8]) -> bool {
+    /// Adds an element to a node, which takes it.
+    fn insert_in(&mut self, at: usize, within: usize, text: &[u8]) {
         let node = &mut self.nodes[at];
-        if !node.takes(text, self.limits) {
-            return false;
-        }
         node.open();
-        let Node::Pack(pack) = node else { return false };
+        let Node::Pack(pack) = node else { return };
         match pack.seek(within) {
             Some(place) => pack.insert_before(place, text),
             None => pack.push_back(text),
         }
-        true
     }
 
     /// Parts a node in two, in front of element `within` of it. Returns where the second is.
@@ -460,7 +465,42 @@ impl Quicklist {
         at + 1
     }
 
-    /// Puts another element in the place of number `index`. Returns whether there is one.
+    /// Called after a node was split: it and its neighbours become fewer nodes where they fit into them. As in Redis first
+    /// the two in front of it, then the two behind it, then what is in front joins it, and what is behind.
+    fn merge_around(&mut self, middle: usize) {
+        let mut middle = middle;
+        if middle >= 2 && self.merge(middle - 2) {
+            middle -= 1;
+        }
+        self.merge(middle + 1);
+        if middle >= 1 && self.merge(middle - 1) {
+            middle -= 1;
+        }
+        self.merge(middle);
+        for at in middle.saturating_sub(2)..(middle + 3).min(self.nodes.len()) {
+            self.settle(at);
+        }
+    }
+
+    /// Joins a node and the next one, where there are such and both fit into one.
+    fn merge(&mut self, at: usize) -> bool {
+        let (Some(first), Some(second)) = (self.nodes.get(at), self.nodes.get(at + 1)) else { return false };
+        let bytes = (first.raw_len() + second.raw_len()).saturating_sub(MERGE_SAVES);
+        if first.is_plain() || second.is_plain() || self.limits.exceeded(bytes, first.count() + second.count()) {
+            return false;
+        }
+        let Some(mut second) = self.nodes.remove(at + 1) else { return false };
+        let first = &mut self.nodes[at];
+        first.open();
+        second.open();
+        if let (Node::Pack(pack), Node::Pack(more)) = (first, &second) {
+            pack.append(more);
+        }
+        true
+    }
+
+    /// Puts another element in the place of number `index`. Returns whether there is one. As in Redis a pack may become
+    /// larger than its limits by that.
     pub fn replace(&mut self, index: usize, text: &[u8]) -> bool {
         let Some((at, within)) = self.locate(index) else { return false };
         let node = &mut self.nodes[at];
@@ -472,15 +512,19 @@ impl Quicklist {
         node.open();
         if let Node::Pack(pack) = node
             && !self.limits.is_large(text.len())
+            && pack.bytes_len() + text.len() < BYTES_MAX
             && let Some(place) = pack.seek(within)
-            && !self.limits.exceeded(pack.bytes_len() - pack.get(place).len() + text.len() + OVERHEAD, pack.len())
         {
             pack.replace(place, text);
             self.settle(at);
             return true;
         }
-        self.insert(index, text);
-        self.remove(index + 1, 1);
+        self.insert_beside(index, true, text);
+        self.remove(index, 1);
+        // Where nothing is left in front of it in its node, that was removed, and Redis joins nothing.
+        if let Some((at, _)) = self.locate(index).filter(|_| within > 0) {
+            self.merge_around(at);
+        }
         true
     }
 

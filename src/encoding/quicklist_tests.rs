@@ -55,11 +55,49 @@ fn big_elements_have_nodes_of_their_own() {
     assert_eq!(contents(&list), [&big[..], b"c", b"b"]);
 }
 
+/// The elements of each node, a big one as `*`.
+fn nodes(list: &Quicklist) -> Vec<String> {
+    let mut all = Vec::new();
+    list.each_node(|bytes, plain| {
+        let pack = Listpack::from_bytes(bytes.to_vec()).filter(|_| !plain);
+        let texts = pack.iter().flat_map(Listpack::iter).flat_map(Element::to_vec);
+        all.push(if plain {
+            "*".to_owned()
+        } else {
+            String::from_utf8_lossy(&texts.collect::<Vec<u8>>()).into_owned()
+        });
+    });
+    all
+}
+
+/// The nodes are those that Redis 8.0 has after the same commands.
+#[test]
+fn nodes_are_split_and_merged_as_in_redis() {
+    let big = vec![b'*'; 8193];
+    let with = |change: &dyn Fn(&mut Quicklist)| {
+        let mut list = Quicklist::new(SMALL);
+        (b'a'..=b'j').for_each(|letter| list.push_back(&[letter]));
+        change(&mut list);
+        nodes(&list)
+    };
+    assert_eq!(with(&|_| ()), ["abcd", "efgh", "ij"]);
+    assert_eq!(with(&|list| _ = list.insert_beside(4, true, b"X")), ["abcd", "e", "Xfgh", "ij"]);
+    assert_eq!(with(&|list| _ = list.insert_beside(5, false, b"X")), ["abcd", "eX", "fgh", "ij"]);
+    let twice = with(&|list| {
+        list.insert_beside(3, false, b"X");
+        list.insert_beside(1, true, b"Y");
+    });
+    assert_eq!(twice, ["ab", "YcXd", "efgh", "ij"]);
+    assert_eq!(with(&|list| _ = list.insert_beside(6, true, &big)), ["abcd", "efg", "*", "h", "ij"]);
+    assert_eq!(with(&|list| _ = list.replace(4, &big)), ["abcd", "*", "fgh", "ij"]);
+    assert_eq!(with(&|list| _ = list.replace(5, &big)), ["abcd", "e", "*", "ghij"]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push(bool, Vec<u8>),
     Pop(bool),
-    Insert(usize, Vec<u8>),
+    Insert(usize, bool, Vec<u8>),
     Replace(usize, Vec<u8>),
     Remove(usize, usize),
     RemoveEqual(usize, usize, bool),
@@ -79,7 +117,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (any::<bool>(), text()).prop_map(|(back, text)| Step::Push(back, text)),
         2 => any::<bool>().prop_map(Step::Pop),
-        3 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Insert(at, text)),
+        3 => (any::<usize>(), any::<bool>(), text()).prop_map(|(at, behind, text)| Step::Insert(at, behind, text)),
         2 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Replace(at, text)),
         1 => (any::<usize>(), 0usize..12).prop_map(|(at, count)| Step::Remove(at, count)),
         1 => (any::<usize>(), 1usize..5, any::<bool>()).prop_map(|(at, max, back)| Step::RemoveEqual(at, max, back)),
@@ -114,9 +152,12 @@ fn apply(list: &mut Quicklist, model: &mut Vec<Vec<u8>>, step: Step) {
             let first = (len > 0).then(|| model.remove(0));
             assert_eq!(list.pop_front(|element| element.to_vec()), first);
         }
-        Step::Insert(at, text) => {
-            list.insert(at % (len + 1), &text);
-            model.insert(at % (len + 1), text);
+        Step::Insert(at, behind, text) => {
+            let at = at % (len + 1);
+            assert_eq!(list.insert_beside(at, behind, &text), at < len);
+            if at < len {
+                model.insert(at + usize::from(behind), text);
+            }
         }
         Step::Replace(at, text) => {
             assert_eq!(list.replace(at % (len + 1), &text), at % (len + 1) < len);
@@ -151,13 +192,13 @@ fn apply(list: &mut Quicklist, model: &mut Vec<Vec<u8>>, step: Step) {
     }
 }
 
-/// Nodes are never empty nor too big, the ends are open, and the count is right.
+/// Nodes are never empty and have no more elements than they may, the ends are open, and the count is right.
 fn check(list: &Quicklist) {
     assert_eq!(list.nodes.iter().map(Node::count).sum::<usize>(), list.len);
     let depth = list.limits.depth as usize;
     for (at, node) in list.nodes.iter().enumerate() {
         assert!(node.count() > 0);
-        assert!(node.is_plain() || node.count() == 1 || !list.limits.exceeded(node.raw_len(), node.count()));
+        assert!(node.is_plain() || node.count() == 1 || !list.limits.exceeded(0, node.count()));
         let inner = depth > 0 && at >= depth && at < list.nodes.len() - depth;
         assert!(inner || !matches!(node, Node::Squeezed(_)));
         let mut copy = node.opened().unwrap_or_else(|| node.clone());

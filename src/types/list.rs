@@ -164,13 +164,14 @@ impl List {
         found.then_some(at)
     }
 
-    /// Adds an element so that it is number `index`. Call [`List::make_room`] before.
-    pub fn insert(&mut self, index: usize, text: &[u8]) {
+    /// Adds an element in front of number `pivot`, or behind it. Call [`List::make_room`] before.
+    pub fn insert_beside(&mut self, pivot: usize, behind: bool, text: &[u8]) {
         match self {
-            List::Quick(quick) => quick.insert(index, text),
-            List::Pack(pack) => match pack.seek(index) {
-                Some(place) => pack.insert_before(place, text),
-                None => pack.push_back(text),
+            List::Quick(quick) => _ = quick.insert_beside(pivot, behind, text),
+            List::Pack(pack) => match (pack.seek(pivot), behind) {
+                (Some(place), false) => pack.insert_before(place, text),
+                (Some(place), true) => pack.insert_after(place, text),
+                (None, _) => {}
             },
         }
     }
@@ -242,8 +243,8 @@ mod tests {
                 list.push(End::Back, text.as_bytes());
             }
             list.push(End::Front, b"z");
-            list.insert(2, b"new");
-            list.insert(8, b"end");
+            list.insert_beside(2, false, b"new");
+            list.insert_beside(7, true, b"end");
             list.replace(1, b"A");
             assert_eq!(list.remove_equal(b"b", 2, true), 2);
             list.remove(5, 1);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::hash::{Form, Hash};
 use super::list::List;
 use super::set::Set;
-use super::sorted_set::{SortedSet, Tree};
+use super::sorted_set::{SortedSet, TreeRemains};
 use super::{Collection, Value};
 use crate::encoding::fields::FieldsRemains;
 use crate::encoding::quicklist::Quicklist;
@@ -21,7 +21,7 @@ pub enum Ruin {
     /// Fields of a table, and the order in which they would have expired.
     TimedFields(FieldsRemains, BTreeSet<(i64, u64)>),
     /// Members of a sorted set.
-    Tree(Box<Tree>),
+    Tree(Box<TreeRemains>),
     /// A few allocations.
     Rest(Value),
 }
@@ -40,7 +40,7 @@ impl Ruin {
                 }
                 form => Ruin::Rest(Hash::Other(Box::new(form)).into()),
             },
-            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(tree),
+            Value::Other(Collection::SortedSet(SortedSet::Tree(tree))) => Ruin::Tree(Box::new(tree.into_remains())),
             value => Ruin::Rest(value),
         }
     }

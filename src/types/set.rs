@@ -130,6 +130,24 @@ impl Set {
         }
     }
 
+    /// The same members as sorted integers, where all are integers and few enough.
+    pub fn sorted_integers(self, limits: &SetLimits) -> Set {
+        let mut fits = self.len() <= limits.ints.min(INTS_MAX);
+        let mut ints = Intset::new();
+        self.visit(|member| {
+            let number = match member {
+                Element::Int(number) => Some(number),
+                Element::Bytes(text) => integer(text),
+            };
+            fits &= number.is_some();
+            if fits {
+                number.map(|number| ints.insert(number));
+            }
+            fits
+        });
+        if fits { Set::Ints(ints) } else { self }
+    }
+
     /// Adds a member. Returns whether it is new.
     #[inline]
     pub fn add(&mut self, text: &[u8], limits: &SetLimits) -> bool {

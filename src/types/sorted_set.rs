@@ -18,11 +18,11 @@ use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::encoding::listpack::{self, Element, Listpack, Place};
 use crate::encoding::ordered::Ordered;
-use crate::encoding::table::Table;
+use crate::encoding::slots::{Chunk, Slots};
+use crate::encoding::table::{Remains, Table};
 
-/// Slots in a chunk, as a power of two: growth never copies what is there.
-const CHUNK_SHIFT: u32 = 9;
-const CHUNK: usize = 1 << CHUNK_SHIFT;
+/// Members that move to other slots for each that is removed, while most slots are free.
+const MOVES_PER_REMOVAL: usize = 2;
 
 /// Up to here a pack keeps a score as an integer, where it is one.
 const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
@@ -376,52 +376,6 @@ impl Ranked {
     }
 }
 
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    member: Box<[u8]>,
-    score: f64,
-}
-
-/// What ids stand for.
-#[derive(Clone, Default)]
-struct Slots {
-    chunks: Vec<Vec<Slot>>,
-    free: Vec<u32>,
-    next: u32,
-}
-
-impl Slots {
-    #[inline]
-    fn get(&self, id: u32) -> &Slot {
-        &self.chunks[id as usize >> CHUNK_SHIFT][id as usize & (CHUNK - 1)]
-    }
-
-    #[inline]
-    fn get_mut(&mut self, id: u32) -> &mut Slot {
-        &mut self.chunks[id as usize >> CHUNK_SHIFT][id as usize & (CHUNK - 1)]
-    }
-
-    fn put(&mut self, member: &[u8], score: f64) -> u32 {
-        let slot = Slot { member: member.into(), score };
-        if let Some(id) = self.free.pop() {
-            *self.get_mut(id) = slot;
-            return id;
-        }
-        let id = self.next;
-        self.next = id.checked_add(1).expect("a sorted set has fewer members than there are ids");
-        if id as usize >> CHUNK_SHIFT == self.chunks.len() {
-            self.chunks.push(Vec::new());
-        }
-        self.chunks[id as usize >> CHUNK_SHIFT].push(slot);
-        id
-    }
-
-    fn take(&mut self, id: u32) -> Slot {
-        self.free.push(id);
-        std::mem::take(self.get_mut(id))
-    }
-}
-
 /// What the table keeps of a member: 32 bits of its hash, and its id.
 fn item_of(hash: u64, id: u32) -> NonZeroU64 {
     NonZeroU64::new((hash << 32) | (u64::from(id) + 1)).unwrap_or(NonZeroU64::MIN)
@@ -517,6 +471,26 @@ impl Tree {
             let slot = self.slots.take(ranked.id);
             let hash = self.hash(&slot.member);
             self.table.remove(hash, |item| id_of(*item) == ranked.id);
+            if self.slots.are_sparse() {
+                self.move_members();
+            }
+        }
+    }
+
+    /// Called after a removal left few members among many slots: some move from the last slots to others, so that memory
+    /// is given back bit by bit.
+    #[cold]
+    fn move_members(&mut self) {
+        for _ in 0..MOVES_PER_REMOVAL {
+            let Some(id) = self.slots.last().filter(|_| self.slots.are_sparse()) else { return };
+            let slot = self.slots.get(id);
+            let (score, hash) = (slot.score, self.hash(&slot.member));
+            let at = self.position(&slot.member, score);
+            let moved = self.slots.move_down(id);
+            self.order.replace(at, Ranked::new(score, moved));
+            if let Some(item) = self.table.get_mut(hash, |item| id_of(*item) == id) {
+                *item = item_of(hash & u64::from(u32::MAX), moved);
+            }
         }
     }
 
@@ -526,16 +500,28 @@ impl Tree {
     }
 
     fn memory_usage(&self) -> usize {
-        let slots = self.slots.chunks.iter().flatten().map(|slot| slot.member.len() + size_of::<Slot>());
-        self.table.bytes() + self.order.bytes() + slots.sum::<usize>()
+        self.table.bytes() + self.order.bytes() + self.slots.bytes()
     }
 
-    /// Drops about `work` members of a tree that nobody can see any more. Returns what is left of `work`.
+    /// The tree as garbage, to be dropped in slices.
+    pub fn into_remains(self) -> TreeRemains {
+        TreeRemains { table: self.table.into_remains(), order: self.order, chunks: self.slots.into_chunks() }
+    }
+}
+
+/// What is left of a tree, to be dropped in slices.
+pub struct TreeRemains {
+    table: Remains<NonZeroU64>,
+    order: Ordered<Ranked>,
+    chunks: Vec<Chunk>,
+}
+
+impl TreeRemains {
+    /// Drops about `work` buckets, leaves and members. Returns what is left of `work`.
     pub fn drop_some(&mut self, work: usize) -> usize {
-        let mut left = work;
-        self.table = Table::new();
+        let mut left = self.table.drop_some(work);
         while left > 0
-            && let Some(chunk) = self.slots.chunks.pop()
+            && let Some(chunk) = self.chunks.pop()
         {
             left = left.saturating_sub(chunk.len());
         }
@@ -635,11 +621,37 @@ mod tests {
     fn a_big_one_is_dropped_in_slices() {
         let mut tree = Tree::new(SipKey::new(1, 2));
         (0..5000).for_each(|number: i32| _ = tree.set(number.to_string().as_bytes(), f64::from(number)));
+        let mut remains = tree.into_remains();
         let mut slices = 0;
-        while tree.drop_some(1000) == 0 {
+        while remains.drop_some(1000) == 0 {
             slices += 1;
         }
-        assert!((4..8).contains(&slices), "{slices}");
+        assert!((8..16).contains(&slices), "{slices}");
+    }
+
+    #[test]
+    fn memory_is_given_back_as_members_go() {
+        let mut rng = Rng::seeded(5);
+        let mut members: Vec<i32> = (0..30_000).collect();
+        let mut tree = Tree::new(SipKey::new(1, 2));
+        members.iter().for_each(|number| _ = tree.set(number.to_string().as_bytes(), f64::from(number % 1000)));
+        let full = tree.memory_usage();
+        while members.len() > 300 {
+            let number = members.swap_remove(rng.below(members.len() as u64) as usize);
+            assert!(tree.remove(number.to_string().as_bytes()));
+        }
+        let left = tree.memory_usage();
+        assert!(left < full / 16, "{left} of {full} bytes for 1 of 100 members");
+        members.sort_by_key(|number| (number % 1000, number.to_string()));
+        let mut seen = Vec::new();
+        tree.visit(0, false, |member, _| {
+            seen.push(String::from_utf8_lossy(&member.to_cow()).parse::<i32>().expect("a number"));
+            true
+        });
+        assert_eq!(seen, members);
+        assert!(
+            members.iter().all(|number| tree.score(number.to_string().as_bytes()) == Some(f64::from(number % 1000)))
+        );
     }
 
     /// Members by order, from the model.
@@ -676,6 +688,42 @@ mod tests {
         set.random(&mut rng, |member, score| drawn = Some((text(member), score)));
         assert_eq!(drawn.is_none(), model.is_empty());
         assert!(drawn.is_none_or(|(member, score)| model.get(&member) == Some(&score)));
+    }
+
+    proptest! {
+        /// SCAN's promise, while the table grows and shrinks and members change their slots.
+        #[test]
+        fn members_that_stay_are_scanned(
+            rounds in prop::collection::vec((any::<bool>(), 1usize..60, 1u32..600), 1..8),
+        ) {
+            let mut set = SortedSet::for_members(usize::MAX, 0, &limits());
+            let stays = |number: u32| number.is_multiple_of(11);
+            (0..2000u32).for_each(|number| _ = set.set(number.to_string().as_bytes(), f64::from(number % 7), &limits()));
+            let (mut seen, mut cursor, mut next) = (std::collections::BTreeSet::new(), 0, 2000);
+            let mut others: Vec<u32> = (0..2000).filter(|number| !stays(*number)).collect();
+            // A table that grows all the time would never be walked to its end.
+            let mut steps = rounds.iter().cycle().take(200);
+            loop {
+                cursor = set.scan(cursor, |member, _| _ = seen.insert(member.to_vec()));
+                if cursor == 0 {
+                    break;
+                }
+                let Some(&(adds, count, stride)) = steps.next() else { continue };
+                for step in 0..count {
+                    if adds {
+                        set.set(next.to_string().as_bytes(), f64::from(next % 5), &limits());
+                        others.push(next);
+                        next += 1;
+                    } else if !others.is_empty() {
+                        let gone = others.swap_remove((step * stride as usize) % others.len());
+                        prop_assert!(set.remove(gone.to_string().as_bytes()));
+                    }
+                }
+            }
+            for number in (0..2000u32).filter(|number| stays(*number)) {
+                prop_assert!(seen.contains(number.to_string().as_bytes()), "{number}");
+            }
+        }
     }
 
     proptest! {

@@ -183,34 +183,54 @@ struct Item {
     weight: Weight,
 }
 
-impl Item {
-    fn new(element: Element<'_>) -> Item {
-        Item { text: element.to_vec(), weight: Weight::Own }
-    }
+/// What is to be sorted.
+struct Elements {
+    items: Vec<Item>,
+    /// The places of those that are wanted, among the items.
+    wanted: Range<usize>,
 }
 
-/// The elements in the order in which they are kept, and whether that is the order of a set: none.
-fn elements(entry: &KeyEntry, backwards: bool) -> Result<(Vec<Item>, bool), CommandError> {
-    let mut items = Vec::new();
-    let is_set = match entry.boxed() {
-        Some(Value::Other(Collection::List(list))) => {
-            list.each(|element| items.push(Item::new(element)));
-            if backwards {
-                items.reverse();
-            }
-            false
-        }
-        Some(Value::Other(Collection::SortedSet(set))) => {
-            set.range(0..set.len(), backwards, |member, _| items.push(Item::new(member)));
-            false
-        }
-        Some(Value::Other(Collection::Set(set))) => {
-            set.each(|member| items.push(Item::new(member)));
-            true
-        }
+/// The elements; where they stay in the order in which they are kept, those that are wanted and no others.
+fn elements(entry: &KeyEntry, options: &Options<'_>) -> Result<Elements, CommandError> {
+    let len = match entry.boxed() {
+        Some(Value::Other(Collection::List(list))) => list.len(),
+        Some(Value::Other(Collection::Set(set))) => set.len(),
+        Some(Value::Other(Collection::SortedSet(set))) => set.len(),
         Some(Value::String(_) | Value::Other(Collection::Hash(_))) | None => return Err(WRONG_TYPE),
     };
-    Ok((items, is_set))
+    let wanted = options.range(len);
+    let loaded = if options.unsorted { wanted.clone() } else { 0..len };
+    // Sets have no other end to begin at.
+    let backwards = options.unsorted && options.descending;
+    let mut items = Vec::with_capacity(loaded.len());
+    let mut add = |element: Element<'_>| {
+        items.push(Item { text: element.to_vec(), weight: Weight::Own });
+        items.len() < loaded.len()
+    };
+    match entry.boxed() {
+        _ if loaded.is_empty() => {}
+        Some(Value::Other(Collection::List(list))) => {
+            list.visit(if backwards { len - 1 - loaded.start } else { loaded.start }, backwards, &mut add);
+        }
+        Some(Value::Other(Collection::SortedSet(set))) => {
+            set.visit(if backwards { len - 1 - loaded.start } else { loaded.start }, backwards, |member, _| {
+                add(member)
+            });
+        }
+        Some(Value::Other(Collection::Set(set))) => {
+            let mut before = loaded.start;
+            set.visit(|member| match before {
+                0 => add(member),
+                _ => {
+                    before -= 1;
+                    true
+                }
+            });
+        }
+        _ => {}
+    }
+    let wanted = if options.unsorted { 0..items.len() } else { wanted };
+    Ok(Elements { items, wanted })
 }
 
 /// Works out what the elements are sorted by. All are looked at, even where one is no number.
@@ -281,20 +301,19 @@ pub(super) fn sort_ro(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Comma
 
 fn run(ctx: &mut Context<'_>, args: Args<'_>, may_store: bool) -> Result<(), CommandError> {
     let mut options = Options::read(ctx, args, may_store)?;
-    let backwards = options.unsorted && options.descending;
     let entry = lookup::read(ctx.state, ctx.session, args.get(1), ctx.first_key_hash);
-    let (mut items, is_set) = entry.map_or_else(|| Ok((Vec::new(), false)), |entry| elements(entry, backwards))?;
-    convert(ctx, args.get(1));
-    if is_set && options.unsorted && options.store.is_some() {
+    if options.unsorted && options.store.is_some() && entry.is_some_and(|entry| entry.as_set().is_ok()) {
         // What is stored must not depend on how a set is kept.
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }
-    let range = options.range(items.len());
+    let none = Elements { items: Vec::new(), wanted: 0..0 };
+    let Elements { mut items, wanted } = entry.map_or(Ok(none), |entry| elements(entry, &options))?;
+    convert(ctx, args.get(1));
     if !options.unsorted {
         weigh(ctx, &options, &mut items)?;
-        put_in_order(&options, &mut items, &range);
+        put_in_order(&options, &mut items, &wanted);
     }
-    let wanted = &items[range];
+    let wanted = &items[wanted];
     match options.store {
         Some(key) => store(ctx, key, wanted, &options.gets),
         None => answer(ctx, wanted, &options.gets),

@@ -121,7 +121,7 @@ fn linsert(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(-1);
         return Ok(());
     };
-    list.insert(pivot + usize::from(behind), args.get(4));
+    list.insert_beside(pivot, behind, args.get(4));
     let len = list.len();
     ctx.signal_modified(args.get(1));
     ctx.announce(KeyspaceEvents::LIST, "linsert", args.get(1));

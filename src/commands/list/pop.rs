@@ -10,8 +10,10 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlag
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
 use crate::commands::many_keys::ManyKeys;
+use crate::encoding::quicklist::Limits;
 use crate::resp::args::Args;
-use crate::types::list::End;
+use crate::resp::reply::Reply;
+use crate::types::list::{End, List};
 
 /// `LPOP`
 pub(super) static LPOP: Command = Command {
@@ -92,16 +94,19 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
         _ => return Err(CommandError::arity(ctx.command.full_name)),
     };
     let (key, hash) = (args.get(1), ctx.first_key_hash);
+    let limits = ctx.state.list_limits();
     match (list_mut(ctx.state, ctx.session.db, key, hash)?, count) {
         (None, None) => ctx.reply.null(),
         (None, Some(_)) => ctx.reply.null_array(),
         (Some(_), Some(0)) => ctx.reply.array(0),
-        (Some(list), Some(count)) => {
-            let count = count.min(list.len());
-            ctx.reply.array(count);
-            take(ctx, key, hash, end, count)?;
+        (Some(list), count) => {
+            let taken = count.unwrap_or(1).min(list.len());
+            if count.is_some() {
+                ctx.reply.array(taken);
+            }
+            let empty = give(list, ctx.reply, end, taken, limits);
+            taken_out(ctx, key, hash, end, taken, empty);
         }
-        (Some(_), None) => take(ctx, key, hash, end, 1)?,
     }
     Ok(())
 }
@@ -110,14 +115,25 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
 pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count: usize) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
     let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
+    let empty = give(list, ctx.reply, end, count, limits);
+    taken_out(ctx, key, hash, end, count, empty);
+    Ok(())
+}
+
+/// Answers elements and takes them out. Returns whether none are left.
+#[inline]
+fn give(list: &mut List, reply: &mut Reply, end: End, count: usize, limits: Limits) -> bool {
     for _ in 0..count {
-        list.pop(end, |element| reply_element(ctx.reply, element));
+        list.pop(end, |element| reply_element(reply, element));
     }
     list.shrink(limits);
-    let empty = list.is_empty();
+    list.is_empty()
+}
+
+/// Called after elements were taken out.
+fn taken_out(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count: usize, empty: bool) {
     removed(ctx, key, hash, empty, pop_event(end));
     ctx.state.stats.dirty += count as u64;
-    Ok(())
 }
 
 impl ManyKeys<End> {
@@ -126,12 +142,14 @@ impl ManyKeys<End> {
         for index in self.keys.clone() {
             let key = args.get(index);
             let hash = ctx.state.keyspace.hash(key);
+            let limits = ctx.state.list_limits();
             if let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? {
                 let count = self.count.min(list.len());
                 ctx.reply.array(2);
                 ctx.reply.bulk(key);
                 ctx.reply.array(count);
-                take(ctx, key, hash, self.end, count)?;
+                let empty = give(list, ctx.reply, self.end, count, limits);
+                taken_out(ctx, key, hash, self.end, count, empty);
                 return Ok(true);
             }
         }

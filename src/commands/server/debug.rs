@@ -475,6 +475,23 @@ mod tests {
     }
 
     #[test]
+    fn digests_take_great_scores_with_their_exponents() {
+        replay_in(
+            &mut engine(),
+            r#"
+            > ZADD z 1e17 m
+            (integer) 1
+            > DEBUG DIGEST-VALUE z
+            1) 70af2b12199c199e3b8261113e3a31ab1dc7490d
+            > ZADD z 1e15 m
+            (integer) 0
+            > DEBUG DIGEST-VALUE z
+            1) 6ef296d344e35ace142cd2a86abf27a7acd1482b
+            "#,
+        );
+    }
+
+    #[test]
     fn digests_of_collections_are_those_of_redis() {
         replay_in(
             &mut engine(),

@@ -52,7 +52,7 @@ impl Digest {
                 set.each(|member, score| {
                     let mut of_member = Digest::default();
                     of_member.mix(&member.to_cow());
-                    of_member.mix(TextBuffer::new().format(score));
+                    of_member.mix(TextBuffer::new().format_digits(score));
                     self.xor(&of_member.0);
                 });
             }

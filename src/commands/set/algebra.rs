@@ -14,7 +14,7 @@ use crate::command::state::State;
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
 use crate::config::KeyspaceEvents;
-use crate::encoding::listpack::Element;
+use crate::encoding::listpack::{Element, Listpack};
 use crate::resp::args::Args;
 use crate::types::set::{Set, SetLimits};
 use crate::types::{KeyEntry, NewValue};
@@ -198,6 +198,19 @@ impl<'s> Sets<'s> {
         });
     }
 
+    /// What is in every set, in the encoding that Redis stores it in: integers are kept sorted from the first on where the
+    /// smallest set has them so, and otherwise once all are there, if there are few enough.
+    fn stored_intersection(&self, limits: &SetLimits) -> Set {
+        let smallest = self.0.iter().flatten().min_by_key(|set| set.len());
+        let begins_sorted = smallest.is_none_or(|set| matches!(set, Set::Ints(_)));
+        let mut result = if begins_sorted { Set::default() } else { Set::Pack(Listpack::new()) };
+        self.intersection(|member| {
+            result.add(&member.to_cow(), limits);
+            true
+        });
+        if begins_sorted { result } else { result.sorted_integers(limits) }
+    }
+
     fn union(&self, limits: &SetLimits) -> Set {
         let mut union = Set::default();
         for set in self.0.iter().flatten() {
@@ -265,11 +278,7 @@ fn reply_set(ctx: &mut Context<'_>, set: &Set) {
 
 fn sinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
-    let mut result = Set::default();
-    Sets::read(ctx.state, ctx.session, args, 2..args.len())?.intersection(|member| {
-        result.add(&member.to_cow(), &limits);
-        true
-    });
+    let result = Sets::read(ctx.state, ctx.session, args, 2..args.len())?.stored_intersection(&limits);
     store(ctx, args, result);
     Ok(())
 }
@@ -400,6 +409,46 @@ mod tests {
             (integer) 0
             > SINTERSTORE d s missing
             (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn the_encoding_of_what_is_stored_is_that_of_redis() {
+        replay(
+            r#"
+            > CONFIG SET set-max-intset-entries 0
+            OK
+            > SADD pack 1 2 3
+            (integer) 3
+            > SINTERSTORE d pack pack
+            (integer) 3
+            > OBJECT ENCODING d
+            "listpack"
+            > CONFIG SET set-max-intset-entries 3
+            OK
+            > SINTERSTORE d pack
+            (integer) 3
+            > OBJECT ENCODING d
+            "intset"
+            > SADD ints 1 2 3
+            (integer) 3
+            > CONFIG SET set-max-intset-entries 2
+            OK
+            > SINTERSTORE d ints pack
+            (integer) 3
+            > OBJECT ENCODING d
+            "hashtable"
+            > SINTERSTORE d pack ints
+            (integer) 3
+            > OBJECT ENCODING d
+            "listpack"
+            > CONFIG SET set-max-listpack-entries 1 set-max-intset-entries 3
+            OK
+            > SINTERSTORE d pack
+            (integer) 3
+            > OBJECT ENCODING d
+            "intset"
             "#,
         );
     }

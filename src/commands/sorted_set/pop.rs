@@ -11,7 +11,8 @@ use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
 use crate::commands::many_keys::ManyKeys;
 use crate::resp::args::Args;
-use crate::resp::reply::Protocol;
+use crate::resp::reply::{Protocol, Reply};
+use crate::types::sorted_set::SortedSet;
 
 /// `ZPOPMIN`
 pub(super) static ZPOPMIN: Command = Command {
@@ -99,12 +100,16 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, highest: bool) -> Result<(), Comma
         }
         _ => return Err(SYNTAX),
     };
-    let len = sorted_mut(ctx.state, ctx.session.db, key, hash)?.map_or(0, |set| set.len());
-    let taken = count.unwrap_or(1).min(len);
     let in_pairs = count.is_some() && ctx.reply.protocol() == Protocol::Resp3;
     let shape = if in_pairs { Shape::Pairs } else { Shape::Flat };
+    let set = sorted_mut(ctx.state, ctx.session.db, key, hash)?;
+    let taken = count.unwrap_or(1).min(set.as_ref().map_or(0, |set| set.len()));
     ctx.reply.array(if in_pairs { taken } else { 2 * taken });
-    take(ctx, key, hash, highest, taken, shape)
+    if let Some(set) = set.filter(|_| taken > 0) {
+        let empty = give(set, ctx.reply, highest, taken, shape);
+        taken_out(ctx, key, hash, highest, taken, empty);
+    }
+    Ok(())
 }
 
 /// Takes out `count` members, of which there are so many, and answers each with its score.
@@ -117,19 +122,29 @@ pub(super) fn take(
     shape: Shape,
 ) -> Result<(), CommandError> {
     let Some(set) = sorted_mut(ctx.state, ctx.session.db, key, hash)?.filter(|_| count > 0) else { return Ok(()) };
+    let empty = give(set, ctx.reply, highest, count, shape);
+    taken_out(ctx, key, hash, highest, count, empty);
+    Ok(())
+}
+
+/// Answers members and takes them out. Returns whether none are left.
+fn give(set: &mut SortedSet, reply: &mut Reply, highest: bool, count: usize, shape: Shape) -> bool {
     let ranks = if highest { set.len() - count..set.len() } else { 0..count };
     set.range(ranks.clone(), highest, |member, score| {
         if shape == Shape::Pairs {
-            ctx.reply.array(2);
+            reply.array(2);
         }
-        reply_element(ctx.reply, member);
-        ctx.reply.double(score);
+        reply_element(reply, member);
+        reply.double(score);
     });
     set.remove_range(ranks);
-    let empty = set.is_empty();
+    set.is_empty()
+}
+
+/// Called after members were taken out.
+fn taken_out(ctx: &mut Context<'_>, key: &[u8], hash: u64, highest: bool, count: usize, empty: bool) {
     removed(ctx, key, hash, empty, if highest { "zpopmax" } else { "zpopmin" });
     ctx.state.stats.dirty += count as u64;
-    Ok(())
 }
 
 /// Whether the highest scores are meant.
@@ -153,7 +168,8 @@ impl ManyKeys<bool> {
                 ctx.reply.array(2);
                 ctx.reply.bulk(key);
                 ctx.reply.array(count);
-                take(ctx, key, hash, self.end, count, Shape::Pairs)?;
+                let empty = give(set, ctx.reply, self.end, count, Shape::Pairs);
+                taken_out(ctx, key, hash, self.end, count, empty);
                 return Ok(true);
             }
         }
