@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Client, Server, backend_args, binary, eventually, free_port, is_torc, kill, wait_for_exit};
+use harness::{Client, Server, Value, backend_args, binary, eventually, free_port, is_torc, kill, wait_for_exit};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -74,6 +74,27 @@ fn answers(port: u16) -> bool {
 #[track_caller]
 fn ask(port: u16, command: &str) -> String {
     Client::tcp((Ipv4Addr::LOCALHOST, port).into()).run(command).to_string()
+}
+
+/// What `ps` shows follows the template, from the start on.
+#[test]
+fn the_title_follows_the_template() {
+    let title = |server: &Server| {
+        let bytes = fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
+        String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+    };
+    let server = Server::start();
+    let mut client = server.connect();
+    let port = server.port();
+    assert!(title(&server).ends_with(&format!(":{port}")), "{}", title(&server));
+    assert_eq!(client.run("CONFIG SET proc-title-template \"TEST {port} {server-mode}\"").text(), "OK");
+    assert_eq!(title(&server), format!("TEST {port}"));
+    assert!(matches!(client.run("CONFIG SET proc-title-template {nosuch}"), Value::Error(_)));
+    assert_eq!(title(&server), format!("TEST {port}"));
+    let untouched = Server::with("--set-proc-title no");
+    let before = title(&untouched);
+    untouched.connect().run("CONFIG SET proc-title-template TEST");
+    assert_eq!(title(&untouched), before);
 }
 
 #[test]

@@ -13,9 +13,9 @@ use std::path::Path;
 use crate::acl::{Patterns, Users};
 use crate::command::registry::Registry;
 use crate::command::spec::Command;
+use crate::commands::server::config_apply::show_title;
 use crate::config::arguments::Invocation;
 use crate::config::file::FileError;
-use crate::config::title::{self, TitleParts};
 use crate::config::{Config, IoBackend, REDIS_VERSION, Supervised};
 use crate::observe::log::{self, Role};
 use crate::sys::process::{self, PidFile};
@@ -75,8 +75,10 @@ pub fn prepare(run: &mut Invocation, room: Option<TitleRoom>, name: &str) -> Res
     }
     show_logo(config);
     let pid_file = write_pid_file(config, background);
-    if let Some(mut room) = room.filter(|_| config.set_proc_title) {
-        show_title(&mut room, &run.config, name, run.config_file.as_deref());
+    if let Some(room) = room.filter(|_| config.set_proc_title) {
+        room.keep(name);
+        let config_file = run.config_file.as_deref().map(|path| path.display().to_string());
+        show_title(config, &config_file.unwrap_or_default());
     }
     warn_about_kernel(&run.config);
     Ok(pid_file)
@@ -240,21 +242,6 @@ fn write_pid_file(config: &Config, background: bool) -> Option<PidFile> {
         false => config.pidfile.as_path(),
     };
     PidFile::create(path).map_err(|errno| log::notice(format_args!("Failed to write PID file: {errno}"))).ok()
-}
-
-fn show_title(room: &mut TitleRoom, config: &Config, name: &str, config_file: Option<&Path>) {
-    let parts = TitleParts {
-        title: name,
-        listen_addr: &config.listen_address(),
-        server_mode: if config.cluster_enabled { "[cluster]" } else { "" },
-        port: config.port,
-        tls_port: config.tls_port,
-        unixsocket: &config.unixsocket.to_string(),
-        config_file: &config_file.map_or_else(String::new, |path| path.display().to_string()),
-    };
-    if let Some(title) = title::expand(&config.proc_title_template.to_string(), &parts) {
-        room.show(&title);
-    }
 }
 
 fn warn_about_kernel(config: &Config) {

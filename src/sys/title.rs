@@ -1,9 +1,13 @@
 //! The title that `ps` shows: written over the program's arguments and environment, which lie next to each other. Main
-//! thread, before any other starts: the environment is copied away first, and nobody may read it meanwhile.
+//! thread; the room is found before any other starts: the environment is copied away, and nobody may read it meanwhile.
 
 use std::env;
 use std::ffi::CString;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
+
+/// The room of this process and the name that its program was called by, once a title may be shown.
+static KEPT: Mutex<Option<(TitleRoom, String)>> = Mutex::new(None);
 
 /// The room that a title can take.
 #[derive(Debug)]
@@ -31,13 +35,29 @@ impl TitleRoom {
         Some(TitleRoom { start: start as *mut u8, len: end - start })
     }
 
-    /// Shows `title`, cut where it does not fit.
-    pub fn show(&mut self, title: &str) {
+    /// Keeps the room for [`show`]; `name` is what the program was called by.
+    pub fn keep(self, name: &str) {
+        *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some((self, name.to_owned()));
+    }
+
+    fn show(&mut self, title: &str) {
         let shown = title.len().min(self.len - 1);
         // SAFETY: the room is `len` bytes that nobody else uses any more.
         unsafe { self.start.write_bytes(0, self.len) };
         // SAFETY: `shown` bytes fit, with a NUL behind them; the title lies elsewhere.
         unsafe { self.start.copy_from_nonoverlapping(title.as_ptr(), shown) };
+    }
+}
+
+// SAFETY: the room belongs to the process, not to a thread; there is one value of it, and it is written through `&mut` only.
+unsafe impl Send for TitleRoom {}
+
+/// Shows the title that `make` makes of the program's name, cut where it does not fit. Does nothing where no room is kept.
+pub fn show(make: impl FnOnce(&str) -> Option<String>) {
+    if let Some((room, name)) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        && let Some(title) = make(name)
+    {
+        room.show(&title);
     }
 }
 

@@ -5,10 +5,11 @@
 #![forbid(unsafe_code)]
 
 use crate::command::state::State;
+use crate::config::title::{TitleParts, expand};
 use crate::config::{Apply, Config, Flags, OomScoreAdj, find};
 use crate::observe::log;
 use crate::sys::rlimit::{self, FilesOutcome};
-use crate::sys::{Errno, crash, oom, socket};
+use crate::sys::{Errno, crash, oom, socket, title};
 use crate::transport::plain::{self, ListenerKind};
 use crate::transport::tls::TlsContext;
 
@@ -89,6 +90,10 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
             state.effects.io_threads = Some(state.config.io_threads);
             Ok(())
         }
+        Apply::ProcTitle => {
+            show_title(&state.config, &state.facts.config_file);
+            Ok(())
+        }
         Apply::KeyspaceEvents => {
             state.plan_events();
             Ok(())
@@ -99,6 +104,22 @@ fn follow_one(state: &mut State, step: Apply) -> Result<(), (&'static str, Strin
         }
         _ => Ok(()),
     }
+}
+
+/// Shows the title of the process that the template makes.
+pub(crate) fn show_title(config: &Config, config_file: &str) {
+    title::show(|name| {
+        let parts = TitleParts {
+            title: name,
+            listen_addr: &config.listen_address(),
+            server_mode: if config.cluster_enabled { "[cluster]" } else { "" },
+            port: config.port,
+            tls_port: config.tls_port,
+            unixsocket: &config.unixsocket.to_string(),
+            config_file,
+        };
+        expand(&config.proc_title_template.to_string(), &parts)
+    });
 }
 
 /// Writes the kernel's out-of-memory score of a server without a master: there are no replicas and no child processes yet.
