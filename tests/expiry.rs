@@ -215,3 +215,90 @@ fn ttl_counts_of_the_keyspace() {
         "#,
     );
 }
+
+/// The events that a listener was told of so far, one behind the other.
+fn heard(listener: &mut harness::Client, count: usize) -> Vec<String> {
+    let text = |value: &Value| value.text().to_owned();
+    let event = |message: Value| format!("{} {}", text(&message.items()[2]), text(&message.items()[3]));
+    (0..count).map(|_| event(listener.reply()).replace("__keyevent@0__:", "")).collect()
+}
+
+/// Nobody sees a field any more whose time is over, whatever the answer looks like.
+#[test]
+fn fields_that_are_over_are_seen_by_nobody() {
+    let server = Server::with("--enable-debug-command yes");
+    for (entries, encoding) in [(100, "listpackex"), (0, "hashtable")] {
+        let mut client = server.connect();
+        client.run("FLUSHALL");
+        client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        client.run(&format!("CONFIG SET hash-max-listpack-entries {entries}"));
+        client.run("HSET k a 1 b 2");
+        client.run("HPEXPIRE k 1 FIELDS 1 a");
+        assert_eq!(client.run("OBJECT ENCODING k").text(), encoding);
+        eventually("the time is over", || client.run("HPTTL k FIELDS 1 a").items()[0].integer() == -2);
+        assert_eq!(client.run("HGETALL k").items().len(), 2);
+        assert_eq!(client.run("HSCAN k 0").items()[1].items().len(), 2);
+        assert_eq!(client.run("HKEYS k").items()[0].text(), "b");
+        assert_eq!(client.run("HLEN k").integer(), 2);
+        client.run("HELLO 3");
+        client.send(b"HGETALL k\r\nHGET k a\r\nHLEN k\r\nHMGET k a b\r\n");
+        client.expect(b"%1\r\n$1\r\nb\r\n$1\r\n2\r\n_\r\n:1\r\n*2\r\n_\r\n$1\r\n2\r\n");
+        client.send(b"HTTL k FIELDS 2 a b\r\nHGETEX k FIELDS 1 a\r\nHSETEX k PX 1 FIELDS 1 b 3\r\n");
+        client.expect(b"*2\r\n:-2\r\n:-1\r\n*1\r\n_\r\n:1\r\n");
+        assert_eq!(server.info("keyspace", "db0").rsplit('=').next(), Some("1"));
+    }
+}
+
+/// Fields go although nobody comes upon them, the last of them takes the key along, and all who should hear of it do.
+#[test]
+fn fields_expire_by_themselves() {
+    let server = Server::with("--enable-debug-command yes --notify-keyspace-events Ehgx");
+    let (mut client, mut listener, mut watcher) = (server.connect(), server.connect(), server.connect());
+    listener.run("PSUBSCRIBE __keyevent@0__:*");
+    client.run("HSET k a 1 b 2");
+    assert_eq!(watcher.run("WATCH k").text(), "OK");
+    client.run("HPEXPIRE k 1 FIELDS 1 a");
+    assert_eq!(heard(&mut listener, 3), ["hset k", "hexpire k", "hexpired k"]);
+    assert_eq!(client.run("HLEN k").integer(), 1);
+    assert_eq!(server.info("stats", "expired_subkeys"), "1");
+    assert!(server.info("keyspace", "db0").ends_with("subexpiry=0"));
+    watcher.send(b"MULTI\r\nEXEC\r\nWATCH k\r\n");
+    watcher.expect(b"+OK\r\n*-1\r\n+OK\r\n");
+    client.run("HPEXPIRE k 20 FIELDS 1 b");
+    assert_eq!(heard(&mut listener, 3), ["hexpire k", "hexpired k", "del k"]);
+    watcher.send(b"MULTI\r\nEXEC\r\n");
+    watcher.expect(b"+OK\r\n*-1\r\n");
+    assert_eq!(client.run("EXISTS k").integer(), 0);
+    assert_eq!(server.info("stats", "expired_keys"), "0");
+    client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+    client.run("HSETEX k PX 1 FIELDS 1 a 1");
+    assert_eq!(heard(&mut listener, 2), ["hset k", "hexpire k"]);
+    assert!(listener.is_silent_for(Duration::from_millis(250)));
+    assert_eq!(client.run("HLEN k").integer(), 1);
+    client.run("DEBUG SET-ACTIVE-EXPIRE 1");
+    assert_eq!(heard(&mut listener, 2), ["hexpired k", "del k"]);
+}
+
+/// Who tracks a key hears of fields that went, by themselves or because somebody came upon them.
+#[test]
+fn who_tracks_a_hash_hears_of_its_fields() {
+    let server = Server::with("--enable-debug-command yes");
+    let (mut client, mut tracker) = (server.connect(), server.connect());
+    client.run("HSET k a 1 b 2 c 3");
+    tracker.run("HELLO 3");
+    assert_eq!(tracker.run("CLIENT TRACKING on").text(), "OK");
+    let invalid = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+    client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+    client.run("HPEXPIRE k 1 FIELDS 1 a");
+    eventually("the time is over", || client.run("HPTTL k FIELDS 1 a").items()[0].integer() == -2);
+    tracker.run("HLEN k");
+    client.run("HGET k a");
+    tracker.expect(invalid);
+    tracker.run("HLEN k");
+    client.run("HPEXPIRE k 10 FIELDS 1 b");
+    tracker.expect(invalid);
+    tracker.run("HLEN k");
+    client.run("DEBUG SET-ACTIVE-EXPIRE 1");
+    tracker.expect(invalid);
+    assert_eq!(client.run("HLEN k").integer(), 1);
+}

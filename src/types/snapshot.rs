@@ -71,6 +71,11 @@ pub enum Restored<'a> {
     Other(Value),
 }
 
+/// Bytes in front of a value of this type, behind the type, that DEBUG OBJECT does not count.
+pub fn uncounted_bytes(kind: u8) -> usize {
+    if matches!(kind, TYPE_HASH_TIMED | TYPE_HASH_TIMED_PACK) { size_of::<i64>() } else { 0 }
+}
+
 /// Appends the type and the value of an entry.
 pub fn write(out: &mut Vec<u8>, entry: &KeyEntry, compress: bool) {
     match entry.boxed() {

@@ -65,6 +65,10 @@ pub(crate) fn label(index: usize) -> char {
     char::from(b'a' + index as u8)
 }
 
+/// When fields expire: far from each other, over already, or not during the run.
+const FIELD_TIMES: &[&str] =
+    &["0", "1", "4000000000", "4000100000", "5000000000000", "4000000000000", "70368744177", "x", "-1"];
+
 /// Appends what the argument `name` stands for: one argument, or several.
 pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
     let bytes = match name {
@@ -98,6 +102,8 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "field" => field(random).into_bytes(),
         "field-step" => return field_step(random, args),
         "element" => element(random),
+        "field-time" => random.pick(FIELD_TIMES).as_bytes().to_vec(),
+        "elements" => return elements(random, args),
         "index" if random.one_in(12) => number(random).into_bytes(),
         "index" => (random.below(14) as i64 - 6).to_string().into_bytes(),
         // Without zero bytes: Redis does not look behind one.
@@ -273,6 +279,14 @@ pub(crate) fn key(random: &mut Random) -> Vec<u8> {
         3 => b"a*[b]?".to_vec(),
         _ => format!("k{}", random.below(9)).into_bytes(),
     }
+}
+
+/// A number and as many elements, or one too many or too few.
+fn elements(random: &mut Random, args: &mut Vec<Arg>) {
+    let count = 1 + random.below(3);
+    let said = if random.one_in(12) { random.pick(&["0", "x", "-1", "9"]).to_owned() } else { count.to_string() };
+    args.push(Arg::Bytes(said.into_bytes()));
+    (0..count).for_each(|_| args.push(Arg::Bytes(element(random))));
 }
 
 /// One of a few that meet again, or any value.

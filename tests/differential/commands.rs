@@ -112,6 +112,15 @@ pub(crate) const TABLE: &str = "
     4 HINCRBYFLOAT <hash> <element> <float>
     2 !HRANDFIELD <hash> [ 0 / 1 / 1000 / -2 / x / 1 WITHVALUES / 1 nosuch ] => kind
     3 !HSCAN <hash> <cursor> COUNT 1000000 [ MATCH a*|[12]* ] [ NOVALUES ] => whole-scan
+    # A time is over at once, or not during the run.
+    6 HEXPIREAT|HPEXPIREAT <hash> <field-time> [ NX|XX|GT|LT|nosuch ] FIELDS <elements>
+    3 HEXPIRE|HPEXPIRE <hash> 5000000|0|-1|x|70368744177664 [ NX|XX ] FIELDS <elements>
+    3 HPERSIST <hash> FIELDS <elements>
+    3 HEXPIRETIME|HPEXPIRETIME <hash> FIELDS <elements> => near 3000
+    2 HTTL|HPTTL <hash> FIELDS <elements> => near 3000
+    4 HGETEX <hash> [ PERSIST / EX|PX 0|x|5000000 / EXAT|PXAT <field-time> ] FIELDS <elements>
+    4 HSETEX <hash> [ FNX|FXX ] [ KEEPTTL / EX|PX 0|x|5000000 / EXAT|PXAT <field-time> / nosuch ] FIELDS ( 1 <element> <element> / 2 <element> <element> <element> <element> / 0 <element> <element> / 2 <element> <element> )
+    1 HEXPIRE|HTTL|HGETEX|HSETEX { <hash> }
     4 OBJECT ENCODING <hash>
     3 DEL|UNLINK|TYPE <hash>
     2 COPY <hash> <hash> [ REPLACE ]
@@ -352,6 +361,11 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("lrem", "took the least number for a count"),
     ("lset", "did not cut an index to 32 bits"),
     ("hgetdel", "came with 8.0"),
+    ("hgetex", "came with 8.0"),
+    ("hsetex", "came with 8.0"),
+    ("hexpire", "came with 7.4"),
+    ("hpersist", "came with 7.4"),
+    ("httl", "came with 7.4"),
     ("hscan", "knew no NOVALUES"),
     ("sscan", "knew no NOVALUES"),
     ("zscan", "knew no NOVALUES"),

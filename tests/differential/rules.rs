@@ -68,6 +68,10 @@ impl Rule {
             (Rule::Near(distance), Value::Integer(theirs), Value::Integer(ours)) => {
                 *theirs >= 0 && *ours >= 0 && (theirs - ours).abs() <= *distance
             }
+            (Rule::Near(_), Value::Array(theirs), Value::Array(ours)) => {
+                theirs.len() == ours.len()
+                    && theirs.iter().zip(ours).all(|(theirs, ours)| self.accepts_values(theirs, ours))
+            }
             (Rule::WholeScan, Value::Array(theirs), Value::Array(ours)) if theirs.len() == 2 && ours.len() == 2 => {
                 theirs[0] == ours[0] && Rule::AnyOrder.accepts_values(&theirs[1], &ours[1])
             }

@@ -98,7 +98,8 @@ const FOOTER_LEN: usize = 10;
 
 /// Bytes that the value of an entry takes in a snapshot, its type left out.
 pub(crate) fn serialized_len(entry: &KeyEntry, compress: bool) -> usize {
-    payload(entry, compress).len() - FOOTER_LEN - 1
+    let payload = payload(entry, compress);
+    payload.len() - FOOTER_LEN - 1 - snapshot::uncounted_bytes(payload.first().copied().unwrap_or_default())
 }
 
 /// Whether the end of a payload vouches for the rest.

@@ -126,7 +126,7 @@ fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: C
             None => {}
         }
     }
-    if change == Change::Go && gone > 0 && was_timed && hash.next_ms().is_none() {
+    if change == Change::Go && gone + late > 0 && was_timed && hash.next_ms().is_none() {
         retiming.note(hash.listed_ms());
     }
     if late > 0 {

@@ -116,6 +116,9 @@ const FIELDS: ArgSpec = ArgSpec::new("fields", ArgKind::Block)
     .token("FIELDS")
     .children(&[ArgSpec::new("numfields", ArgKind::Integer), ArgSpec::new("field", ArgKind::String).multiple()]);
 
+/// By how much the first time of a hash has to become later so that the hash is listed anew, in milliseconds: as in Redis.
+const LATER_MS: i64 = 4000;
+
 /// In which unit a time is given, and from when on it counts.
 #[derive(Clone, Copy)]
 struct TimeForm {
@@ -247,8 +250,10 @@ impl Retiming {
     fn finish(self, ctx: &mut Context<'_>, key: &[u8], key_hash: u64, set: u64, gone: u64) {
         let (now_ms, listed_ms) = (ctx.now_ms(), self.listed_ms);
         let Ok(Some(hash)) = hash_mut(ctx.state, ctx.session.db, key, key_hash) else { return };
-        if self.changed && listed_ms.is_none_or(|listed_ms| self.earliest_ms <= listed_ms) {
-            hash.set_listed(hash.next_ms());
+        let next_ms = hash.next_ms();
+        let is_soon = |listed_ms: i64| next_ms.is_some_and(|at_ms| (listed_ms..listed_ms + LATER_MS).contains(&at_ms));
+        if self.changed && listed_ms.is_none_or(|listed_ms| self.earliest_ms <= listed_ms && !is_soon(listed_ms)) {
+            hash.set_listed(next_ms);
         }
         let (after, is_empty) = (hash.listed_ms(), hash.is_empty());
         ctx.db().relist(key_hash, listed_ms, after);
