@@ -3,8 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::command::registry::CommandId;
+use crate::command::registry::{CommandId, Registry};
 use crate::command::spec::Command;
+use crate::keyspace::{KeyHasher, Keyspace};
+use crate::resp::args::Args;
 
 /// What the lookup found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,36 @@ impl Prepared {
     #[inline]
     pub(crate) fn found(command: &'static Command, id: CommandId, verdict: Verdict) -> Prepared {
         Prepared { command: Some(command), hash: 0, id, first_key: 0, verdict }
+    }
+}
+
+/// Looks up the command of a request and hashes its first key.
+#[inline]
+pub(crate) fn look_up(registry: &Registry, hasher: KeyHasher, args: Args<'_>) -> Prepared {
+    let mut prepared = registry.resolve(args);
+    let first_key = usize::from(prepared.first_key);
+    if first_key != 0 && first_key < args.len() {
+        prepared.hash = hasher.hash_key(args.get(first_key));
+    }
+    prepared
+}
+
+/// What looking requests up takes, for threads that do not see the state.
+pub struct Lookup {
+    registry: Registry,
+    hasher: KeyHasher,
+}
+
+impl Lookup {
+    /// For requests to a server with these commands and these keys.
+    pub fn new(registry: &Registry, keyspace: &Keyspace) -> Lookup {
+        Lookup { registry: registry.clone(), hasher: keyspace.hasher() }
+    }
+
+    /// Looks up the command of a request and hashes its first key.
+    #[inline]
+    pub fn prepare(&self, args: Args<'_>) -> Prepared {
+        look_up(&self.registry, self.hasher, args)
     }
 }
 

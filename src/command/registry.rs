@@ -84,6 +84,7 @@ struct NameSlot {
 const _: () = assert!(size_of::<NameSlot>() == 16);
 
 /// A command as the registry knows it.
+#[derive(Clone)]
 pub struct Registered {
     /// What it is.
     pub command: &'static Command,
@@ -99,6 +100,7 @@ pub struct Registered {
 }
 
 /// All commands of this server.
+#[derive(Clone)]
 pub struct Registry {
     slots: Box<[NameSlot]>,
     shift: u32,

@@ -123,6 +123,8 @@ pub struct NetFacts {
     pub addr: Box<str>,
     /// Local address.
     pub laddr: Box<str>,
+    /// The I/O thread that reads and writes it, 0 for the main thread.
+    pub io_thread: usize,
     /// Bytes that the network layer keeps for the client itself, buffers not counted.
     pub own_bytes: usize,
     /// Bytes of an unfinished command in the private query buffer.

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use crate::acl::{AclLog, UserId, Users};
 use crate::base::clock::Clock;
@@ -14,7 +15,7 @@ use crate::command::client_memory::ClientMemory;
 use crate::command::debug_switches::DebugSwitches;
 use crate::command::effects::Effects;
 use crate::command::facts::ProcessFacts;
-use crate::command::prepared::Prepared;
+use crate::command::prepared::{self, Prepared};
 use crate::command::recent_peaks::RecentPeaks;
 use crate::command::redaction::{REDACTED, is_secret};
 use crate::command::registry::Registry;
@@ -27,6 +28,7 @@ use crate::keyspace::{ExpireBudget, Expired, ExpiredPart, FrequencyRules, Garbag
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::slow_log::{SlowEntry, SlowLog, shortened};
 use crate::observe::stats::Stats;
+use crate::observe::threads::ThreadFigures;
 use crate::pubsub::PubSub;
 use crate::resp::args::Args;
 use crate::sys::memory::MemorySample;
@@ -73,6 +75,10 @@ pub struct State {
     pub recent_peaks: RecentPeaks,
     /// Commands.
     pub registry: Registry,
+    /// What I/O threads count.
+    pub io_threads: Vec<Arc<ThreadFigures>>,
+    /// Clients live on I/O threads.
+    pub io_threads_active: bool,
     /// What the server has to do after the current command.
     pub effects: Effects,
     /// What is known of the process.
@@ -162,6 +168,8 @@ impl State {
             client_memory: ClientMemory::new(&config),
             recent_peaks: RecentPeaks::default(),
             registry,
+            io_threads: Vec::new(),
+            io_threads_active: false,
             effects: Effects::default(),
             facts,
             debug: DebugSwitches::default(),
@@ -229,12 +237,12 @@ impl State {
     /// Looks up the command of a request and hashes its first key.
     #[inline]
     pub(crate) fn prepare(&self, args: Args<'_>) -> Prepared {
-        let mut prepared = self.registry.resolve(args);
-        let first_key = usize::from(prepared.first_key);
-        if first_key != 0 && first_key < args.len() {
-            prepared.hash = self.keyspace.hash(args.get(first_key));
-        }
-        prepared
+        prepared::look_up(&self.registry, self.keyspace.hasher(), args)
+    }
+
+    /// Bytes received from clients, wherever they live.
+    pub fn net_input_bytes(&self) -> u64 {
+        self.stats.net_input_bytes + self.io_threads.iter().map(|thread| thread.input_bytes.get()).sum::<u64>()
     }
 
     /// Counts the executions that are only noted yet, before somebody reads the counts or what they depend on changes.

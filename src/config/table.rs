@@ -320,8 +320,8 @@ params! {
     hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
     ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;
     io_backend: IoBackend = "io-backend", "", choice(IoBackend::NAMES), "auto", IMMUTABLE, Nothing, Works;
-    io_threads: u32 = "io-threads", "", int(1, 128), "1", DEBUG, IoThreads, Later;
-    io_threads_always_active: bool = "io-threads-always-active", "", BOOL, "no", HIDDEN, Nothing, Later;
+    io_threads: u32 = "io-threads", "", int(1, 128), "1", DEBUG, IoThreads, Works;
+    io_threads_always_active: bool = "io-threads-always-active", "", BOOL, "no", HIDDEN, Nothing, Works;
     jemalloc_bg_thread: bool = "jemalloc-bg-thread", "", BOOL, "yes", MUTABLE, JemallocBgThread, Later;
     key_load_delay: i32 = "key-load-delay", "", int(I32_MIN, I32_MAX), "0", HIDDEN, Nothing, Later;
     latency_monitor_threshold: u64 = "latency-monitor-threshold", "", int(0, I64_MAX), "0", MUTABLE, Nothing, Works;

@@ -43,7 +43,8 @@ impl Engine {
         if now_ms >= state.metered_ms + METER_PERIOD_MS {
             state.metered_ms = now_ms;
             state.settle_stats();
-            state.stats.sample_meters(now_ms);
+            let net_input_bytes = state.net_input_bytes();
+            state.stats.sample_meters(now_ms, net_input_bytes);
             let sample = MemorySample::take();
             state.stats.peak_memory_bytes = state.stats.peak_memory_bytes.max(sample.used_now());
             state.memory_sample = Some(sample);

@@ -80,6 +80,12 @@ impl Keyspace {
         self.hasher.0
     }
 
+    /// What hashes keys.
+    #[inline]
+    pub(crate) fn hasher(&self) -> KeyHasher {
+        self.hasher
+    }
+
     /// The hash of a key: the same in every database, never 0.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {

@@ -8,3 +8,4 @@ pub mod latency;
 pub mod log;
 pub mod slow_log;
 pub mod stats;
+pub mod threads;

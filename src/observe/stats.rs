@@ -296,10 +296,10 @@ impl Stats {
         self.loop_commands_max = self.loop_commands_max.max(commands);
     }
 
-    /// Takes one sample of each instantaneous figure; called every [`METER_PERIOD_MS`].
-    pub fn sample_meters(&mut self, now_ms: i64) {
+    /// Takes one sample of each instantaneous figure, input being counted in several places; called every [`METER_PERIOD_MS`].
+    pub fn sample_meters(&mut self, now_ms: i64, net_input_bytes: u64) {
         self.meters.commands.sample(self.commands_processed as i64, now_ms);
-        self.meters.net_input.sample(self.net_input_bytes as i64, now_ms);
+        self.meters.net_input.sample(net_input_bytes as i64, now_ms);
         self.meters.net_output.sample(self.net_output_bytes as i64, now_ms);
         self.meters.loop_cycles.sample(self.loop_cycles as i64, now_ms);
         self.meters.loop_ticks.sample(self.loop_ticks as i64, now_ms);

@@ -36,8 +36,8 @@ pub(super) enum Source {
     Partial,
     /// In the batch's list of commands that had to wait, at this place.
     Deferred(u32),
-    /// Carried along by the parcel of an I/O thread, from this place on.
-    Carried(u32),
+    /// Carried along by the parcel of an I/O thread, from this place on; so many bytes arrived together.
+    Carried(u32, u32),
 }
 
 /// What is to be done.
@@ -54,7 +54,6 @@ pub(super) struct Item {
 }
 
 /// Commands that are executed together.
-#[derive(Default)]
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
     pub(super) spans: Vec<Span>,
@@ -63,10 +62,24 @@ pub(super) struct Batch {
     pub(super) deferred: Vec<OwnedArgs>,
     /// Clients whose unfinished command moved on: their buffers are tidied after execution.
     pub(super) partials: Vec<u32>,
+    /// How many commands it takes.
+    commands_max: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new(BATCH_COMMANDS_MAX)
+    }
 }
 
 impl Batch {
-    fn clear(&mut self) {
+    /// An empty one that takes so many commands.
+    pub(super) fn new(commands_max: usize) -> Batch {
+        let (items, spans, blobs) = (Vec::new(), Vec::new(), Vec::new());
+        Batch { items, spans, blobs, deferred: Vec::new(), partials: Vec::new(), commands_max }
+    }
+
+    pub(super) fn clear(&mut self) {
         self.items.clear();
         self.spans.clear();
         self.blobs.clear();
@@ -76,7 +89,7 @@ impl Batch {
 
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.items.len() >= BATCH_COMMANDS_MAX
+        self.items.len() >= self.commands_max
     }
 
     /// Adds a command whose spans begin with number `first`.
@@ -173,7 +186,7 @@ impl<I: Io> Server<I> {
                 Source::Received(received) => self.io.bytes(received),
                 Source::Partial => partial_bytes(&self.clients, slot),
                 // Looked up when it was deferred.
-                Source::Deferred(_) | Source::Carried(_) => continue,
+                Source::Deferred(_) | Source::Carried(..) => continue,
             };
             let args = Args::new(base, &spans[range.start as usize..range.end as usize], blobs);
             *prepared = self.engine.prepare(args);
@@ -221,7 +234,7 @@ impl<I: Io> Server<I> {
             if client.closing || client.conn != item.seat {
                 continue;
             }
-            let (home, waits) = (client.home(), client.holds_back());
+            let (home, waits) = (client.home, client.holds_back());
             if slot != current {
                 self.note_written(current, start);
                 self.home = home;
@@ -229,33 +242,19 @@ impl<I: Io> Server<I> {
                 start = self.reply().mark();
                 returned = 0;
             }
+            // Behind commands that wait, others wait, too.
+            let waits = waits || (matches!(item.source, Source::Carried(..)) && self.has_deferred(slot));
             if waits {
                 returned += self.defer(batch, item, carried, returned);
                 continue;
             }
-            match &item.work {
-                Work::Command { prepared, spans } => {
-                    if prepared.verdict == Verdict::Shows {
-                        start = self.show_clients(item, prepared, start);
-                    }
-                    let base = match item.source {
-                        Source::Received(received) => self.io.bytes(received),
-                        Source::Partial => partial_bytes(&self.clients, slot),
-                        Source::Carried(at) => &carried[at as usize..],
-                        Source::Deferred(_) => &[],
-                    };
-                    let spans = &batch.spans[spans.start as usize..spans.end as usize];
-                    let request = || match item.source {
-                        Source::Deferred(at) => batch.deferred[at as usize].as_args(),
-                        _ => Args::new(base, spans, &batch.blobs),
-                    };
-                    self.engine.execute(Slot(slot), prepared, request, &mut self.outs[self.home].reply);
-                    if self.engine.state.effects.any() {
-                        start = self.apply_effects(slot, start);
-                    }
-                }
-                Work::Fail(error) => self.protocol_error(slot, *error),
+            if let Source::Carried(at, _) = item.source
+                && self.engine.session(Slot(slot)).transaction.is_some()
+                && self.queues_too_much(batch, item, &carried[at as usize..])
+            {
+                continue;
             }
+            start = self.perform(batch, item, carried, start);
             if accounts || self.reply().bytes_since(start) >= self.output_watch {
                 let more = items.get(index + 1).is_some_and(|next| next.seat.slot == current);
                 start = self.look_at_output(slot, start, more);
@@ -276,6 +275,36 @@ impl<I: Io> Server<I> {
         }
         self.note_written(current, start);
         self.home = OWN;
+    }
+
+    /// Does what an item asks for. Returns where the client's output begins that is not noted yet.
+    #[inline]
+    fn perform(&mut self, batch: &Batch, item: &Item, carried: &[u8], mut start: Mark) -> Mark {
+        let slot = item.seat.slot;
+        match &item.work {
+            Work::Command { prepared, spans } => {
+                if prepared.verdict == Verdict::Shows {
+                    start = self.show_clients(item, prepared, start);
+                }
+                let base = match item.source {
+                    Source::Received(received) => self.io.bytes(received),
+                    Source::Partial => partial_bytes(&self.clients, slot),
+                    Source::Carried(at, _) => &carried[at as usize..],
+                    Source::Deferred(_) => &[],
+                };
+                let spans = &batch.spans[spans.start as usize..spans.end as usize];
+                let request = || match item.source {
+                    Source::Deferred(at) => batch.deferred[at as usize].as_args(),
+                    _ => Args::new(base, spans, &batch.blobs),
+                };
+                self.engine.execute(Slot(slot), prepared, request, &mut self.outs[self.home].reply);
+                if self.engine.state.effects.any() {
+                    start = self.apply_effects(slot, start);
+                }
+            }
+            Work::Fail(error) => self.protocol_error(slot, *error),
+        }
+        start
     }
 
     /// A command ran whose output has to be looked at before the next one runs. `more`: that is of the same client. Returns
@@ -311,7 +340,8 @@ impl<I: Io> Server<I> {
         let received = match item.source {
             Source::Received(received) => received.len(),
             Source::Partial => partial_bytes(&self.clients, slot).len(),
-            Source::Deferred(_) | Source::Carried(_) => 0,
+            Source::Carried(_, len) => len as usize,
+            Source::Deferred(_) => 0,
         };
         let start = self.reply().mark();
         let net = &mut self.engine.session_mut(Slot(slot)).net;
@@ -325,6 +355,26 @@ impl<I: Io> Server<I> {
     fn hold(&mut self, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
         client.blocked = true;
+        self.order_hold(slot, true);
+    }
+
+    /// A command that an I/O thread received is to be queued: closes the client where it is too much.
+    #[cold]
+    fn queues_too_much(&mut self, batch: &Batch, item: &Item, base: &[u8]) -> bool {
+        let Work::Command { spans, .. } = &item.work else { return false };
+        let spans = &batch.spans[spans.start as usize..spans.end as usize];
+        let held = Args::new(base, spans, &batch.blobs).bytes_total();
+        let over = self.over_query_limit(item.seat.slot, held);
+        if over {
+            self.close_for_query_buffer(item.seat.slot);
+        }
+        over
+    }
+
+    /// Whether commands of the client wait.
+    #[inline]
+    fn has_deferred(&self, slot: u32) -> bool {
+        self.clients[slot as usize].as_deref().is_some_and(|client| !client.deferred.is_empty())
     }
 
     /// Keeps a parsed command for when the client's output has drained, or it is blocked no longer. One that had been kept
@@ -348,7 +398,7 @@ impl<I: Io> Server<I> {
             }
             Source::Received(received) => self.io.bytes(received),
             Source::Partial => partial_bytes(&self.clients, item.seat.slot),
-            Source::Carried(at) => &carried[at as usize..],
+            Source::Carried(at, _) => &carried[at as usize..],
         };
         let spans = &batch.spans[spans.start as usize..spans.end as usize];
         let args = OwnedArgs::from_args(Args::new(base, spans, &batch.blobs));

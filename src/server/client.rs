@@ -12,6 +12,7 @@ use crate::resp::args::OwnedArgs;
 use crate::resp::parse::ProtocolError;
 use crate::server::batch::STALLED_INPUT_BYTES;
 use crate::server::event_loop::OWN;
+use crate::server::threads::WireFigures;
 use crate::server::turn::PARKED_INPUT_BYTES;
 use crate::server::wire::Wire;
 
@@ -31,7 +32,16 @@ pub struct Client {
     pub failure: Option<ProtocolError>,
     /// How much it wrote that was not offered to the socket yet.
     pub unsent: Unsent,
-    /// What belongs to the network.
+    /// Where its wire lives: on the main thread, or on an I/O thread.
+    pub home: usize,
+    /// Where that is to move.
+    pub moving: Option<usize>,
+    /// What is in its buffers there, as far as something is.
+    pub(in crate::server) figures: Option<Box<WireFigures>>,
+    /// Since when the soft limit of its output is exceeded, in Unix milliseconds.
+    pub soft_limit_since_ms: Option<i64>,
+    /// What belongs to the network. While it lives elsewhere, this one stands for it: it holds what was written in this turn,
+    /// and output that waits for it to move.
     pub wire: Wire,
 }
 
@@ -46,6 +56,10 @@ impl Client {
             deferred: VecDeque::new(),
             failure: None,
             unsent: Unsent::default(),
+            home: OWN,
+            moving: None,
+            figures: None,
+            soft_limit_since_ms: None,
             wire: Wire::new(conn),
         }
     }
@@ -57,13 +71,16 @@ impl Client {
 
     /// The same with `written` bytes that are not noted yet.
     pub fn output_and(&self, written: Unsent) -> OutputFigures {
-        self.wire.output(self.unsent.and(written))
+        let unsent = self.unsent.and(written);
+        match &self.figures {
+            Some(figures) => figures.output.with_unsent(unsent, figures.reply_buffer.size()),
+            None => self.wire.output(unsent),
+        }
     }
 
-    /// Where its wire is.
-    #[inline]
-    pub fn home(&self) -> usize {
-        OWN
+    /// Bytes of output that wait for its socket.
+    pub fn waiting_bytes(&self) -> usize {
+        self.figures.as_ref().map_or_else(|| self.wire.pending_bytes(), |figures| figures.pending_bytes)
     }
 
     /// Whether its commands have to wait.
@@ -74,7 +91,8 @@ impl Client {
 
     /// Bytes that this client makes us hold before they are executed.
     pub fn buffered_bytes(&self) -> usize {
-        self.wire.buffered_bytes() + self.deferred_bytes()
+        let wire = self.figures.as_ref().map_or_else(|| self.wire.buffered_bytes(), |figures| figures.buffered);
+        wire + self.deferred_bytes()
     }
 
     /// Bytes of the commands that wait.
@@ -84,10 +102,11 @@ impl Client {
 
     /// Whether not even its input is taken any more.
     pub fn is_full(&self) -> bool {
-        (self.wire.stalled || self.wire.parked) && {
-            let most = if self.wire.stalled { STALLED_INPUT_BYTES } else { PARKED_INPUT_BYTES };
-            self.buffered_bytes() >= most
-        }
+        self.moving.is_some()
+            || (self.wire.stalled || self.wire.parked) && {
+                let most = if self.wire.stalled { STALLED_INPUT_BYTES } else { PARKED_INPUT_BYTES };
+                self.buffered_bytes() >= most
+            }
     }
 
     /// Whether there is something to parse or execute.

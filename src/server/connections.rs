@@ -10,7 +10,7 @@ use crate::io::{ConnId, Errno, Io, ListenerId, Received, RecvEnd};
 use crate::observe::log;
 use crate::resp::parse::ProtocolError;
 use crate::server::client::Client;
-use crate::server::event_loop::Server;
+use crate::server::event_loop::{OWN, Server};
 use crate::server::wire::Reading;
 use crate::sys::socket;
 use crate::transport::plain::ListenerKind;
@@ -85,7 +85,15 @@ impl<I: Io> Server<I> {
         let own_bytes = size_of::<Client>();
         let net = NetFacts { fd, addr: addr.into(), laddr: laddr.into(), tls_mem, own_bytes, ..NetFacts::default() };
         self.engine.client_connected(Slot(conn.slot), kind == ListenerKind::Unix, net);
-        self.io.recv_start(conn);
+        match self.home_for_new() {
+            OWN => self.io.recv_start(conn),
+            home => {
+                if let Some(client) = self.client(conn) {
+                    client.wire.reading = Reading::Idle;
+                }
+                self.move_to(conn, home);
+            }
+        }
     }
 
     /// Whether a client may come in: from outside it may not while protected mode is on and nobody needs a password.
@@ -193,7 +201,7 @@ impl<I: Io> Server<I> {
         let client = self.clients[slot as usize].as_deref().filter(|client| !client.closing);
         let Some(client) = client else { return };
         let (conn, has_output) = (client.conn, client.wire.pending.is_some());
-        let first = client.wire.unparsed();
+        let first = client.figures.as_ref().map_or_else(|| client.wire.unparsed(), |figures| &figures.unparsed);
         let shown = first[..first.len().min(QUERY_LOG_BYTES)].escape_ascii().to_string();
         // It is shown as one that is closed, though the replies before are still sent.
         let flags = self.engine.session(Slot(slot)).flags;
@@ -233,7 +241,11 @@ impl<I: Io> Server<I> {
         client.closing = true;
         client.wire.inbox.clear();
         client.deferred.clear();
-        self.to_close.push(conn);
+        if client.home == OWN {
+            self.to_close.push(conn);
+        } else {
+            self.order_close(conn, true);
+        }
     }
 
     /// The peer closed or reset the connection.
@@ -248,7 +260,8 @@ impl<I: Io> Server<I> {
         }
         // What it sent before it closed is still executed, and answered, unless it has to wait for anything but its own
         // output.
-        if error.is_none() && !client.blocked && (client.has_work() || client.wire.pending.is_some()) {
+        let may_have = client.home != OWN || client.has_work() || client.wire.pending.is_some();
+        if error.is_none() && !client.blocked && may_have {
             return self.to_end.push(conn);
         }
         match error {
@@ -266,6 +279,7 @@ impl<I: Io> Server<I> {
     /// another turn, the
     /// receive that is armed after them says once more that the peer closed.
     pub(super) fn end_closed_peers(&mut self) {
+        let mut still = Vec::new();
         for index in 0..self.to_end.len() {
             let conn = self.to_end[index];
             // A blocked one would wait for an answer that nobody reads.
@@ -277,16 +291,21 @@ impl<I: Io> Server<I> {
             let is_over = |client: &mut Client| !client.closing && !waits(client);
             if self.client(conn).is_some_and(is_over) {
                 self.close_after_output(conn.slot);
+            } else if self.client(conn).is_some_and(|client| client.home != OWN && !client.closing) {
+                // Its thread has said it once and for all.
+                still.push(conn);
             }
         }
-        self.to_end.clear();
+        self.to_end = still;
     }
 
     /// Forgets the client and closes its connection.
     pub(super) fn close_now(&mut self, conn: ConnId) {
+        self.order_close(conn, false);
         let Some(entry) = self.clients.get_mut(conn.slot as usize) else { return };
         let Some(client) = entry.take_if(|client| client.conn == conn) else { return };
         self.connected -= 1;
+        self.left(client.home);
         self.engine.client_gone(Slot(conn.slot));
         match client.wire.tls.map(|tls| tls.farewell(client.wire.pending.as_deref())) {
             Some(farewell) if !farewell.is_empty() => self.io.refuse(conn, &farewell),

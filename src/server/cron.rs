@@ -26,6 +26,7 @@ impl<I: Io> Server<I> {
         for listener in std::mem::take(&mut self.accepts_to_retry) {
             self.io.accept_again(listener);
         }
+        self.balance();
         self.publish_io_facts();
         let state = &mut self.engine.state;
         state.stats.cron_ticks += state.ticks.now().saturating_sub(start);
@@ -63,7 +64,7 @@ impl<I: Io> Server<I> {
         }
         let output = client.output();
         let resized = client.wire.reply_buffer.adapt(output.buffered, now_ms, rules);
-        let (input, has_output) = (client.wire.input(), client.wire.pending.is_some());
+        let (input, has_output) = (client.wire.input(), client.waiting_bytes() > 0);
         let stats = &mut self.engine.state.stats;
         match resized {
             Some(Resized::Shrunk) => stats.reply_buffer_shrinks += 1,

@@ -35,6 +35,9 @@ impl<I: Io> Server<I> {
             let opened = self.listeners.replace(&mut self.io, opened, &state.config, &mut state.tcp_listeners);
             self.publish_listeners(kind, &opened);
         }
+        if let Some(count) = effects.io_threads {
+            self.set_threads(count as usize - 1);
+        }
         if let Some(request) = effects.shutdown {
             self.begin_shutdown(request);
         }
@@ -74,7 +77,7 @@ impl<I: Io> Server<I> {
             if client.closing || self.engine.session(letter.to).flags.intersects(ends) {
                 continue;
             }
-            let home = client.home();
+            let home = client.home;
             let Out { reply, touched } = &mut self.outs[home];
             let base = *bases[home].get_or_insert_with(|| {
                 let base = reply.mark();
@@ -127,6 +130,7 @@ impl<I: Io> Server<I> {
         if client.has_work() {
             Self::enqueue(&mut self.ready, client);
         }
+        self.order_hold(slot.0, false);
     }
 
     /// SHUTDOWN, or a signal.

@@ -21,6 +21,7 @@ use crate::resp::reply::Reply;
 use crate::server::batch::{Batch, STALL_BYTES};
 use crate::server::client::Client;
 use crate::server::listeners::Listeners;
+use crate::server::threads::Threads;
 use crate::server::turn::TURN_COMMANDS_MAX;
 use crate::server::wire::{Outgoing, Reading};
 use crate::transport::plain::ListenerKind;
@@ -36,6 +37,9 @@ pub(super) const SIGNAL_TOKEN: u32 = 1;
 /// The main thread, as the home of clients.
 pub(super) const OWN: usize = 0;
 
+/// When orders that found no room are handed over again.
+const ORDERS_RETRY: Duration = Duration::from_millis(1);
+
 /// Most homes that there can be, as many as `io-threads` allows.
 pub(super) const HOMES_MAX: usize = 128;
 
@@ -48,7 +52,7 @@ pub(super) struct Out {
 }
 
 /// The main thread's state.
-pub struct Server<I> {
+pub struct Server<I: Io> {
     pub(super) io: I,
     pub(super) engine: Engine,
     pub(super) listeners: Listeners,
@@ -59,6 +63,8 @@ pub struct Server<I> {
     pub(super) outs: Vec<Out>,
     /// The home of the client that is served.
     pub(super) home: usize,
+    /// I/O threads.
+    pub(super) threads: Threads<I>,
     pub(super) batch: Batch,
     /// Clients with something to parse or execute, in order.
     pub(super) ready: VecDeque<u32>,
@@ -115,6 +121,7 @@ impl<I: Io> Server<I> {
             connected: 0,
             outs: vec![Out { reply, touched: Vec::new() }],
             home: OWN,
+            threads: Threads::default(),
             batch: Batch::default(),
             ready: VecDeque::new(),
             accepted: VecDeque::new(),
@@ -169,8 +176,12 @@ impl<I: Io> Server<I> {
 
     /// One turn. False once the server is to end.
     pub fn step(&mut self) -> io::Result<bool> {
+        self.dispatch_all();
         let wait = self.wait_time();
-        self.flush(Some(wait))?;
+        let wait = if wait.is_zero() || self.threads.lie_down() { wait } else { Duration::ZERO };
+        let flushed = self.flush(Some(wait));
+        self.threads.get_up();
+        flushed?;
         self.now_us = self.io.now_us();
         self.engine.wake(self.now_us);
         self.engine.make_room_for_clients();
@@ -179,11 +190,13 @@ impl<I: Io> Server<I> {
         self.engine.run_timers();
         self.carry_out_effects();
         self.admit();
+        self.turn_commands = 0;
+        self.take_parcels();
         if !self.ready.is_empty() {
             self.publish_io_facts();
             self.output_watch = self.output_watch();
-            self.turn_commands = 0;
             self.unserved = self.ready.len();
+            self.threads.load.saw_clients(self.unserved);
         }
         while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
@@ -197,6 +210,7 @@ impl<I: Io> Server<I> {
             }
         }
         self.end_closed_peers();
+        self.settle_moves();
         self.io.recycle();
         self.rearm();
         self.cron_if_due();
@@ -216,6 +230,10 @@ impl<I: Io> Server<I> {
         let crowded = memory.is_over() && memory.largest().is_some();
         if waiting || crowded || !self.engine.state.garbage.is_empty() {
             return Duration::ZERO;
+        }
+        if self.orders_wait() {
+            // A thread is far behind: it has no need to say when it is no more.
+            return ORDERS_RETRY;
         }
         let next_us = self.next_cron_us.min(self.engine.next_deadline_us());
         Duration::from_micros((next_us - self.now_us).max(0) as u64)

@@ -11,7 +11,8 @@ impl<I: Io> Server<I> {
     /// Has the session of a client know what is in its buffers now.
     pub(super) fn mirror(&mut self, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref() else { return };
-        let (input, output) = (client.wire.input(), client.output());
+        let output = client.output();
+        let input = client.figures.as_ref().map_or_else(|| client.wire.input(), |figures| figures.input);
         let net = &mut self.engine.session_mut(Slot(slot)).net;
         net.qbuf = input.waiting + client.deferred_bytes();
         net.qbuf_free = input.room;
@@ -20,7 +21,8 @@ impl<I: Io> Server<I> {
         net.received = 0;
         net.reply_start = None;
         net.output = output;
-        net.reads_slowly = client.wire.pending.is_some();
+        net.reads_slowly =
+            client.figures.as_ref().map_or(client.wire.pending.is_some(), |figures| figures.pending_bytes > 0);
         net.reply_buffer = client.wire.reply_buffer;
     }
 

@@ -13,10 +13,12 @@ mod figures;
 pub mod listeners;
 mod output;
 pub mod startup;
+pub mod threads;
 mod tls;
 pub mod turn;
 pub mod wire;
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -31,6 +33,7 @@ use crate::io::epoll::EpollIo;
 use crate::io::ring::RingIo;
 use crate::observe::log;
 use crate::server::event_loop::{SIGNAL_TOKEN, Server};
+use crate::server::threads::spawner;
 use crate::sys::process::PidFile;
 use crate::sys::signals::Signals;
 use crate::sys::{memory, notify, process, processors, random, time};
@@ -54,23 +57,33 @@ pub fn run(start: Start) -> anyhow::Result<()> {
     crash::install(start.config.crash_log_enabled).context("the handlers of crashes")?;
     let asked = |name| format!("io-backend is {name}");
     match start.config.io_backend {
-        IoBackend::Ring => serve(RingIo::new()?, "io_uring", asked("ring"), start),
-        IoBackend::Epoll => serve(EpollIo::new().context("epoll")?, "epoll", asked("epoll"), start),
+        IoBackend::Ring => serve(RingIo::new()?, new_ring, "io_uring", asked("ring"), start),
+        IoBackend::Epoll => serve(EpollIo::new().context("epoll")?, EpollIo::new, "epoll", asked("epoll"), start),
         IoBackend::Auto => match RingIo::new() {
-            Ok(io) => serve(io, "io_uring", "io_uring is available".to_owned(), start),
+            Ok(io) => serve(io, new_ring, "io_uring", "io_uring is available".to_owned(), start),
             Err(refused) => {
                 log::warning(format_args!(
                     "WARNING io_uring cannot be used, so the network runs on epoll, which costs more processor time: \
                      {refused}. To start only with io_uring set 'io-backend ring'; to have no warning, 'io-backend epoll'."
                 ));
-                serve(EpollIo::new().context("epoll")?, "epoll", refused.to_string(), start)
+                serve(EpollIo::new().context("epoll")?, EpollIo::new, "epoll", refused.to_string(), start)
             }
         },
     }
 }
 
-/// Serves over one back end; compiled once for each, so nothing is looked up while serving.
-fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start) -> anyhow::Result<()> {
+fn new_ring() -> io::Result<RingIo> {
+    RingIo::new().map_err(io::Error::other)
+}
+
+/// Serves over one back end, of which I/O threads `make` one each; compiled once for each, so nothing is looked up while serving.
+fn serve<I: Io + 'static>(
+    io: I,
+    make: fn() -> io::Result<I>,
+    back_end: &'static str,
+    reason: String,
+    mut start: Start,
+) -> anyhow::Result<()> {
     let pid_file = start.pid_file.take();
     let mut facts = process_facts(&start, io.now_us());
     facts.multiplexing_api = back_end;
@@ -94,6 +107,10 @@ fn serve<I: Io>(io: I, back_end: &'static str, reason: String, mut start: Start)
     }
     server.engine.state.facts.startup_memory_bytes = memory::allocated_here().unwrap_or(0);
     processors::stay_on(&server.engine.state.config.server_cpulist);
+    let config = &server.engine.state.config;
+    let (threads, list) = (config.io_threads as usize - 1, config.server_cpulist.to_vec());
+    server.use_spawn(spawner(make, list));
+    server.set_threads(threads);
     notify::ready("Ready to accept connections");
     while server.step().with_context(|| format!("the network on {back_end}"))? {}
     server.finish(pid_file);
@@ -168,9 +185,7 @@ impl<I: Io> Server<I> {
     fn finish(&mut self, pid_file: Option<PidFile>) {
         notify::stopping("Shutting down");
         // Replies of the last turn, the one to SHUTDOWN excepted, go out as far as the sockets take them.
-        if let Err(error) = self.flush(None) {
-            log::warning(format_args!("Last replies: {error}"));
-        }
+        self.end_threads();
         if let Some(pid_file) = pid_file {
             log::notice(format_args!("Removing the pid file."));
             pid_file.remove();

@@ -62,10 +62,8 @@ impl<I: Io> Server<I> {
     }
 
     /// From how many bytes of waiting output on a client is not read from: a limit that is set has to be reachable.
-    fn stall_bytes(&self, slot: u32) -> usize {
-        let OutputLimit { hard, soft, .. } = self.limits_of(slot).class;
-        // Limits do not count what is in the buffer, nor the reply that passes them.
-        STALL_BYTES.max((hard.max(soft) as usize).saturating_add(2 * REPLY_BUFFER_BYTES))
+    pub(super) fn stall_bytes(&self, slot: u32) -> usize {
+        stall_bytes_for(self.limits_of(slot).class)
     }
 
     /// The turn's output is submitted: the slab is free again.
@@ -163,15 +161,18 @@ impl<I: Io> Server<I> {
         let limits = self.limits_of(conn.slot);
         let Some(client) = self.client(conn) else { return };
         let bytes = client.output().bytes as u64;
-        let Some(pending) = &mut client.wire.pending else { return };
+        let waiting = client.waiting_bytes();
+        if waiting == 0 && client.wire.pending.is_none() {
+            return;
+        }
         let mut over = limits.is_hard_over(bytes);
         if limits.class.soft > 0 && bytes >= limits.class.soft {
-            let since = *pending.soft_limit_since_ms.get_or_insert(now_ms);
+            let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
             over |= now_ms - since > limits.class.soft_seconds as i64 * 1000;
         } else {
-            pending.soft_limit_since_ms = None;
+            client.soft_limit_since_ms = None;
         }
-        if pending.bytes() >= stall_bytes {
+        if waiting >= stall_bytes {
             client.wire.stalled = true;
             self.to_rearm.push(conn);
         }
@@ -254,6 +255,13 @@ impl<I: Io> Server<I> {
 
 /// Output of a client that has not authenticated may wait up to this many bytes.
 pub(super) const UNAUTHENTICATED_OUTPUT_MAX: usize = 1024;
+
+/// From how many bytes of waiting output on a client under this limit is not read from: the limit has to be reachable.
+pub(super) fn stall_bytes_for(limit: OutputLimit) -> usize {
+    let OutputLimit { hard, soft, .. } = limit;
+    // Limits do not count what is in the buffer, nor the reply that passes them.
+    STALL_BYTES.max((hard.max(soft) as usize).saturating_add(2 * REPLY_BUFFER_BYTES))
+}
 
 /// What a client's output is held against.
 #[derive(Clone, Copy)]

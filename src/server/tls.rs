@@ -5,9 +5,8 @@
 use crate::command::session::Slot;
 use crate::io::{ConnId, Io, Received};
 use crate::observe::log;
-use crate::server::connections::PROTECTED_MODE;
 use crate::server::event_loop::Server;
-use crate::server::wire::{Tls, stash};
+use crate::server::wire::Tls;
 use crate::transport::tls::TlsError;
 
 impl<I: Io> Server<I> {
@@ -42,11 +41,7 @@ impl<I: Io> Server<I> {
         }
         self.account(conn.slot);
         if input.begins && !self.may_enter(local) {
-            self.engine.state.stats.connections_rejected += 1;
-            let start = self.reply().mark();
-            self.reply().raw(PROTECTED_MODE);
-            self.note_written(conn.slot, start);
-            return self.close_after_output(conn.slot);
+            return self.refuse_established(conn);
         }
         if !self.plain.is_empty() {
             self.take_plain(conn, bytes);
@@ -67,14 +62,7 @@ impl<I: Io> Server<I> {
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut() else { return };
         let queueing = queueing && !client.wire.parked;
         let waits = client.holds_back();
-        let in_place = !waits && client.wire.partial.is_none() && len <= bytes.len();
-        if in_place {
-            self.io.bytes_mut(bytes)[..len].copy_from_slice(&self.plain);
-            client.wire.inbox.push(bytes.first(len));
-        } else {
-            stash(&mut client.wire, &self.io);
-            client.wire.keep_for_later(&self.plain);
-        }
+        let in_place = client.wire.take_plain(&mut self.io, bytes, &self.plain, waits);
         Self::enqueue(&mut self.ready, client);
         let held = client.buffered_bytes() + if in_place { len } else { 0 };
         if client.is_full() {

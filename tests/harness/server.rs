@@ -47,14 +47,22 @@ pub(crate) fn binary() -> PathBuf {
 }
 
 /// Arguments by which ours uses the back end that is to be tested: what `TORC_TEST_BACKEND` names, epoll in the tests of
-/// `tests/epoll/`.
+/// `tests/epoll/`; and I/O threads that are always in use, as many as `TORC_TEST_IO_THREADS` says, some in the tests of
+/// `tests/io_threads/`.
 pub(crate) fn backend_args() -> Vec<String> {
-    let wanted = match env!("CARGO_CRATE_NAME") {
-        "epoll" => Some("epoll".to_owned()),
-        _ => std::env::var("TORC_TEST_BACKEND").ok(),
+    let (back_end, threads) = match env!("CARGO_CRATE_NAME") {
+        "epoll" => (Some("epoll".to_owned()), None),
+        "io_threads" => (None, Some("3".to_owned())),
+        _ => (std::env::var("TORC_TEST_BACKEND").ok(), std::env::var("TORC_TEST_IO_THREADS").ok()),
     };
-    let args = |name| vec!["--io-backend".to_owned(), name];
-    wanted.filter(|_| is_torc()).map(args).unwrap_or_default()
+    let mut args = Vec::new();
+    if let Some(name) = back_end.filter(|_| is_torc()) {
+        args.extend(["--io-backend".to_owned(), name]);
+    }
+    if let Some(count) = threads.filter(|_| is_torc()) {
+        args.extend(["--io-threads".to_owned(), count, "--io-threads-always-active".to_owned(), "yes".to_owned()]);
+    }
+    args
 }
 
 impl Builder {

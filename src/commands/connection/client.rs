@@ -447,7 +447,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
          watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
-         user={} redir={} resp={} lib-name={} lib-ver={} io-thread=0",
+         user={} redir={} resp={} lib-name={} lib-ver={} io-thread={}",
         session.id,
         net.addr,
         net.laddr,
@@ -479,6 +479,7 @@ pub(crate) fn describe(session: &Session, now_s: i64, out: &mut Vec<u8>) {
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.lib_name),
         text(&session.lib_ver),
+        net.io_thread,
     );
     line.expect("a vector takes everything");
 }

@@ -12,6 +12,7 @@ use crate::command::state::State;
 use crate::commands::server::memory_use::MemoryUse;
 use crate::commands::server::ring_section;
 use crate::observe::info::{InfoText, Presence, Selection};
+use crate::observe::threads::ThreadFigures;
 use crate::pubsub::Kind;
 use crate::resp::args::Args;
 use crate::sys::memory::{self, Who};
@@ -114,7 +115,7 @@ fn server(source: &Source<'_>, text: &mut InfoText) {
         .field("lru_clock", state.lru_clock())
         .field("executable", &facts.executable)
         .field("config_file", &facts.config_file)
-        .field("io_threads_active", 0);
+        .field("io_threads_active", i32::from(state.io_threads_active));
     for (index, listener) in facts.listeners.iter().enumerate().filter(|(_, listener)| !listener.is_empty()) {
         text.field(&format!("listener{index}"), listener);
     }
@@ -259,7 +260,30 @@ fn persistence(source: &Source<'_>, text: &mut InfoText) {
 fn threads(source: &Source<'_>, text: &mut InfoText) {
     let Source { state, .. } = source;
     let (reads, writes) = (state.stats.reads_processed, state.stats.writes_processed);
-    text.field("io_thread_0", format_args!("clients={},reads={reads},writes={writes}", state.sessions.connected()));
+    let mut clients = vec![0; state.io_threads.len() + 1];
+    state.sessions.iter().for_each(|session| clients[session.net.io_thread] += 1);
+    text.field("io_thread_0", format_args!("clients={},reads={reads},writes={writes}", clients[0]));
+    for (index, thread) in state.io_threads.iter().enumerate() {
+        let number = index + 1;
+        let (reads, writes) = (thread.reads.get(), thread.writes.get());
+        let (batches, commands) = (thread.batches.get(), thread.commands.get());
+        text.field(
+            &format!("io_thread_{number}"),
+            format_args!(
+                "clients={},reads={reads},writes={writes},batches={batches},commands={commands},commands_per_batch={:.2},\
+                 wakeups_sent={},wakeups_elided={},woken={},queue_high_water={},asleep_us={},turns={},syscalls={}",
+                clients[number],
+                commands as f64 / batches.max(1) as f64,
+                thread.wakeups_sent.get(),
+                thread.wakeups_elided.get(),
+                thread.woken.get(),
+                thread.queue_high_water.get(),
+                thread.asleep_us.get(),
+                thread.turns.get(),
+                thread.syscalls.get(),
+            ),
+        );
+    }
 }
 
 fn stats(source: &Source<'_>, text: &mut InfoText) {
@@ -269,7 +293,7 @@ fn stats(source: &Source<'_>, text: &mut InfoText) {
     text.field("total_connections_received", stats.connections_received)
         .field("total_commands_processed", stats.commands_processed)
         .field("instantaneous_ops_per_sec", stats.meters.commands.per_second())
-        .field("total_net_input_bytes", stats.net_input_bytes)
+        .field("total_net_input_bytes", state.net_input_bytes())
         .field("total_net_output_bytes", stats.net_output_bytes)
         .field("total_net_repl_input_bytes", 0)
         .field("total_net_repl_output_bytes", 0)
@@ -325,10 +349,12 @@ const DEFRAGMENTATION: [&str; 6] = [
 /// The end of the stats section: receptions, transmissions, turns of the event loop, refusals.
 fn traffic(state: &State, text: &mut InfoText) {
     let stats = &state.stats;
-    text.field("total_reads_processed", stats.reads_processed)
-        .field("total_writes_processed", stats.writes_processed)
-        .field("io_threaded_reads_processed", 0)
-        .field("io_threaded_writes_processed", 0)
+    let threads = |count: fn(&ThreadFigures) -> u64| state.io_threads.iter().map(|thread| count(thread)).sum::<u64>();
+    let (reads, writes) = (threads(|thread| thread.reads.get()), threads(|thread| thread.writes.get()));
+    text.field("total_reads_processed", stats.reads_processed + reads)
+        .field("total_writes_processed", stats.writes_processed + writes)
+        .field("io_threaded_reads_processed", reads)
+        .field("io_threaded_writes_processed", writes)
         .field("client_query_buffer_limit_disconnections", stats.query_buffer_limit_disconnections)
         .field("client_output_buffer_limit_disconnections", stats.output_buffer_limit_disconnections)
         .field("reply_buffer_shrinks", stats.reply_buffer_shrinks)

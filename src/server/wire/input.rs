@@ -109,8 +109,9 @@ impl Wire {
         limits: &Limits,
         batch: &mut Batch,
     ) -> Gathered {
+        let own = Place { seat, source: Source::Partial };
         if self.partial.as_ref().is_some_and(|partial| partial.fresh) {
-            match gather_partial(self, seat, limits, batch) {
+            match gather_partial(self, own, limits, batch) {
                 Gathered::All => {}
                 other => return other,
             }
@@ -120,7 +121,7 @@ impl Wire {
             if self.partial.is_some() {
                 self.inbox.remove(0);
                 self.append(bytes);
-                match gather_partial(self, seat, limits, batch) {
+                match gather_partial(self, own, limits, batch) {
                     Gathered::All => continue,
                     other => return other,
                 }
@@ -138,6 +139,73 @@ impl Wire {
             }
         }
         Gathered::All
+    }
+}
+
+/// For an I/O thread, whose buffers the main thread does not see.
+impl Wire {
+    /// Parses what arrived into commands of the client at `seat`, and copies their bytes to `carried`. What is left when
+    /// the batch is full moves to the wire's own buffer.
+    pub(in crate::server) fn carry<I: Io>(
+        &mut self,
+        seat: ConnId,
+        io: &I,
+        limits: &Limits,
+        batch: &mut Batch,
+        carried: &mut Vec<u8>,
+    ) -> Gathered {
+        if self.partial.as_ref().is_some_and(|partial| partial.fresh) {
+            match self.carry_partial(seat, limits, batch, carried) {
+                Gathered::All => {}
+                other => return other,
+            }
+        }
+        while !self.inbox.is_empty() {
+            let bytes = io.bytes(self.inbox.remove(0));
+            let gathered = if self.partial.is_some() {
+                self.append(bytes);
+                self.carry_partial(seat, limits, batch, carried)
+            } else {
+                let source = Source::Carried(carried.len() as u32, bytes.len() as u32);
+                let before = batch.items.len();
+                let gathered = gather_in_place(self, Place { seat, source }, bytes, limits, batch);
+                if batch.items.len() > before {
+                    carried.extend_from_slice(bytes);
+                }
+                if gathered == Gathered::More {
+                    let parsed = self.parser.position();
+                    self.parser.rebase(parsed);
+                    self.keep_for_later(&bytes[parsed..]);
+                }
+                gathered
+            };
+            match gathered {
+                Gathered::All => {}
+                Gathered::More => return Gathered::More,
+                Gathered::Failed => {
+                    // Nothing behind the error is ever read.
+                    self.inbox.clear();
+                    return Gathered::Failed;
+                }
+            }
+        }
+        Gathered::All
+    }
+
+    fn carry_partial(&mut self, seat: ConnId, limits: &Limits, batch: &mut Batch, carried: &mut Vec<u8>) -> Gathered {
+        let (start, first_span, before) = (self.executed_bytes(), batch.spans.len(), batch.items.len());
+        let len = self.partial.as_deref().map_or(0, |partial| partial.buf.len() as u32);
+        let place = Place { seat, source: Source::Carried(carried.len() as u32, len) };
+        let gathered = gather_partial(self, place, limits, batch);
+        if batch.items.len() > before {
+            let end = self.executed_bytes();
+            if let Some(partial) = self.partial.as_deref() {
+                carried.extend_from_slice(&partial.buf[start..end]);
+            }
+            batch.spans[first_span..].iter_mut().for_each(|span| *span = span.shifted_down(start));
+            self.tidy_partial();
+        }
+        gathered
     }
 }
 
@@ -177,9 +245,9 @@ fn gather_in_place(wire: &mut Wire, place: Place, bytes: &[u8], limits: &Limits,
 }
 
 /// Parses commands in the wire's own buffer.
-fn gather_partial(wire: &mut Wire, seat: ConnId, limits: &Limits, batch: &mut Batch) -> Gathered {
-    if batch.partials.last() != Some(&seat.slot) {
-        batch.partials.push(seat.slot);
+fn gather_partial(wire: &mut Wire, place: Place, limits: &Limits, batch: &mut Batch) -> Gathered {
+    if batch.partials.last() != Some(&place.seat.slot) {
+        batch.partials.push(place.seat.slot);
     }
     let Wire { parser, partial, .. } = wire;
     let Some(partial) = partial.as_deref_mut() else { return Gathered::All };
@@ -193,13 +261,13 @@ fn gather_partial(wire: &mut Wire, seat: ConnId, limits: &Limits, batch: &mut Ba
             Step::Command => {
                 let first = batch.spans.len();
                 partial.move_spans(batch);
-                batch.push_command(seat, Source::Partial, first);
+                batch.push_command(place.seat, place.source, first);
                 if batch.is_full() || !limits.authenticated {
                     return Gathered::More;
                 }
             }
             Step::Failed(error) => {
-                batch.push_failure(seat, Source::Partial, error);
+                batch.push_failure(place.seat, place.source, error);
                 return Gathered::Failed;
             }
             Step::NeedMore => {

@@ -67,8 +67,6 @@ pub struct Pending {
     in_flight: bool,
     /// The same output as limits count it.
     pub output: WaitingOutput,
-    /// Since when the soft limit is exceeded, in Unix milliseconds.
-    pub soft_limit_since_ms: Option<i64>,
 }
 
 impl Pending {

@@ -14,9 +14,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::io::Segment;
+use crate::io::{Io, Received, Segment};
 use crate::resp::reply::Reply;
-use crate::server::wire::Pending;
+use crate::server::wire::{Pending, Wire, stash};
 use crate::transport::tls::{RECORD_PLAIN_MAX, TlsError, TlsSession, sealed_len_max};
 
 /// Replies of a turn up to this many bytes are sealed at once; more of them as the socket takes them.
@@ -206,5 +206,21 @@ impl Tls {
     /// Bytes that it occupies, as far as they are known.
     pub fn memory(&self) -> usize {
         size_of::<Tls>() - size_of::<TlsSession>() + self.session.memory() + self.raw.capacity()
+    }
+}
+
+impl Wire {
+    /// Takes decrypted bytes: where they were received, unless they are more than arrived just now or belong behind bytes
+    /// that have to wait. Whether they are there.
+    pub fn take_plain<I: Io>(&mut self, io: &mut I, received: Received, plain: &[u8], waits: bool) -> bool {
+        let in_place = !waits && self.partial.is_none() && plain.len() <= received.len();
+        if in_place {
+            io.bytes_mut(received)[..plain.len()].copy_from_slice(plain);
+            self.inbox.push(received.first(plain.len()));
+        } else {
+            stash(self, io);
+            self.keep_for_later(plain);
+        }
+        in_place
     }
 }
