@@ -12,6 +12,7 @@ use crate::base::partial_sort::partial_sort;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX, WRONG_TYPE};
 use crate::command::spec::{FoundKey, KeyFlags};
+use crate::commands::hash::drop_late_field;
 use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
@@ -164,6 +165,13 @@ fn with_value<R>(
     let Some((key, field)) = key_of(pattern, element) else { return see(ctx, None) };
     let (hash, now_ms) = (ctx.state.keyspace.hash(&key), ctx.now_ms());
     let entry = lookup::read(ctx.state, ctx.session, &key, hash);
+    let fields = entry.and_then(|entry| entry.as_hash().ok());
+    if let Some(field) = field
+        && fields.is_some_and(|fields| fields.has_over([field], now_ms))
+    {
+        drop_late_field(ctx, &key, hash, field);
+        return see(ctx, None);
+    }
     let value = entry.and_then(|entry| match field {
         Some(field) => entry.as_hash().ok()?.get(field, now_ms).map(|value| value.to_vec()),
         None => entry.as_string().ok().map(|text| text.to_cow().into_owned()),

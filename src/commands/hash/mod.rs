@@ -1,7 +1,7 @@
 //! The commands of the `hash` group. Main thread.
 //!
 //! A field whose time is over is seen by nobody, and goes when a command that names it comes upon it, as in Redis: HGET,
-//! HMGET, HEXISTS, HSTRLEN, HSETNX, HINCRBY, HINCRBYFLOAT, HGETEX, HGETDEL, and HSETEX with a condition. HRANDFIELD removes
+//! HMGET, HEXISTS, HSTRLEN, HSETNX, HINCRBY, HINCRBYFLOAT, HGETEX, HGETDEL, SORT, and HSETEX with a condition. HRANDFIELD removes
 //! all of them first. HLEN still counts them, HDEL and HSET take them for fields like others, and HEXPIRE gives them
 //! another time.
 
@@ -185,6 +185,16 @@ fn remove_late(ctx: &mut Context<'_>, key: &[u8], key_hash: u64, names: Args<'_>
     remove_with(ctx, key, key_hash, |hash, now_ms| {
         names.iter().filter(|name| hash.is_over(name, now_ms) && hash.remove(name)).count()
     })
+}
+
+/// Removes a field whose time is over, for a command of another group that reads it.
+#[cold]
+pub(crate) fn drop_late_field(ctx: &mut Context<'_>, key: &[u8], key_hash: u64, field: &[u8]) {
+    let late =
+        remove_with(ctx, key, key_hash, |hash, now_ms| usize::from(hash.is_over(field, now_ms) && hash.remove(field)));
+    if let Ok(late) = late {
+        late.announce(ctx, key);
+    }
 }
 
 /// Removes all fields whose time is over, unless such things are kept.
