@@ -31,6 +31,14 @@ impl Default for List {
 }
 
 impl List {
+    /// A list of nodes: one pack where there is only one that is not too big.
+    pub fn of_nodes(quick: Quicklist, limits: Limits) -> List {
+        match quick.as_only_pack(limits) {
+            Some(pack) => List::Pack(pack.clone()),
+            None => List::Quick(Box::new(quick)),
+        }
+    }
+
     /// The encoding as OBJECT ENCODING answers it.
     pub fn encoding(&self) -> &'static str {
         match self {

@@ -372,10 +372,7 @@ fn settled(quick: Quicklist, limits: Limits) -> Result<List, Malformed> {
     if quick.is_empty() {
         return Err(Malformed);
     }
-    Ok(match quick.as_only_pack(limits) {
-        Some(pack) => List::Pack(pack.clone()),
-        None => List::Quick(Box::new(quick)),
-    })
+    Ok(List::of_nodes(quick, limits))
 }
 
 #[cfg(test)]

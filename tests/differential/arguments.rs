@@ -83,7 +83,7 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "zset" => format!("z{}", random.below(4)).into_bytes(),
         "yset" => format!("y{}", random.below(2)).into_bytes(),
         "geo" if random.one_in(30) => key(random),
-        "geo" => format!("g{}", random.below(2)).into_bytes(),
+        "geo" | "far" => format!("{}{}", &name[..1], random.below(2)).into_bytes(),
         "lon" => random.pick(LONGITUDES).as_bytes().to_vec(),
         "lat" => random.pick(LATITUDES).as_bytes().to_vec(),
         "radius" => random.pick(&["0", "1", "100", "1000", "5e6", "2e7", "1e300", "-1", "x"]).as_bytes().to_vec(),

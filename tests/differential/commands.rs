@@ -179,10 +179,13 @@ pub(crate) const TABLE: &str = "
     3 GEOPOS <geo> { <element> }
     3 ZRANGE <geo> 0 -1 WITHSCORES
     8 GEOSEARCH <geo> ( FROMMEMBER <element> / FROMLONLAT <lon> <lat> ) ( BYRADIUS <radius> <unit> / BYBOX <radius> <radius> <unit> ) [ ASC / DESC ] [ COUNT 0|1|2|10|x / COUNT 1|2 ANY / ANY ] [ WITHDIST ] [ WITHHASH ] [ WITHCOORD ]
-    4 GEOSEARCHSTORE <geo> <geo> ( FROMMEMBER <element> / FROMLONLAT <lon> <lat> ) ( BYRADIUS <radius> <unit> / BYBOX <radius> <radius> <unit> ) [ COUNT 1|2 ] [ STOREDIST / WITHDIST ]
-    3 GEORADIUS <geo> <lon> <lat> <radius> <unit> [ WITHDIST ] [ WITHHASH ] [ COUNT 1|2 ] [ STORE|STOREDIST <geo> / STORE ] [ DESC ]
+    4 GEOSEARCHSTORE <geo> <geo> ( FROMMEMBER <element> / FROMLONLAT <lon> <lat> ) ( BYRADIUS <radius> <unit> / BYBOX <radius> <radius> <unit> ) [ COUNT 1|2 ] [ WITHDIST ]
+    2 GEOSEARCHSTORE <far> <geo> FROMMEMBER <element> BYRADIUS <radius> <unit> [ COUNT 1|2 ] STOREDIST
+    2 !ZRANGE <far> 0 -1
+    1 !ZSCORE <far> <element>
+    3 GEORADIUS <geo> <lon> <lat> <radius> <unit> [ WITHDIST ] [ WITHHASH ] [ COUNT 1|2 ] [ STORE <geo> / STOREDIST <far> / STORE ] [ DESC ]
     2 GEORADIUS_RO <geo> <lon> <lat> <radius> <unit> [ WITHDIST ] [ COUNT 1|2 ] [ STORE <geo> ]
-    3 GEORADIUSBYMEMBER <geo> <element> <radius> <unit> [ WITHDIST ] [ ANY COUNT 1|2 ] [ STORE|STOREDIST <geo> / STORE ]
+    3 GEORADIUSBYMEMBER <geo> <element> <radius> <unit> [ WITHDIST ] [ ANY COUNT 1|2 ] [ STORE <geo> / STOREDIST <far> / STORE ]
     2 GEORADIUSBYMEMBER_RO <geo> <element> <radius> <unit> [ WITHDIST ] [ ANY ] [ ASC ]
     1 COMMAND GETKEYS|GETKEYSANDFLAGS GEORADIUS a 1 2 3 m ( STORE b / STORE / STORE b STOREDIST c / STOREDIST b ASC )
 
@@ -378,6 +381,7 @@ pub(crate) const CHANGED_SINCE_7_0: &[(&str, &str)] = &[
     ("zrank", "knew no WITHSCORE"),
     ("zrevrank", "knew no WITHSCORE"),
     ("geopos", "wrote coordinates with 17 digits"),
+    ("zscore <far>", "wrote distances with 17 digits"),
     ("geosearch <geo>", "wrote coordinates with 17 digits"),
     ("debug", "has other subcommands"),
 ];

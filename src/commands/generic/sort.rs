@@ -16,8 +16,9 @@ use crate::commands::hash::drop_late_field;
 use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
+use crate::encoding::quicklist::Quicklist;
 use crate::resp::args::Args;
-use crate::types::list::{End, List};
+use crate::types::list::List;
 use crate::types::{Collection, KeyEntry, NewValue, Value};
 
 const NOT_NUMBERS: CommandError = CommandError::fixed("One or more scores can't be converted into double");
@@ -359,11 +360,8 @@ fn answer(ctx: &mut Context<'_>, items: &[Item], gets: &[&[u8]]) {
 /// Stores the result as a list in the place of whatever the key holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, key: &[u8], items: &[Item], gets: &[&[u8]]) {
     let limits = ctx.state.list_limits();
-    let mut list = List::default();
-    let mut add = |text: &[u8]| {
-        list.make_room([text].into_iter(), limits);
-        list.push(End::Back, text);
-    };
+    let mut quick = Quicklist::new(limits);
+    let mut add = |text: &[u8]| quick.push_back(text);
     for item in items {
         if gets.is_empty() {
             add(&item.text);
@@ -373,6 +371,7 @@ fn store(ctx: &mut Context<'_>, key: &[u8], items: &[Item], gets: &[&[u8]]) {
             with_value(ctx, get, &item.text, |_, value| add(value.unwrap_or_default()));
         }
     }
+    let list = List::of_nodes(quick, limits);
     let (hash, now_ms, len) = (ctx.state.keyspace.hash(key), ctx.now_ms(), list.len());
     if len > 0 {
         let is_new = !ctx.db().exists(key, hash, now_ms);
