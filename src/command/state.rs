@@ -115,6 +115,8 @@ pub struct State {
     pub(crate) next_deadline_us: i64,
     /// Emptied databases that are freed in slices.
     pub garbage: VecDeque<Garbage>,
+    /// Objects that another thread frees.
+    pub(crate) freed_elsewhere: usize,
     /// The sockets on which the server accepts TCP connections, once more: CONFIG SET has to stop them.
     pub(crate) tcp_listeners: Vec<(ListenerKind, OwnedFd)>,
     /// What TLS connections begin with, once there is any TLS. Those that are there keep theirs when it changes.
@@ -188,6 +190,7 @@ impl State {
             observes_keys: false,
             next_deadline_us: i64::MAX,
             garbage: VecDeque::new(),
+            freed_elsewhere: 0,
             config,
             tcp_listeners: Vec::new(),
             tls: None,

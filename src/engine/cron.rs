@@ -5,6 +5,7 @@
 
 use crate::command::state::State;
 use crate::engine::Engine;
+use crate::keyspace::Garbage;
 use crate::observe::stats::METER_PERIOD_MS;
 use crate::sys::memory::MemorySample;
 
@@ -69,14 +70,37 @@ impl Engine {
         }
         self.state.end_turn();
     }
+
+    /// Hands over all that is to be freed, where there is a thread that does it.
+    pub fn take_garbage(&mut self) -> Option<Garbage> {
+        let mut all = self.state.garbage.pop_front()?;
+        self.state.garbage.drain(..).for_each(|more| all.absorb(more));
+        self.state.freed_elsewhere += all.len();
+        Some(all)
+    }
+
+    /// That thread has freed so many objects.
+    pub fn garbage_freed(&mut self, objects: usize) {
+        self.state.freed_elsewhere -= objects.min(self.state.freed_elsewhere);
+        self.state.stats.lazyfreed_objects += objects as u64;
+    }
+
+    /// It takes no more for now: this comes back.
+    pub fn keep_garbage(&mut self, garbage: Garbage) {
+        self.state.freed_elsewhere -= garbage.len();
+        self.state.garbage.push_front(garbage);
+    }
 }
 
 /// Frees up to `count` objects; returns whether any are left.
 fn free_garbage(state: &mut State, count: usize) -> bool {
-    if let Some(garbage) = state.garbage.front_mut()
-        && !garbage.drop_some(count)
-    {
-        state.garbage.pop_front();
+    if let Some(garbage) = state.garbage.front_mut() {
+        let before = garbage.len();
+        let left = garbage.drop_some(count);
+        state.stats.lazyfreed_objects += (before - garbage.len()) as u64;
+        if !left {
+            state.garbage.pop_front();
+        }
     }
     !state.garbage.is_empty()
 }

@@ -129,6 +129,34 @@ fn what_was_flushed_is_freed_in_slices() {
         engine.before_sleep();
     }
     assert!(engine.state.garbage.is_empty());
+    assert_eq!(engine.state.stats.lazyfreed_objects, 5000);
+}
+
+#[test]
+fn what_another_thread_frees_is_counted_until_it_is_free() {
+    let mut engine = Engine::for_console();
+    let figures = |engine: &mut Engine| {
+        let info = engine.run(&["INFO", "memory"]);
+        let lines: Vec<&str> = info.split("\\n").filter(|line| line.contains("lazyfree")).collect();
+        lines.join(" ").replace("\\r", "")
+    };
+    for _ in 0..2 {
+        engine.run(&["MSET", "a", "1", "b", "2"]);
+        engine.run(&["FLUSHALL", "ASYNC"]);
+    }
+    let garbage = engine.take_garbage().expect("two databases");
+    assert_eq!((garbage.len(), engine.take_garbage().is_none()), (4, true));
+    assert_eq!(figures(&mut engine), "lazyfree_pending_objects:4 lazyfreed_objects:0");
+    engine.garbage_freed(3);
+    assert_eq!(figures(&mut engine), "lazyfree_pending_objects:1 lazyfreed_objects:3");
+    engine.run(&["SET", "a", "1"]);
+    engine.run(&["FLUSHALL", "ASYNC"]);
+    let garbage = engine.take_garbage().expect("a database");
+    engine.keep_garbage(garbage);
+    engine.garbage_freed(1);
+    assert_eq!(figures(&mut engine), "lazyfree_pending_objects:1 lazyfreed_objects:4");
+    engine.before_sleep();
+    assert_eq!(figures(&mut engine), "lazyfree_pending_objects:0 lazyfreed_objects:5");
 }
 
 #[test]

@@ -34,6 +34,13 @@ impl Garbage {
         Garbage { values: entry.into_boxed().into_iter().map(|value| Ruin::of(*value)).collect(), ..Garbage::default() }
     }
 
+    /// Takes in what more there is.
+    pub fn absorb(&mut self, mut more: Garbage) {
+        self.entries.append(&mut more.entries);
+        self.expires.append(&mut more.expires);
+        self.values.append(&mut more.values);
+    }
+
     /// Keys not yet dropped.
     pub fn len(&self) -> usize {
         self.entries.iter().map(Remains::len).sum::<usize>() + self.values.len()

@@ -20,6 +20,7 @@ use crate::io::{Completion, ConnId, Io, ListenerId, RecvEnd};
 use crate::resp::reply::Reply;
 use crate::server::batch::{Batch, STALL_BYTES};
 use crate::server::client::Client;
+use crate::server::disposal::Disposal;
 use crate::server::listeners::Listeners;
 use crate::server::threads::Threads;
 use crate::server::turn::TURN_COMMANDS_MAX;
@@ -104,6 +105,8 @@ pub struct Server<I: Io> {
     pub(super) shutdown: Option<ShutdownRequest>,
     /// The signal that asks the server to end; the process sets it, a simulator has none.
     pub(super) read_signals: Box<dyn FnMut() -> Option<i32>>,
+    /// Frees what is big, where there is a thread for it.
+    pub(super) disposal: Option<Disposal>,
 }
 
 impl<I: Io> Server<I> {
@@ -144,6 +147,7 @@ impl<I: Io> Server<I> {
             cron_cursor: 0,
             shutdown: None,
             read_signals: Box::new(|| None),
+            disposal: None,
         }
     }
 
@@ -214,6 +218,7 @@ impl<I: Io> Server<I> {
         self.io.recycle();
         self.rearm();
         self.cron_if_due();
+        self.hand_garbage_over();
         self.engine.before_sleep();
         self.carry_out_effects();
         Ok(self.shutdown.is_none())

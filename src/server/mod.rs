@@ -7,6 +7,7 @@ pub mod client;
 mod connections;
 mod crash;
 mod cron;
+mod disposal;
 mod effects;
 pub mod event_loop;
 mod figures;
@@ -101,6 +102,8 @@ fn serve<I: Io + 'static>(
     let mut signals = Signals::watch().context("the signals")?;
     server.io.watch(signals.descriptor(), SIGNAL_TOKEN);
     server.read_signals = Box::new(move || signals.take());
+    // Only now: a thread that was there before would take signals in the handlers' place.
+    server.disposal = Some(disposal::Disposal::start().context("the thread that frees")?);
     server.open_listeners()?;
     if let Err(errno) = set_oom_score(&server.engine.state.config) {
         log::warning(format_args!("Unable to write oom_score_adj: {errno}"));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::errno::Errno;
 
@@ -108,18 +109,42 @@ impl MemorySample {
 /// The name and version of the allocator, as INFO shows it.
 pub const ALLOCATOR: &str = if cfg!(feature = "jemalloc") { "jemalloc-5.3.1" } else { "libc" };
 
-/// Bytes that this thread has been handed out and has not given back, exactly and at once: the allocator's own figures are
-/// collected from all its parts, which takes microseconds. What another thread frees is counted there.
-#[cfg(feature = "jemalloc")]
+/// What other threads have been handed out and have not given back, as far as they reported: below zero where they free
+/// what the main thread had.
+static ELSEWHERE: AtomicI64 = AtomicI64::new(0);
+
+/// Bytes that this thread, and those that report, have been handed out and have not given back, at once: the allocator's
+/// own figures are collected from all its parts, which takes microseconds.
 pub fn allocated_here() -> Option<u64> {
+    balance().map(|own| u64::try_from(own + ELSEWHERE.load(Ordering::Acquire)).unwrap_or(0))
+}
+
+/// What a thread that is not the main one has reported of its memory.
+#[derive(Debug, Default)]
+pub struct ThreadShare {
+    reported: i64,
+}
+
+impl ThreadShare {
+    /// Called by that thread: from now on its memory is counted as it is at this moment.
+    pub fn publish(&mut self) {
+        let now = balance().unwrap_or(0);
+        ELSEWHERE.fetch_add(now - self.reported, Ordering::Release);
+        self.reported = now;
+    }
+}
+
+/// Bytes that this thread has been handed out, less what it has given back.
+#[cfg(feature = "jemalloc")]
+fn balance() -> Option<i64> {
     use tikv_jemalloc_ctl::thread;
     let (handed_out, given_back) = (thread::allocatedp::read().ok()?.get(), thread::deallocatedp::read().ok()?.get());
-    Some(handed_out.saturating_sub(given_back))
+    Some(handed_out.wrapping_sub(given_back) as i64)
 }
 
 /// The system's allocator does not count.
 #[cfg(not(feature = "jemalloc"))]
-pub fn allocated_here() -> Option<u64> {
+fn balance() -> Option<i64> {
     None
 }
 

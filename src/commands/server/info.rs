@@ -179,7 +179,7 @@ fn memory(source: &Source<'_>, text: &mut InfoText) {
             .field("rss_overhead_ratio", ratio(resident, stats.resident))
             .field("rss_overhead_bytes", signed_difference(resident, stats.resident));
     }
-    let pending: usize = state.garbage.iter().map(|garbage| garbage.len()).sum();
+    let pending = state.freed_elsewhere + state.garbage.iter().map(|garbage| garbage.len()).sum::<usize>();
     text.field("mem_fragmentation_ratio", ratio(resident, used))
         .field("mem_fragmentation_bytes", signed_difference(resident, used))
         .field("mem_not_counted_for_evict", 0)
