@@ -214,7 +214,7 @@ pub(crate) enum Tool {
 /// Options of `compare`.
 #[derive(Args, Debug)]
 pub(crate) struct CompareArgs {
-    /// A scenario: a TOML file, or the name of one that comes with this program (smoke, headline, full, io-threads, memory).
+    /// A scenario: a TOML file, or the name of one that comes with this program (smoke, headline, full, collections, io-threads, memory).
     pub(crate) scenario: String,
     /// Print the scenario and end.
     #[arg(long)]

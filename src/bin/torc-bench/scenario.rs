@@ -13,10 +13,11 @@ use crate::cli::CompareArgs;
 use crate::server_process::ServerSpec;
 
 /// The scenarios that come with this program.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("smoke", include_str!("../../../benches/scenarios/smoke.toml")),
     ("headline", include_str!("../../../benches/scenarios/headline.toml")),
     ("full", include_str!("../../../benches/scenarios/full.toml")),
+    ("collections", include_str!("../../../benches/scenarios/collections.toml")),
     ("io-threads", include_str!("../../../benches/scenarios/io-threads.toml")),
     ("memory", include_str!("../../../benches/scenarios/memory.toml")),
 ];
