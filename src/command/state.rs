@@ -387,6 +387,7 @@ impl State {
     /// CONFIG RESETSTAT.
     pub fn reset_stats(&mut self) {
         self.stats.reset();
+        self.io_threads.iter().for_each(|thread| thread.restart());
         self.stats.expired_keys_before_reset = self.expired_keys_ever();
     }
 

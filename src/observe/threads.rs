@@ -4,29 +4,43 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter with one writer.
+/// A counter with one writer, and what it stood at when CONFIG RESETSTAT was run.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub struct Counter {
+    total: AtomicU64,
+    before: AtomicU64,
+}
 
 impl Counter {
     /// Adds to it. Only its thread does.
     #[inline]
     pub fn add(&self, more: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        self.total.store(self.total().wrapping_add(more), Ordering::Relaxed);
     }
 
     /// Makes it at least `value`. Only its thread does.
     #[inline]
     pub fn raise(&self, value: u64) {
-        if value > self.get() {
-            self.0.store(value, Ordering::Relaxed);
+        if value > self.total() {
+            self.total.store(value, Ordering::Relaxed);
         }
     }
 
     /// What it is, or was a moment ago.
     #[inline]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.total().saturating_sub(self.before.load(Ordering::Relaxed))
+    }
+
+    /// The same since the thread began.
+    #[inline]
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// It counts from here on. Only the main thread does this.
+    fn restart(&self) {
+        self.before.store(self.total(), Ordering::Relaxed);
     }
 }
 
@@ -61,6 +75,17 @@ pub struct ThreadFigures {
     pub syscalls: Counter,
 }
 
+impl ThreadFigures {
+    /// CONFIG RESETSTAT: what is counted counts from here on.
+    pub fn restart(&self) {
+        let counters =
+            [&self.reads, &self.writes, &self.input_bytes, &self.output_bytes, &self.batches, &self.commands];
+        let others =
+            [&self.wakeups_sent, &self.wakeups_elided, &self.woken, &self.asleep_us, &self.turns, &self.syscalls];
+        counters.into_iter().chain(others).for_each(Counter::restart);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +99,8 @@ mod tests {
         assert_eq!(counter.get(), 4);
         counter.raise(9);
         assert_eq!(counter.get(), 9);
+        counter.restart();
+        counter.add(2);
+        assert_eq!((counter.get(), counter.total()), (2, 11));
     }
 }

@@ -81,7 +81,7 @@ impl<I: Io> Server<I> {
         }
         let usage = memory::cpu_time(Who::Thread);
         let cpu_us = (usage.user_us + usage.system_us) as i64;
-        let asleep_us: u64 = self.threads.ends.iter().map(|end| end.figures.asleep_us.get()).sum();
+        let asleep_us: u64 = self.threads.ends.iter().map(|end| end.figures.asleep_us.total()).sum();
         let threads = self.threads.ends.iter().filter(|end| !end.retires).count();
         let load = &mut self.threads.load;
         let main = (cpu_us - load.cpu_us) * 1000 / elapsed_us.max(1);
@@ -138,7 +138,7 @@ impl<I: Io> Server<I> {
     fn even_out(&mut self) {
         let mut counts = Vec::new();
         for (index, end) in self.threads.ends.iter_mut().enumerate() {
-            let commands = end.figures.commands.get();
+            let commands = end.figures.commands.total();
             counts.push((commands - std::mem::replace(&mut end.commands_seen, commands), index));
         }
         counts.retain(|(_, index)| !self.threads.ends[*index].retires);

@@ -251,14 +251,12 @@ impl<I: Io> Server<I> {
         if client.wire.written.is_empty() {
             return;
         }
-        let unsent = std::mem::take(&mut client.unsent);
         let stats = &mut self.engine.state.stats;
         if client.moving.is_some() {
             // It is on its way: this is sent where it arrives.
-            self.outgoing.add(&mut client.wire, &mut self.outs[home].reply, unsent);
-            client.wire.written.clear();
-            return;
+            return hold_output(&mut self.outgoing, client, &mut self.outs[home]);
         }
+        let unsent = std::mem::take(&mut client.unsent);
         stats.net_output_bytes += unsent.bytes() as u64;
         client.wire.reply_buffer.filled(unsent.bytes());
         let conn = client.conn;
