@@ -19,7 +19,8 @@ use serde_json::Value as Fact;
 /// from the table is noticed.
 const SERVED: &str =
     "append decr decrby get getdel getex getrange getset incr incrby incrbyfloat lcs mget mset msetnx psetex set
-    setex setnx setrange strlen substr bitcount bitfield bitfield_ro bitop bitpos getbit setbit del unlink exists type expire expireat expiretime pexpire pexpireat pexpiretime
+    setex setnx setrange strlen substr bitcount bitfield bitfield_ro bitop bitpos getbit setbit pfadd pfcount pfdebug
+    pfmerge pfselftest del unlink exists type expire expireat expiretime pexpire pexpireat pexpiretime
     ttl pttl persist rename renamenx keys scan randomkey touch dbsize flushdb flushall ping echo select quit reset hello
     auth client|id client|info client|list client|setname client|getname client|setinfo client|kill multi exec discard
     watch unwatch config|get config|set info command|count command|info command|docs command|list command|getkeys time

@@ -13,6 +13,7 @@ pub mod glob;
 pub mod integer;
 pub mod long_double;
 pub mod lzf;
+pub mod murmur;
 pub mod partial_sort;
 pub mod quoting;
 pub mod rng;

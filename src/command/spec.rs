@@ -59,6 +59,8 @@ bitflags::bitflags! {
         const GUARDED = 1 << 26;
         /// Shows what clients have in their buffers (hidden).
         const SHOWS_CLIENTS = 1 << 27;
+        /// Documented as nothing for clients (hidden).
+        const INTERNAL = 1 << 28;
     }
 }
 

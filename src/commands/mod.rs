@@ -9,6 +9,7 @@ mod elements;
 pub mod generic;
 pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 mod key_specs;
 pub mod keyspace;
 pub mod list;
@@ -34,6 +35,7 @@ pub static ALL: &[&[&Command]] = &[
     generic::COMMANDS,
     geo::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     keyspace::COMMANDS,
     list::COMMANDS,
     monitor::COMMANDS,

@@ -316,7 +316,7 @@ params! {
     hash_max_listpack_entries: usize = "hash-max-listpack-entries", "hash-max-ziplist-entries", int(0, I64_MAX), "512", MUTABLE, Nothing, Works;
     hash_max_listpack_value: usize = "hash-max-listpack-value", "hash-max-ziplist-value", memory(0, I64_MAX), "64", MUTABLE, Nothing, Works;
     hide_user_data_from_log: bool = "hide-user-data-from-log", "", BOOL, "no", MUTABLE, Nothing, Works;
-    hll_sparse_max_bytes: usize = "hll-sparse-max-bytes", "", memory(0, I64_MAX), "3000", MUTABLE, Nothing, Later;
+    hll_sparse_max_bytes: usize = "hll-sparse-max-bytes", "", memory(0, I64_MAX), "3000", MUTABLE, Nothing, Works;
     hz: u32 = "hz", "", HZ, "10", MUTABLE, Hz, Works;
     ignore_warnings: Text = "ignore-warnings", "", ANY, "", MUTABLE, Nothing, Later;
     io_backend: IoBackend = "io-backend", "", choice(IoBackend::NAMES), "auto", IMMUTABLE, Nothing, Works;

@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use bytes::BytesMut;
+
 use super::Database;
 use crate::encoding::table::Position;
 use crate::types::string::StringRef;
@@ -120,6 +122,19 @@ impl StringMut<'_> {
             None => {
                 let mut entry = KeyEntry::new(self.key, NewValue::Inline(&[]), None);
                 let result = entry.edit(len_min, change).expect("an empty string is a string");
+                self.insert(entry);
+                result
+            }
+        }
+    }
+
+    /// Lends its bytes as a buffer that may grow and shrink. It counts as `raw` from now on.
+    pub fn edit_buffer<R>(&mut self, change: impl FnOnce(&mut BytesMut) -> R) -> R {
+        match self.entry_mut() {
+            Some(entry) => entry.edit_buffer(change).expect("the value was seen to be a string"),
+            None => {
+                let mut entry = KeyEntry::new(self.key, NewValue::Inline(&[]), None);
+                let result = entry.edit_buffer(change).expect("an empty string is a string");
                 self.insert(entry);
                 result
             }

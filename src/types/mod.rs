@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod ruin;
 pub mod set;

@@ -237,6 +237,21 @@ impl KeyEntry {
         Ok(result)
     }
 
+    /// Lends the bytes of a string value as a buffer that may grow and shrink. It counts as `raw` from now on.
+    pub fn edit_buffer<R>(&mut self, change: impl FnOnce(&mut BytesMut) -> R) -> Result<R, WrongType> {
+        let result = if let Some(Value::String(string)) = self.boxed_mut() {
+            string.edit(change)
+        } else {
+            let mut text = itoa::Buffer::new();
+            let mut buffer = BytesMut::from(self.as_string()?.bytes(&mut text));
+            let result = change(&mut buffer);
+            self.set_value(NewValue::owned(&buffer.freeze()));
+            result
+        };
+        self.set_raw(true);
+        Ok(result)
+    }
+
     /// Appends to a string value, which OBJECT ENCODING calls `raw` from now on. Returns the new length.
     pub fn append(&mut self, tail: &[u8]) -> Result<usize, WrongType> {
         let len = self.as_string()?.len();

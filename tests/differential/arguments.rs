@@ -75,14 +75,12 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "key" => key(random),
         "value" => value(random),
         // Keys for one type each, so that they are seldom of the wrong one.
-        "list" if random.one_in(30) => key(random),
+        "list" | "set" | "hash" | "zset" | "bits" | "hll" | "geo" if random.one_in(30) => key(random),
         "list" => format!("l{}", random.below(4)).into_bytes(),
-        "set" | "hash" | "zset" if random.one_in(30) => key(random),
         "set" => format!("s{}", random.below(4)).into_bytes(),
         "hash" => format!("h{}", random.below(3)).into_bytes(),
         "zset" => format!("z{}", random.below(4)).into_bytes(),
         "yset" => format!("y{}", random.below(2)).into_bytes(),
-        "geo" if random.one_in(30) => key(random),
         "geo" | "far" => format!("{}{}", &name[..1], random.below(2)).into_bytes(),
         "lon" => random.pick(LONGITUDES).as_bytes().to_vec(),
         "lat" => random.pick(LATITUDES).as_bytes().to_vec(),
@@ -96,11 +94,13 @@ pub(crate) fn argument(name: &str, random: &mut Random, args: &mut Vec<Arg>) {
         "text-end" => {
             random.pick(&["-", "+", "[a", "(a", "[b", "(c", "[", "(", "[1", "a", "[text"]).as_bytes().to_vec()
         }
-        "bits" if random.one_in(30) => key(random),
         "bits" => format!("b{}", random.below(4)).into_bytes(),
         "bit" => bit(random).into_bytes(),
         "field" => field(random).into_bytes(),
         "field-step" => return field_step(random, args),
+        "hll" => format!("p{}", random.below(4)).into_bytes(),
+        "corrupt-hll" => random.pick(CORRUPT_HLLS).to_vec(),
+        "run" => random.pick(RUNS).to_vec(),
         "element" => element(random),
         "field-time" => random.pick(FIELD_TIMES).as_bytes().to_vec(),
         "elements" => return elements(random, args),
@@ -163,6 +163,23 @@ const BROKEN_DUMPS: &[&[u8]] = &[
     b"\x00\x04text\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x01",
     b"\x00\x04text\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00",
     b"\xff\x04text\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+];
+
+/// Runs of registers that are too many.
+const RUNS: &[&[u8]] = &[b"\x00", b"\x84", b"\x7f\xff", b"\x8b\x8b"];
+
+/// What begins like a HyperLogLog, whole ones among them. None ends within a run.
+const CORRUPT_HLLS: &[&[u8]] = &[
+    b"HYLL",
+    b"HYLL\x01\0\0\0\0\0\0\0\0\0\0",
+    b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80",
+    b"HYLL\0\0\0\0\0\0\0\0\0\0\0\x80\x7f\xff",
+    b"HYLL\x02\0\0\0\0\0\0\0\0\0\0\x80\x7f\xff",
+    b"HYLL\x01abc\0\0\0\0\0\0\0\x80\x7f\xff",
+    b"HYLL\x01\0\0\0\x05\0\0\0\0\0\0\0\x7f\xff",
+    b"HYLL\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f\x7f\xff",
+    b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x7f\xfe",
+    b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x3f\x88\x88\x89\x89\x00\x40\x00\x8b\x7f\x90",
 ];
 
 const COMMAND_NAMES: &[&str] = &[
@@ -240,6 +257,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("repl-backlog-size", &["1mb", "16384", "0", "-1", "1m"]),
     ("repl-timeout", &["60", "0", "1", "x"]),
     ("replica-priority", &["100", "0", "-1"]),
+    ("hll-sparse-max-bytes", &["3000", "3000", "25", "60", "0", "x", "1kb"]),
     ("stream-node-max-bytes", &["4096", "0", "-1", "4k"]),
     ("zset-max-listpack-value", &["64", "0", "x"]),
     // A small one makes the encoding of results a matter of the order in which members are met.

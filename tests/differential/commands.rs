@@ -45,6 +45,25 @@ pub(crate) const TABLE: &str = "
     2 DEL <bits>
     2 OBJECT ENCODING <bits>
 
+    # HyperLogLogs: their bytes are Redis'.
+    20 PFADD <hll> { <element> }
+    6 PFADD <hll> { <number> }
+    2 PFADD <hll>
+    1 PFADD <key> [ <element> ]
+    6 PFCOUNT <hll>
+    4 PFCOUNT <hll> { <hll> }
+    6 PFMERGE <hll> [ <hll> / <hll> <hll> ]
+    12 GET <hll>
+    2 STRLEN <hll>
+    1 OBJECT ENCODING <hll>
+    4 PFDEBUG DECODE|ENCODING|encoding|nosuch <hll>
+    1 PFDEBUG TODENSE|GETREG <hll>
+    1 PFDEBUG ENCODING|GETREG <key>
+    1 !DEL <hll>
+    2 !COPY <hll> <hll> REPLACE
+    2 !SET <hll> <corrupt-hll>
+    1 !APPEND <hll> <run>
+
     # Lists. Those that wait are not spoiled: they could wait for ever.
     16 LPUSH|RPUSH <list> { <element> }
     4 LPUSHX|RPUSHX <list> { <element> }

@@ -41,7 +41,7 @@ fn document(registry: &Registry, id: CommandId, reply: &mut Reply) {
         text(reply, "complexity", command.complexity);
         fields += 1;
     }
-    if command.flags.contains(Flags::GUARDED) {
+    if command.flags.intersects(Flags::GUARDED.union(Flags::INTERNAL)) {
         reply.bulk(b"doc_flags");
         reply.set(1);
         reply.status("syscmd");
