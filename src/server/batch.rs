@@ -169,10 +169,17 @@ impl<I: Io> Server<I> {
             }
         }
         if let Some(error) = client.failure.take() {
+            // Nothing behind it is ever read. A command before it may block the client, and the error waits once more.
+            client.wire.inbox.clear();
             batch.push_failure(seat, Source::Partial, error);
             return Gathered::Failed;
         }
-        client.wire.gather(seat, &self.io, &limits, batch)
+        let gathered = client.wire.gather(seat, &self.io, &limits, batch);
+        if gathered == Gathered::Failed {
+            // Nothing behind the error is ever read, and the Io side wants its buffers back.
+            client.wire.inbox.clear();
+        }
+        gathered
     }
 
     /// Looks the batch up and touches the memory that it is going to need.

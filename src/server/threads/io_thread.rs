@@ -563,6 +563,7 @@ impl<I: Io> IoThread<I> {
             let Some(guest) = self.guests[slot as usize].as_deref_mut() else { continue };
             guest.queued = false;
             if guest.deaf {
+                leave_no_bytes(guest, &self.io);
                 continue;
             }
             let conn = guest.wire.conn;
@@ -584,6 +585,9 @@ impl<I: Io> IoThread<I> {
                 Gathered::All => {}
                 Gathered::More => enqueue(&mut self.ready, guest),
                 Gathered::Failed => guest.deaf = true,
+            }
+            if !guest.queued {
+                leave_no_bytes(guest, &self.io);
             }
             if guest.ended.is_some() || guest.leaves {
                 self.leaving.push(conn);
@@ -730,6 +734,16 @@ impl<I: Io> IoThread<I> {
             let full = guest.is_full() || guest.wire.buffered_bytes() as u64 > limit;
             guest.wire.read_on(&mut self.io, full);
         }
+    }
+}
+
+/// What is not parsed in this turn moves to a buffer of the guest's own, or goes where nothing more of it is parsed.
+#[inline]
+fn leave_no_bytes<I: Io>(guest: &mut Guest, io: &I) {
+    if guest.deaf {
+        guest.wire.inbox.clear();
+    } else if !guest.wire.inbox.is_empty() {
+        stash(&mut guest.wire, io);
     }
 }
 

@@ -130,12 +130,7 @@ impl Wire {
                 Gathered::All => {
                     self.inbox.remove(0);
                 }
-                Gathered::More => return Gathered::More,
-                Gathered::Failed => {
-                    // Nothing behind the error is ever read, and the Io side wants its buffers back.
-                    self.inbox.clear();
-                    return Gathered::Failed;
-                }
+                other => return other,
             }
         }
         Gathered::All
