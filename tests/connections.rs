@@ -203,7 +203,7 @@ fn ten_thousand_connections_leave_nothing_behind() {
         opened += held.len();
     }
     eventually("descriptors are back at the start", || server.descriptors() <= descriptors);
-    eventually("CLIENT LIST is back at the start", || server.client_count() == clients);
+    eventually("CLIENT LIST is back at the start", || server.client_count() <= clients);
     let received = server.info("stats", "total_connections_received").parse::<usize>().unwrap();
     assert!(received >= opened, "{received} of {opened}");
 }
