@@ -353,7 +353,8 @@ impl<I: Io> Server<I> {
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
-        if !client.closing {
+        // Elsewhere its thread reads.
+        if !client.closing && client.home == OWN {
             let full = client.is_full();
             client.wire.read_on(&mut self.io, full);
         }

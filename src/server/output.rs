@@ -94,6 +94,9 @@ impl<I: Io> Server<I> {
         let Some(client) = self.clients[conn.slot as usize].as_deref_mut().filter(|client| client.conn == conn) else {
             return;
         };
+        if client.home != OWN {
+            return;
+        }
         match self.outgoing.next_send(&mut client.wire) {
             Ok(Some((chunks, offset))) => self.io.send(conn, chunks, offset),
             Ok(None) => {}

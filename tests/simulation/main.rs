@@ -29,6 +29,7 @@ use torc::io::ListenerId;
 use torc::io::sim::{Dice, PeerId, SimIo, SimOptions};
 use torc::observe::log;
 use torc::server::event_loop::Server;
+use torc::server::threads::IoThread;
 use torc::server::turn::TURN_COMMANDS_MAX;
 use torc::transport::plain::ListenerKind;
 use torc::transport::tls::TlsContext;
@@ -252,8 +253,8 @@ fn assert_accounted(server: &mut Server<SimIo>) {
     assert_eq!(accounted, counted as u64);
 }
 
-/// One history.
-fn play(seed: u64) {
+/// One history, with so many I/O threads beside the main one: all of them take turns on this thread.
+fn play(seed: u64, threads: usize) {
     let mut dice = Dice::new(seed.wrapping_mul(31) ^ 0xc0ffee);
     let options = match seed % 8 {
         0 => SimOptions::calm(),
@@ -273,9 +274,10 @@ fn play(seed: u64) {
     // In some what clients cost is counted, without ever being too much.
     let counts = seed % 5 == 1;
     let maxmemory_clients = MemoryOrPercent::Bytes(if counts { 1 << 40 } else { 0 });
-    let config = Config { maxclients, maxmemory_clients, ..Config::default() };
+    let config = Config { maxclients, maxmemory_clients, io_threads_always_active: threads > 0, ..Config::default() };
     let trust = Trust::new();
     let (mut server, listeners) = server_with_tls(seed, options, config, trust.context());
+    let mut crew = Crew::new(&mut server, seed, threads);
     if !seed.is_multiple_of(3) {
         // Turns so short that clients are parked in the middle of their pipelines.
         server.set_turn_commands_max(Dice::new(seed).between(1, 150));
@@ -306,14 +308,58 @@ fn play(seed: u64) {
             server.io().peer_shutdown(killer);
         }
         assert!(server.step().unwrap(), "nobody told the server to end");
-        if counts {
+        crew.step(&mut server);
+        if counts && threads == 0 {
             assert_accounted(&mut server);
         }
-        if players.iter().all(|player| player.done) && server.connected() == 0 && server.io().idle() {
+        let over = players.iter().all(|player| player.done) && server.connected() == 0;
+        if over && server.io().idle() && crew.is_idle() {
             break;
         }
     }
     assert_empty(&mut server);
+    crew.assert_empty();
+}
+
+/// I/O threads that are stepped by hand, each as often in a turn of the main thread as chance has it.
+struct Crew {
+    threads: Vec<IoThread<SimIo>>,
+    dice: Dice,
+}
+
+impl Crew {
+    fn new(server: &mut Server<SimIo>, seed: u64, count: usize) -> Crew {
+        let threads = (0..count as u64).map(|number| {
+            let io = server.io().beside(seed ^ (number + 1) << 32);
+            server.add_thread(io)
+        });
+        Crew { threads: threads.collect(), dice: Dice::new(seed ^ 0x7ead) }
+    }
+
+    fn step(&mut self, server: &mut Server<SimIo>) {
+        for thread in &mut self.threads {
+            for _ in 0..self.dice.below(4) {
+                assert!(thread.step().unwrap(), "nobody told the thread to end");
+            }
+        }
+        // Clients go home in the middle of everything, and come back.
+        if !self.threads.is_empty() && self.dice.happens(3) {
+            let config = &mut server.engine().state.config;
+            config.io_threads_always_active = !config.io_threads_always_active;
+        }
+    }
+
+    fn is_idle(&mut self) -> bool {
+        self.threads.iter_mut().all(|thread| thread.is_idle() && thread.connected() == 0 && thread.io().idle())
+    }
+
+    /// Nothing may be left of clients that lived there.
+    fn assert_empty(&mut self) {
+        for thread in &mut self.threads {
+            assert_eq!(thread.io().slots_in_use(), 0, "slots of a thread");
+            assert_eq!(thread.io().bytes_out(), 0, "bytes in a thread's receive buffers");
+        }
+    }
 }
 
 /// Plays the seed that the environment names, or those that are kept and as many random ones.
@@ -339,7 +385,13 @@ fn for_seeds(variable: &str, kept: &[u64], random: u64, play: fn(u64)) {
 
 #[test]
 fn every_client_hears_what_the_model_says() {
-    for_seeds("TORC_SIM_SEED", &KEPT_SEEDS, SEEDS, play);
+    for_seeds("TORC_SIM_SEED", &KEPT_SEEDS, SEEDS, |seed| play(seed, 0));
+}
+
+/// The same with clients that live on other threads, and change them.
+#[test]
+fn every_client_on_a_thread_hears_what_the_model_says() {
+    for_seeds("TORC_SIM_THREADS_SEED", &KEPT_SEEDS, SEEDS / 2, |seed| play(seed, seed as usize % 4 + 1));
 }
 
 /// Steps until `done`, or fails.
