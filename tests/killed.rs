@@ -21,7 +21,7 @@ const ROUNDS: u64 = 4;
 /// Descriptors of this test's processes, with room.
 const DESCRIPTORS: u64 = 4096;
 /// What resident memory may vary by: pages that the allocator has not given back yet.
-const RESIDENT_SLACK: usize = 24 << 20;
+const RESIDENT_SLACK: usize = 128 << 20;
 /// What memory in use may vary by.
 const USED_SLACK: usize = 1 << 20;
 /// Bytes of what is transferred: received into memory of its own, and sent by reference.

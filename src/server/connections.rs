@@ -241,10 +241,11 @@ impl<I: Io> Server<I> {
         client.closing = true;
         client.wire.inbox.clear();
         client.deferred.clear();
-        if client.home == OWN {
-            self.to_close.push(conn);
-        } else {
-            self.order_close(conn, true);
+        match (client.home, client.moving) {
+            (OWN, _) => self.to_close.push(conn),
+            // What it is to read first waits here until it has come back, and is closed then.
+            (_, Some(_)) => {}
+            _ => self.order_close(conn, true),
         }
     }
 

@@ -638,7 +638,7 @@ impl<I: Io> IoThread<I> {
                     if !std::mem::replace(&mut guest.deaf, true) {
                         self.after.push(guest.farewell(error));
                     }
-                    continue;
+                    // One that is to go home does all the same: what it is to read may wait there.
                 }
                 _ => {}
             }
