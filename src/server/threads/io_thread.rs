@@ -633,14 +633,12 @@ impl<I: Io> IoThread<I> {
     fn see_off(&mut self) {
         for conn in std::mem::take(&mut self.leaving) {
             let Some(guest) = guest_at(&mut self.guests, conn) else { continue };
-            match guest.ended {
-                Some(error) if error.is_some() || !(guest.queued || guest.wire.stalled || guest.waits) => {
-                    if !std::mem::replace(&mut guest.deaf, true) {
-                        self.after.push(guest.farewell(error));
-                    }
-                    // One that is to go home does all the same: what it is to read may wait there.
-                }
-                _ => {}
+            // One that is to go home does so all the same: what it is to read may wait there.
+            if let Some(error) = guest.ended
+                && (error.is_some() || !(guest.queued || guest.wire.stalled || guest.waits))
+                && !std::mem::replace(&mut guest.deaf, true)
+            {
+                self.after.push(guest.farewell(error));
             }
             if !guest.leaves || guest.closing {
                 continue;
