@@ -104,7 +104,7 @@ fn the_unix_socket_serves_with_its_permissions() {
 fn clients_beyond_maxclients_are_told_so() {
     let server = Server::with("--maxclients 5");
     eventually("the connection that waited for the server is gone", || {
-        server.descriptors() <= idle_descriptors(&server)
+        server.descriptors() <= server.idle_descriptors()
     });
     let mut held = (0..5).map(|_| server.connect()).collect::<Vec<_>>();
     held.iter_mut().for_each(|client| assert_eq!(client.run("PING").to_string(), "+PONG"));
@@ -120,16 +120,6 @@ fn clients_beyond_maxclients_are_told_so() {
     let info = held[0].run("INFO stats").text();
     let rejected = info.lines().find_map(|line| line.strip_prefix("rejected_connections:")).unwrap();
     assert!(rejected.parse::<u32>().unwrap() >= 3, "{rejected}");
-}
-
-/// Descriptors of a server that nobody is connected to.
-fn idle_descriptors(server: &Server) -> usize {
-    let mut least = usize::MAX;
-    for _ in 0..20 {
-        least = least.min(server.descriptors());
-        thread::sleep(Duration::from_millis(10));
-    }
-    least
 }
 
 #[test]
@@ -184,7 +174,7 @@ fn ten_thousand_connections_leave_nothing_behind() {
     const TOTAL: usize = 10_000;
     let held_at_once = if allow_descriptors(12_000) { 2500 } else { 400 };
     let server = Server::start();
-    let descriptors = idle_descriptors(&server);
+    let descriptors = server.idle_descriptors();
     eventually("the connection that asked whether the server answers is gone", || server.client_count() == 1);
     let clients = 1;
     let mut opened = 0;
@@ -389,7 +379,7 @@ fn peers_that_reset_in_the_middle_of_a_reply_are_forgotten() {
     let server = Server::start();
     let mut other = server.connect();
     assert_eq!(other.command(&[b"SET", &b"k"[..], &vec![b'v'; 8 << 20]]).to_string(), "+OK");
-    let descriptors = idle_descriptors(&server);
+    let descriptors = server.idle_descriptors();
     for round in 0..100 {
         let mut client = server.connect();
         client.send(&Client::encode(&["GET", "k"]).repeat(1 + round % 4));
@@ -407,7 +397,7 @@ fn closing_with_operations_in_flight_is_clean() {
     let server = Server::start();
     let mut other = server.connect();
     assert_eq!(other.command(&[b"SET", &b"k"[..], &vec![b'v'; 100_000]]).to_string(), "+OK");
-    let descriptors = idle_descriptors(&server);
+    let descriptors = server.idle_descriptors();
     for round in 0..300 {
         let mut client = server.connect();
         match round % 6 {
@@ -529,7 +519,7 @@ fn accepting_recovers_from_too_many_open_descriptors() {
     let server = Server::start();
     let mut first = server.connect();
     assert_eq!(first.run("PING").to_string(), "+PONG");
-    let descriptors = idle_descriptors(&server) as u64;
+    let descriptors = server.idle_descriptors() as u64;
     server.set_descriptor_limit(descriptors + 5);
     // A ring's accept knows the limit of when it was armed: a new listener knows the new one.
     let port = free_port();
@@ -646,7 +636,7 @@ fn a_client_killed_with_a_reply_on_its_way_is_closed() {
     let server = Server::start();
     let mut other = server.connect();
     assert_eq!(other.command(&[b"SET", &b"k"[..], &vec![b'v'; 16 << 20]]).to_string(), "+OK");
-    let descriptors = idle_descriptors(&server);
+    let descriptors = server.idle_descriptors();
     for _ in 0..20 {
         let mut victim = server.connect();
         let id = victim.run("CLIENT ID").integer();

@@ -211,6 +211,15 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
+    /// Its descriptors without those of files that it reads now and then, and of a connection that is going away.
+    pub(crate) fn idle_descriptors(&self) -> usize {
+        let counts = (0..20).map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            self.descriptors()
+        });
+        counts.min().unwrap()
+    }
+
     /// The server's socket for one of its clients, to ask the kernel about its options.
     pub(crate) fn socket_of(&self, descriptor: i32) -> OwnedFd {
         let pid = Pid::from_raw(self.pid() as i32).unwrap();
