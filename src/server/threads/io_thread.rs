@@ -30,6 +30,9 @@ use crate::server::wire::{Added, Outgoing, Reading, stash};
 
 /// Most parcels of a thread that are under way to the main thread or being executed there.
 const PARCELS_MAX: usize = 8;
+/// Fewer commands than these wait for a parcel that is under way to come back: the main thread is woken once for all
+/// that arrives meanwhile.
+const HELD_COMMANDS_MAX: usize = 32;
 /// Longest sleep: nothing depends on it.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -233,7 +236,11 @@ impl<I: Io> IoThread<I> {
             Some(parcel) => self.outgoing.output(&parcel.reply),
             None => crate::io::TurnOutput::NONE,
         };
-        let busy = !self.links.from_main.is_empty()
+        // What waited for this parcel alone is handed over in this turn.
+        let held = self.filling.as_ref().is_some_and(|filling| !filling.has_no_requests());
+        let comes_back = parcel.as_ref().is_some_and(|parcel| parcel.is_mine) && self.under_way == 1;
+        let busy = (held && comes_back)
+            || !self.links.from_main.is_empty()
             || !self.later.is_empty()
             || !self.leaving.is_empty()
             || (!self.ready.is_empty() && self.under_way < PARCELS_MAX);
@@ -692,7 +699,7 @@ impl<I: Io> IoThread<I> {
         let Some(mut parcel) = self.filling.take() else { return };
         parcel.before.append(&mut self.before);
         parcel.after.append(&mut self.after);
-        if parcel.has_no_requests() {
+        if parcel.has_no_requests() || self.holds(&parcel) {
             self.filling = Some(parcel);
             return;
         }
@@ -715,6 +722,16 @@ impl<I: Io> IoThread<I> {
         } else {
             figures.wakeups_elided.add(1);
         }
+    }
+
+    /// Whether a parcel is better filled further: the one before it is not back yet, and will be soon.
+    #[inline]
+    fn holds(&self, parcel: &Parcel<I::Socket>) -> bool {
+        self.under_way > 0
+            && parcel.batch.items.len() < HELD_COMMANDS_MAX
+            && parcel.before.is_empty()
+            && parcel.after.is_empty()
+            && !parcel.is_full()
     }
 
     fn rearm(&mut self) {
