@@ -39,6 +39,12 @@ impl Sleeper {
 }
 
 impl Ringer {
+    /// Whether the thread sleeps or is about to. It may be otherwise at once: good for a guess.
+    #[inline]
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.0.load(Ordering::Relaxed)
+    }
+
     /// Called after each push. True means: wake the thread now, nobody else will.
     #[inline]
     #[must_use]

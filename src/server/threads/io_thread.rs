@@ -30,9 +30,8 @@ use crate::server::wire::{Added, Outgoing, Reading, stash};
 
 /// Most parcels of a thread that are under way to the main thread or being executed there.
 const PARCELS_MAX: usize = 8;
-/// Fewer commands than these wait for a parcel that is under way to come back: the main thread is woken once for all
-/// that arrives meanwhile.
-const HELD_COMMANDS_MAX: usize = 32;
+/// So many commands are handed over without waiting for more of them.
+const HELD_COMMANDS_MAX: usize = 256;
 /// Longest sleep: nothing depends on it.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -724,11 +723,13 @@ impl<I: Io> IoThread<I> {
         }
     }
 
-    /// Whether a parcel is better filled further: the one before it is not back yet, and will be soon.
+    /// Whether a parcel is better filled further: one before it is under way, and the main thread has not begun it or
+    /// sleeps behind it. Its coming back ends the wait, and the main thread is woken once for all that arrived meanwhile.
     #[inline]
     fn holds(&self, parcel: &Parcel<I::Socket>) -> bool {
         self.under_way > 0
             && parcel.batch.items.len() < HELD_COMMANDS_MAX
+            && (self.links.main_bell.is_asleep() || !self.links.to_main.is_empty())
             && parcel.before.is_empty()
             && parcel.after.is_empty()
             && !parcel.is_full()
