@@ -98,6 +98,8 @@ pub struct IoThread<I: Io> {
     ended: bool,
     sends_short_seen: u64,
     syscalls_seen: u64,
+    /// How many commands were in the parcel when it was last kept back to look for more.
+    looked_at: usize,
 }
 
 impl<I: Io> IoThread<I> {
@@ -127,6 +129,7 @@ impl<I: Io> IoThread<I> {
             ended: false,
             sends_short_seen: 0,
             syscalls_seen: 0,
+            looked_at: 0,
         }
     }
 
@@ -235,10 +238,10 @@ impl<I: Io> IoThread<I> {
             Some(parcel) => self.outgoing.output(&parcel.reply),
             None => crate::io::TurnOutput::NONE,
         };
-        // What waited for this parcel alone is handed over in this turn.
+        // What waits for this parcel alone, or for a second look, is handed over soon.
         let held = self.filling.as_ref().is_some_and(|filling| !filling.has_no_requests());
-        let comes_back = parcel.as_ref().is_some_and(|parcel| parcel.is_mine) && self.under_way == 1;
-        let busy = (held && comes_back)
+        let comes_back = parcel.as_ref().is_some_and(|parcel| parcel.is_mine);
+        let busy = (held && self.under_way == usize::from(comes_back))
             || !self.links.from_main.is_empty()
             || !self.later.is_empty()
             || !self.leaving.is_empty()
@@ -723,16 +726,24 @@ impl<I: Io> IoThread<I> {
         }
     }
 
-    /// Whether a parcel is better filled further: one before it is under way, and the main thread has not begun it or
-    /// sleeps behind it. Its coming back ends the wait, and the main thread is woken once for all that arrived meanwhile.
+    /// Whether a parcel is better filled further. Either one before it is under way, and the main thread has not begun that
+    /// or sleeps behind it: its coming back ends the wait. Or the last look found more commands: the next one may, too.
+    /// So the main thread is woken once for all that arrives together.
     #[inline]
-    fn holds(&self, parcel: &Parcel<I::Socket>) -> bool {
-        self.under_way > 0
-            && parcel.batch.items.len() < HELD_COMMANDS_MAX
-            && (self.links.main_bell.is_asleep() || !self.links.to_main.is_empty())
-            && parcel.before.is_empty()
-            && parcel.after.is_empty()
-            && !parcel.is_full()
+    fn holds(&mut self, parcel: &Parcel<I::Socket>) -> bool {
+        let commands = parcel.batch.items.len();
+        let looked_at = std::mem::take(&mut self.looked_at);
+        if commands >= HELD_COMMANDS_MAX || parcel.is_full() || !parcel.before.is_empty() || !parcel.after.is_empty() {
+            return false;
+        }
+        if self.under_way > 0 {
+            return self.links.main_bell.is_asleep() || !self.links.to_main.is_empty();
+        }
+        let found_more = commands > looked_at.max(1);
+        if found_more {
+            self.looked_at = commands;
+        }
+        found_more
     }
 
     fn rearm(&mut self) {
