@@ -136,6 +136,59 @@ fn big_ones_come_and_go() {
     server.assert_serves();
 }
 
+/// What is freed elsewhere under each parameter, as Redis 8.0.6 counts it.
+#[test]
+fn parameters_say_what_is_freed_elsewhere() {
+    const PARAMETERS: [&str; 3] = ["lazyfree-lazy-server-del", "lazyfree-lazy-expire", "lazyfree-lazy-user-del"];
+    let server = Server::with("--enable-debug-command yes");
+    let mut client = server.connect();
+    let mut freed_by = |commands: &[&str], parameter: &str| {
+        for name in PARAMETERS {
+            client.run(&format!("CONFIG SET {name} no"));
+        }
+        client.run("DEL big other small");
+        add_many(&mut client, "SADD", 1000, false);
+        client.run("SADD other x y");
+        client.run("SET small v");
+        client.run("CONFIG RESETSTAT");
+        client.run(&format!("CONFIG SET {parameter} yes"));
+        for command in commands {
+            client.run(command);
+        }
+        // Left to itself, what was to expire has by then.
+        eventually("nothing expires", || server.info("keyspace", "db0").contains(",expires=0,"));
+        eventually("nothing waits", || server.info("memory", "lazyfree_pending_objects") == "0");
+        server.info("memory", "lazyfreed_objects")
+    };
+    let cases: &[(&[&str], [&str; 3])] = &[
+        (&["SET big v"], ["1", "0", "0"]),
+        (&["SET big v EX 100", "PERSIST big"], ["1", "0", "0"]),
+        (&["MSET big v"], ["1", "0", "0"]),
+        (&["RENAME small big"], ["1", "0", "0"]),
+        (&["COPY small big REPLACE"], ["1", "0", "0"]),
+        (&["SUNIONSTORE big other"], ["1", "0", "0"]),
+        (&["SINTERSTORE big other none"], ["1", "0", "0"]),
+        (&["ZUNIONSTORE big 1 other"], ["1", "0", "0"]),
+        (&["BITOP NOT big small"], ["1", "0", "0"]),
+        (&["SORT none STORE big"], ["1", "0", "0"]),
+        (&["SUNION big other"], ["1", "0", "0"]),
+        (&["ZDIFF 2 big other"], ["1", "0", "0"]),
+        (&["MOVE big 1", "SELECT 1", "DEL big", "SELECT 0"], ["0", "0", "1"]),
+        (&["EXPIRE big -1"], ["0", "1", "0"]),
+        (&["DEBUG SET-ACTIVE-EXPIRE 0", "PEXPIRE big 1", "DEBUG SLEEP 0.01", "EXISTS big"], ["0", "1", "0"]),
+        (&["DEBUG SET-ACTIVE-EXPIRE 1", "PEXPIRE big 1"], ["0", "1", "0"]),
+        (&["DEL big"], ["0", "0", "1"]),
+        (&["UNLINK big"], ["1", "1", "1"]),
+        (&["SREM other x", "SET small w", "DEL small other", "SINTER big"], ["0", "0", "0"]),
+    ];
+    for (commands, expected) in cases {
+        for (parameter, expected) in PARAMETERS.into_iter().zip(expected) {
+            assert_eq!(freed_by(commands, parameter), *expected, "{commands:?} with {parameter}");
+        }
+    }
+    server.assert_serves();
+}
+
 #[test]
 fn commands_know_their_types() {
     play(

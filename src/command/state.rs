@@ -24,7 +24,9 @@ use crate::command::sessions::Sessions;
 use crate::command::spec::{Command, Flags};
 use crate::command::ticks::Ticks;
 use crate::config::{Config, KeyspaceEvents, MaxmemoryPolicy};
-use crate::keyspace::{ExpireBudget, Expired, ExpiredPart, FrequencyRules, Garbage, KeyState, Keyspace, WatchTable};
+use crate::keyspace::{
+    ExpireBudget, Expired, ExpiredPart, FrequencyRules, Garbage, KeyState, Keyspace, LazyRules, WatchTable,
+};
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::slow_log::{SlowEntry, SlowLog, shortened};
 use crate::observe::stats::Stats;
@@ -35,6 +37,7 @@ use crate::sys::memory::MemorySample;
 use crate::tracking::Tracking;
 use crate::transport::plain::ListenerKind;
 use crate::transport::tls::TlsContext;
+use crate::types::Value;
 
 /// Share of the time between two runs of the cron that active expiry may take, in percent, at effort 1.
 const EXPIRE_SLOW_PERCENT: u64 = 25;
@@ -211,6 +214,7 @@ impl State {
             expire_fast_us: 0,
             attack_warned_s: None,
         };
+        state.refresh_lazy();
         state.refresh_thresholds();
         state.plan_gates();
         state
@@ -391,11 +395,41 @@ impl State {
         self.stats.expired_keys_before_reset = self.expired_keys_ever();
     }
 
-    /// Hands over emptied databases, to be freed in slices.
+    /// Hands over what nobody can see any more, to be freed in slices.
     pub fn discard_garbage(&mut self, garbage: Garbage) {
         if !garbage.is_empty() {
             self.garbage.push_back(garbage);
         }
+    }
+
+    /// Drops what a command made for its reply only: not now if it is big and `lazyfree-lazy-server-del` says so.
+    pub fn discard_value(&mut self, value: Value) {
+        if self.config.lazyfree_lazy_server_del {
+            let mut garbage = Garbage::default();
+            garbage.take_in_value(value);
+            self.discard_garbage(garbage);
+        }
+    }
+
+    /// Gathers the values that the databases left for later.
+    #[inline]
+    pub(crate) fn gather_left_behind(&mut self) {
+        let left = self.keyspace.take_left_behind();
+        self.discard_garbage(left);
+    }
+
+    /// Objects that wait to be freed, here or elsewhere.
+    pub fn lazyfree_pending(&self) -> usize {
+        let here = self.garbage.iter().map(Garbage::len).sum::<usize>();
+        here + self.keyspace.left_behind_len() + self.freed_elsewhere
+    }
+
+    /// Tells the databases what they leave for later. Called when the configuration changes.
+    pub(crate) fn refresh_lazy(&mut self) {
+        let config = &self.config;
+        let rules = LazyRules { server_del: config.lazyfree_lazy_server_del, expire: config.lazyfree_lazy_expire };
+        let left = self.keyspace.set_lazy(rules);
+        self.discard_garbage(left);
     }
 
     /// An HTTP client was led here. Counted into the log once a minute.

@@ -328,8 +328,8 @@ params! {
     latency_tracking: bool = "latency-tracking", "", BOOL, "yes", MUTABLE, Nothing, Works;
     latency_tracking_info_percentiles: Percentiles = "latency-tracking-info-percentiles", "", OWN, "50 99 99.9", MULTI, Nothing, Works;
     lazyfree_lazy_eviction: bool = "lazyfree-lazy-eviction", "", BOOL, "no", DEBUG, Nothing, Later;
-    lazyfree_lazy_expire: bool = "lazyfree-lazy-expire", "", BOOL, "no", DEBUG, Nothing, Later;
-    lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", "", BOOL, "no", DEBUG, Nothing, Later;
+    lazyfree_lazy_expire: bool = "lazyfree-lazy-expire", "", BOOL, "no", DEBUG, Nothing, Works;
+    lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", "", BOOL, "no", DEBUG, Nothing, Works;
     lazyfree_lazy_user_del: bool = "lazyfree-lazy-user-del", "", BOOL, "no", DEBUG, Nothing, Works;
     lazyfree_lazy_user_flush: bool = "lazyfree-lazy-user-flush", "", BOOL, "no", DEBUG, Nothing, Works;
     lfu_decay_time: u32 = "lfu-decay-time", "", int(0, I32_MAX), "1", MUTABLE, Nothing, Works;

@@ -363,6 +363,11 @@ impl<V> Entry<V> {
         Some(unsafe { Box::from_raw(value) })
     }
 
+    /// Takes the boxed value out, where there is one; the integer 0 stays in its place.
+    pub fn take_boxed(&mut self) -> Option<Box<V>> {
+        self.detach_boxed()
+    }
+
     /// The boxed value alone, where there is one.
     pub fn into_boxed(mut self) -> Option<Box<V>> {
         self.detach_boxed()

@@ -68,11 +68,13 @@ impl Engine {
         if !self.state.garbage.is_empty() {
             free_garbage(&mut self.state, GARBAGE_PER_TURN);
         }
+        self.state.gather_left_behind();
         self.state.end_turn();
     }
 
     /// Hands over all that is to be freed, where there is a thread that does it.
     pub fn take_garbage(&mut self) -> Option<Garbage> {
+        self.state.gather_left_behind();
         let mut all = self.state.garbage.pop_front()?;
         self.state.garbage.drain(..).for_each(|more| all.absorb(more));
         self.state.freed_elsewhere += all.len();

@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 use std::ops::Deref;
 
 use super::access::{Access, FrequencyRules};
-use super::{Garbage, KeyHasher};
+use super::{Garbage, KeyHasher, LazyRules};
 use crate::base::equality::same;
 use crate::base::rng::Rng;
 use crate::encoding::table::{Position, Rehash, Table};
@@ -77,6 +77,8 @@ pub struct Database {
     keeps_expired: bool,
     expired: Vec<Expired>,
     expired_count: u64,
+    lazy: LazyRules,
+    left_behind: Garbage,
     pub(super) expire_cursor: u64,
     pub(super) average_ttl_ms: i64,
 }
@@ -107,6 +109,8 @@ impl Database {
             keeps_expired: false,
             expired: Vec::new(),
             expired_count: 0,
+            lazy: LazyRules::default(),
+            left_behind: Garbage::default(),
             expire_cursor: 0,
             average_ttl_ms: 0,
         }
@@ -161,6 +165,9 @@ impl Database {
         self.forget_listed(&entry, hash);
         self.expired_count += 1;
         self.observe(entry.key(), ExpiredPart::Key);
+        if self.lazy.expire {
+            self.left_behind.take_in(entry);
+        }
     }
 
     /// Keeps the name of a key of which something expired, if anybody wants to know it.
@@ -255,6 +262,12 @@ impl Database {
             self.relist(hash, listed, None);
         }
         let entry = self.table.at_mut(at).expect("the position was just found");
+        if self.lazy.server_del
+            && entry.boxed().is_some_and(Garbage::is_worth)
+            && let Some(former) = entry.take_boxed()
+        {
+            self.left_behind.take_in_value(*former);
+        }
         self.access.touch(entry);
         let stamp = entry.lru();
         let expired_before = entry.expire_ms().is_some();
@@ -300,10 +313,29 @@ impl Database {
         debug_assert!(removed.is_some(), "the hash of every key that expires is kept");
     }
 
-    /// Removes a key. Returns whether it existed.
+    /// Removes a key as part of something else. Returns whether it existed.
     #[inline]
     pub fn remove(&mut self, key: &[u8], hash: u64, now_ms: i64) -> bool {
-        self.take(key, hash, now_ms).is_some()
+        let entry = self.take(key, hash, now_ms);
+        let existed = entry.is_some();
+        if self.lazy.server_del
+            && let Some(entry) = entry
+        {
+            self.left_behind.take_in(entry);
+        }
+        existed
+    }
+
+    /// Removes a key because its time is over from now on. Returns whether it existed.
+    pub fn expire_now(&mut self, key: &[u8], hash: u64, now_ms: i64) -> bool {
+        let entry = self.take(key, hash, now_ms);
+        let existed = entry.is_some();
+        if self.lazy.expire
+            && let Some(entry) = entry
+        {
+            self.left_behind.take_in(entry);
+        }
+        existed
     }
 
     /// Removes a key and hands its entry over: to be read once more, or dropped where it costs nobody time.
@@ -442,6 +474,22 @@ impl Database {
     #[inline]
     pub fn has_expired(&self) -> bool {
         !self.expired.is_empty()
+    }
+
+    /// Which values are left for later from now on.
+    pub fn set_lazy(&mut self, rules: LazyRules) {
+        self.lazy = rules;
+    }
+
+    /// What was left for later since the last call.
+    #[inline]
+    pub fn take_left_behind(&mut self) -> Option<Garbage> {
+        (!self.left_behind.is_empty()).then(|| std::mem::take(&mut self.left_behind))
+    }
+
+    /// How many objects `take_left_behind` would hand over.
+    pub fn left_behind_len(&self) -> usize {
+        self.left_behind.len()
     }
 
     /// Tells the time to the stamps of entries, and whether they tell of frequency.

@@ -6,8 +6,27 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use crate::encoding::table::{Remains, Table};
-use crate::types::KeyEntry;
 use crate::types::ruin::{Ruin, drop_first};
+use crate::types::{KeyEntry, Value};
+
+/// Values that take more allocations to free than this are worth being left for later: as in Redis.
+const EFFORT_AT_ONCE_MAX: usize = 64;
+
+/// Which values a database leaves for later when their keys go or get others; what else goes is freed at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyRules {
+    /// Those that a command replaces or removes as part of something else: `lazyfree-lazy-server-del`.
+    pub server_del: bool,
+    /// Those whose time is over: `lazyfree-lazy-expire`.
+    pub expire: bool,
+}
+
+impl LazyRules {
+    /// Whether any are.
+    pub fn any(self) -> bool {
+        self.server_del || self.expire
+    }
+}
 
 /// Keys and values that no command can see any more.
 #[derive(Default)]
@@ -29,15 +48,31 @@ impl Garbage {
         self.timed.push(timed);
     }
 
-    /// The value of an entry that nobody can see any more.
-    pub fn of_entry(entry: KeyEntry) -> Garbage {
-        Garbage { values: entry.into_boxed().into_iter().map(|value| Ruin::of(*value)).collect(), ..Garbage::default() }
+    /// Takes in the value of an entry that nobody can see any more, if freeing it takes a while; what is small is free
+    /// when this returns.
+    pub fn take_in(&mut self, entry: KeyEntry) {
+        if let Some(value) = entry.into_boxed() {
+            self.take_in_value(*value);
+        }
+    }
+
+    /// The same of a value that no key has.
+    pub fn take_in_value(&mut self, value: Value) {
+        if Garbage::is_worth(&value) {
+            self.values.push(Ruin::of(value));
+        }
+    }
+
+    /// Whether freeing a value takes a while.
+    pub fn is_worth(value: &Value) -> bool {
+        value.effort() > EFFORT_AT_ONCE_MAX
     }
 
     /// Takes in what more there is.
     pub fn absorb(&mut self, mut more: Garbage) {
         self.entries.append(&mut more.entries);
         self.expires.append(&mut more.expires);
+        self.timed.append(&mut more.timed);
         self.values.append(&mut more.values);
     }
 

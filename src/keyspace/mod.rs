@@ -14,7 +14,7 @@ pub mod watch;
 pub use access::FrequencyRules;
 pub use database::{Database, EntryMut, Expired, ExpiredPart, KeyState, SetExpire};
 pub use expire::{ExpireBudget, ExpireReport};
-pub use garbage::Garbage;
+pub use garbage::{Garbage, LazyRules};
 pub use string_mut::StringMut;
 pub use watch::WatchTable;
 
@@ -30,6 +30,7 @@ pub struct Keyspace {
     hasher: KeyHasher,
     /// Where the next cycle of active expiry starts.
     expire_db: usize,
+    lazy: LazyRules,
 }
 
 impl Keyspace {
@@ -38,7 +39,12 @@ impl Keyspace {
         assert!(count > 0, "there is a database 0");
         let mut rng = Rng::seeded(seed);
         let hasher = KeyHasher(SipKey::new(rng.next_u64(), rng.next_u64()));
-        Keyspace { dbs: (0..count).map(|_| Database::new(hasher)).collect(), hasher, expire_db: 0 }
+        Keyspace {
+            dbs: (0..count).map(|_| Database::new(hasher)).collect(),
+            hasher,
+            expire_db: 0,
+            lazy: LazyRules::default(),
+        }
     }
 
     /// How many databases there are.
@@ -104,6 +110,30 @@ impl Keyspace {
         let mut garbage = Garbage::default();
         self.dbs.iter_mut().for_each(|db| db.flush_into(&mut garbage));
         garbage
+    }
+
+    /// Which values the databases leave for later from now on. Returns what was left until now, which nobody would ask for
+    /// any more once nothing is left.
+    pub fn set_lazy(&mut self, rules: LazyRules) -> Garbage {
+        let left = self.take_left_behind();
+        self.lazy = rules;
+        self.dbs.iter_mut().for_each(|db| db.set_lazy(rules));
+        left
+    }
+
+    /// What the databases left for later since the last call. Asked once a turn.
+    #[inline]
+    pub fn take_left_behind(&mut self) -> Garbage {
+        let mut all = Garbage::default();
+        if self.lazy.any() {
+            self.dbs.iter_mut().filter_map(Database::take_left_behind).for_each(|left| all.absorb(left));
+        }
+        all
+    }
+
+    /// How many objects that is.
+    pub fn left_behind_len(&self) -> usize {
+        self.dbs.iter().map(Database::left_behind_len).sum()
     }
 
     /// Tells the time to the stamps of entries in all databases, and whether they tell of frequency. Called when the

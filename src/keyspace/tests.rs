@@ -9,6 +9,7 @@ use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::types::NewValue;
 use crate::types::hash::{Hash, HashLimits};
+use crate::types::set::{Set, SetLimits};
 use crate::types::string::StringRef;
 
 /// One database under short names: keys are text, and the time stands in a field.
@@ -253,6 +254,60 @@ fn flushes_empty_at_once_and_leave_the_rest_as_garbage() {
     let garbage = keyspace.flush_all();
     assert_eq!(garbage.len(), 1000);
     assert!(std::thread::scope(|scope| scope.spawn(move || drop(garbage)).join()).is_ok());
+}
+
+#[test]
+fn values_are_left_for_later_as_the_rules_say() {
+    let off = LazyRules::default();
+    let (by_server, by_time) = (LazyRules { server_del: true, ..off }, LazyRules { expire: true, ..off });
+    let mut keyspace = Keyspace::new(2, 7);
+    let limits = SetLimits { ints: 0, pack: 0, value: 0, key: keyspace.hash_key() };
+    let hash = keyspace.hash(b"k");
+    let fill = |db: &mut Database, members: u32| {
+        let mut set = Set::for_member(b"x", 1, &limits);
+        (0..members).for_each(|member| _ = set.add(&member.to_le_bytes(), &limits));
+        db.put(hash, KeyEntry::new(b"k", NewValue::of(set.into()), Some(100)), 0);
+    };
+    type Way = fn(&mut Database, u64);
+    let replaced: Way = |db, hash| _ = db.set(b"k", hash, NewValue::Int(1), SetExpire::Keep, 0);
+    let replaced_for_good: Way = |db, hash| _ = db.set(b"k", hash, NewValue::Int(1), SetExpire::Clear, 0);
+    let put: Way = |db, hash| db.put(hash, KeyEntry::new(b"k", NewValue::Int(1), None), 0);
+    let removed: Way = |db, hash| assert!(db.remove(b"k", hash, 0));
+    let renamed: Way = |db, hash| {
+        let other = db.hash(b"other");
+        db.set(b"other", other, NewValue::Int(1), SetExpire::Clear, 0);
+        assert!(db.rename((b"other", other), (b"k", hash), 0));
+    };
+    let found_expired: Way = |db, hash| assert!(!db.exists(b"k", hash, 101));
+    let expired: Way = |db, hash| assert!(db.expire_now(b"k", hash, 0));
+    let taken: Way = |db, hash| assert!(db.take(b"k", hash, 0).is_some());
+    let ways = [
+        (replaced, by_server),
+        (replaced_for_good, by_server),
+        (put, by_server),
+        (removed, by_server),
+        (renamed, by_server),
+        (found_expired, by_time),
+        (expired, by_time),
+        (taken, off),
+    ];
+    for (index, (way, rule)) in ways.into_iter().enumerate() {
+        for rules in [off, by_server, by_time] {
+            for (members, big) in [(64, false), (65, true)] {
+                assert!(keyspace.set_lazy(rules).is_empty());
+                fill(keyspace.db_mut(1), members);
+                way(keyspace.db_mut(1), hash);
+                let left = usize::from(big && rules.any() && rules == rule);
+                assert_eq!(keyspace.left_behind_len(), left, "way {index}, {rules:?}, {members} members");
+                assert_eq!(keyspace.take_left_behind().len(), left);
+                keyspace.db_mut(1).take(b"k", hash, 0);
+            }
+        }
+    }
+    keyspace.set_lazy(by_server);
+    fill(keyspace.db_mut(0), 100);
+    removed(keyspace.db_mut(0), hash);
+    assert_eq!(keyspace.set_lazy(off).len(), 1, "what waits when the rules end is handed over");
 }
 
 #[test]

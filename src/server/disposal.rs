@@ -88,13 +88,14 @@ mod tests {
     use super::*;
     use crate::base::siphash::SipKey;
     use crate::types::set::{Set, SetLimits};
-    use crate::types::{KeyEntry, NewValue};
 
     fn big(members: u32) -> Garbage {
         let limits = SetLimits { ints: 0, pack: 0, value: 0, key: SipKey::new(1, 2) };
         let mut set = Set::for_member(b"a", 1, &limits);
         (0..members).for_each(|number| _ = set.add(format!("member {number}").as_bytes(), &limits));
-        Garbage::of_entry(KeyEntry::new(b"k", NewValue::of(set.into()), None))
+        let mut garbage = Garbage::default();
+        garbage.take_in_value(set.into());
+        garbage
     }
 
     #[test]

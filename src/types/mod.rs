@@ -279,10 +279,4 @@ impl Entry<Value> {
     pub fn memory_usage(&self) -> usize {
         self.allocation_bytes() + self.boxed().map_or(0, Value::memory_usage)
     }
-
-    /// How many allocations freeing it takes, about.
-    #[inline]
-    pub fn effort(&self) -> usize {
-        1 + self.boxed().map_or(0, Value::effort)
-    }
 }

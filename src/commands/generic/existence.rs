@@ -100,9 +100,6 @@ pub(super) static TYPE: Command = Command {
     ..Command::BLANK
 };
 
-/// Values that take more allocations to free than this are freed in slices, where the command allows it.
-const FREED_AT_ONCE_MAX: usize = 64;
-
 fn del(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let lazy = ctx.state.config.lazyfree_lazy_user_del;
     remove(ctx, args, lazy)
@@ -115,11 +112,12 @@ fn unlink(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn remove(ctx: &mut Context<'_>, args: Args<'_>, lazy: bool) -> Result<(), CommandError> {
     let now_ms = ctx.now_ms();
     let mut removed = 0;
+    let mut garbage = Garbage::default();
     lookup::each_key(ctx, args, 1, |ctx, index, hash| {
         let key = args.get(index);
         if let Some(entry) = ctx.db().take(key, hash, now_ms) {
-            if lazy && entry.effort() > FREED_AT_ONCE_MAX {
-                ctx.state.discard_garbage(Garbage::of_entry(entry));
+            if lazy {
+                garbage.take_in(entry);
             }
             ctx.signal_modified(key);
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
@@ -128,6 +126,7 @@ fn remove(ctx: &mut Context<'_>, args: Args<'_>, lazy: bool) -> Result<(), Comma
         }
         true
     });
+    ctx.state.discard_garbage(garbage);
     ctx.reply.integer(removed);
     Ok(())
 }

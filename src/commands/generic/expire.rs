@@ -212,7 +212,7 @@ fn set_deadline(ctx: &mut Context<'_>, args: Args<'_>, unit_ms: i64, base_ms: i6
     if set {
         let is_over = at_ms <= now_ms;
         if is_over {
-            ctx.db().remove(key, hash, now_ms);
+            ctx.db().expire_now(key, hash, now_ms);
         } else {
             ctx.db().set_expire(key, hash, Some(at_ms));
         }

@@ -158,6 +158,7 @@ fn set(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.state.follow_requirepass();
     }
     ctx.state.refresh_access();
+    ctx.state.refresh_lazy();
     ctx.state.refresh_thresholds();
     ctx.reply.ok();
     Ok(())

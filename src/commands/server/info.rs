@@ -179,7 +179,6 @@ fn memory(source: &Source<'_>, text: &mut InfoText) {
             .field("rss_overhead_ratio", ratio(resident, stats.resident))
             .field("rss_overhead_bytes", signed_difference(resident, stats.resident));
     }
-    let pending = state.freed_elsewhere + state.garbage.iter().map(|garbage| garbage.len()).sum::<usize>();
     text.field("mem_fragmentation_ratio", ratio(resident, used))
         .field("mem_fragmentation_bytes", signed_difference(resident, used))
         .field("mem_not_counted_for_evict", 0)
@@ -192,7 +191,7 @@ fn memory(source: &Source<'_>, text: &mut InfoText) {
         .field("mem_aof_buffer", 0)
         .field("mem_allocator", state.facts.allocator)
         .field("active_defrag_running", 0)
-        .field("lazyfree_pending_objects", pending)
+        .field("lazyfree_pending_objects", state.lazyfree_pending())
         .field("lazyfreed_objects", state.stats.lazyfreed_objects);
 }
 

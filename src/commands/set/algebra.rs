@@ -260,20 +260,21 @@ fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn sunion(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
     let union = Sets::read(ctx.state, ctx.session, args, 1..args.len())?.union(&limits);
-    reply_set(ctx, &union);
+    reply_set(ctx, union);
     Ok(())
 }
 
 fn sdiff(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.set_limits();
     let difference = Sets::read(ctx.state, ctx.session, args, 1..args.len())?.difference(&limits);
-    reply_set(ctx, &difference);
+    reply_set(ctx, difference);
     Ok(())
 }
 
-fn reply_set(ctx: &mut Context<'_>, set: &Set) {
+fn reply_set(ctx: &mut Context<'_>, set: Set) {
     ctx.reply.set(set.len());
     set.each(|member| reply_element(ctx.reply, member));
+    ctx.state.discard_value(set.into());
 }
 
 fn sinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -444,6 +444,7 @@ fn answer(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result
     let (result, with_scores) = result(ctx, args, 1, operation, false)?;
     begin_members(ctx.reply, result.len(), with_scores);
     result.each(|member, score| reply_member(ctx.reply, member, score, with_scores));
+    ctx.state.discard_value(result.into());
     Ok(())
 }
 
