@@ -189,6 +189,55 @@ fn parameters_say_what_is_freed_elsewhere() {
     server.assert_serves();
 }
 
+/// Replies that are longer than any buffer, alone, in a pipeline and in a transaction, to a client that reads late.
+#[test]
+fn long_replies_arrive_whole() {
+    const ELEMENTS: usize = 100_000;
+    let server = Server::start();
+    let mut client = server.connect();
+    add_many(&mut client, "RPUSH", ELEMENTS, false);
+    client.run("SETRANGE value 99999 x");
+    let bulk = |bytes: &[u8]| [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let mut list = format!("*{ELEMENTS}\r\n").into_bytes();
+    (0..ELEMENTS).for_each(|number| list.extend(bulk(format!("member{number}").as_bytes())));
+    let mut value = vec![0; 99_999];
+    value.push(b'x');
+    let value = bulk(&value);
+    client.send(b"LRANGE big 0 -1\r\n");
+    client.expect(&list);
+    client.send(b"PING\r\nLRANGE big 0 -1\r\nGET value\r\nLRANGE big 0 -1\r\nECHO x\r\n");
+    client.send(b"MULTI\r\nLRANGE big 0 -1\r\nGET value\r\nGET\r\nLRANGE big 0 2\r\nLRANGE big 0 -1\r\nEXEC\r\n");
+    client.send(b"MULTI\r\nLRANGE big 0 -1\r\nGET value\r\nLRANGE big 0 0\r\nLRANGE big 0 -1\r\nEXEC\r\nPING\r\n");
+    // Somebody else's replies stand between in the meantime.
+    let mut other = server.connect();
+    other.run("PING");
+    other.send(b"LRANGE big 0 -1\r\n");
+    let refusal = b"-ERR wrong number of arguments for 'get' command\r\n";
+    let aborted = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+    let one = [&b"*1\r\n"[..], &bulk(b"member0")].concat();
+    for part in [
+        &b"+PONG\r\n"[..],
+        &list,
+        &value,
+        &list,
+        b"$1\r\nx\r\n",
+        b"+OK\r\n+QUEUED\r\n+QUEUED\r\n",
+        refusal,
+        b"+QUEUED\r\n+QUEUED\r\n",
+        aborted,
+        b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n",
+        &list,
+        &value,
+        &one,
+        &list,
+        b"+PONG\r\n",
+    ] {
+        client.expect(part);
+    }
+    other.expect(&list);
+    server.assert_serves();
+}
+
 #[test]
 fn commands_know_their_types() {
     play(

@@ -49,7 +49,7 @@ impl Outbox {
     pub fn write_around(&mut self, value: Bytes, head: impl FnOnce(&mut Vec<u8>)) -> Written {
         let start = self.bytes.len();
         head(&mut self.bytes);
-        self.large.push(ByReference { at: self.bytes.len(), bytes: value });
+        self.large.push(ByReference { at: self.bytes.len(), bytes: value, is_block: false });
         self.bytes.extend_from_slice(b"\r\n");
         Written(start..self.bytes.len())
     }

@@ -10,10 +10,14 @@
 //!   refs                  '- 20000 bytes, sent from where they lie
 //! ```
 //!
+//! A long reply does not make the buffer grow: where there is no room for the next of its texts, what there is of it moves
+//! to a block of its own and stands beside the buffer in the same way, to be sent and freed by itself.
+//!
 //! It knows the protocol and nothing of clients, sockets or commands.
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -22,6 +26,9 @@ use crate::base::float;
 
 /// Shared values from this length on, in bytes, are sent by reference instead of copied.
 pub const BY_REFERENCE_MIN: usize = 16 * 1024;
+
+/// So many bytes of a long reply become a block of their own, if there is no room for more; for fewer the buffer grows.
+const BLOCK_BYTES_MIN: usize = 64 << 10;
 
 /// The longest error code that is remembered, in bytes.
 const ERROR_CODE_MAX: usize = 32;
@@ -43,6 +50,8 @@ pub struct ByReference {
     pub at: usize,
     /// Its bytes.
     pub bytes: Bytes,
+    /// It is no value that is kept elsewhere, but what many small pieces made.
+    pub is_block: bool,
 }
 
 /// A point in the reply. Later marks are greater. A mark that was taken after [`Reply::deferred`] is void once that
@@ -106,6 +115,10 @@ const OUTGROWN_BYTES_MAX: usize = 8 << 20;
 pub struct Reply {
     buf: Vec<u8>,
     refs: Vec<ByReference>,
+    /// Bytes of the blocks among the references.
+    block_bytes: usize,
+    /// Whoever remembers a place remembers none behind this one: what follows it may move to a block.
+    floor: Cell<usize>,
     protocol: Protocol,
     capacity: usize,
     errors_written: u64,
@@ -128,6 +141,8 @@ impl Reply {
         Reply {
             buf: buffer,
             refs: Vec::new(),
+            block_bytes: 0,
+            floor: Cell::new(0),
             protocol: Protocol::Resp2,
             capacity,
             errors_written: 0,
@@ -156,6 +171,7 @@ impl Reply {
     /// The point after everything written so far.
     #[inline]
     pub fn mark(&self) -> Mark {
+        self.floor.set(self.buf.len());
         Mark { at: self.buf.len(), refs: self.refs.len() }
     }
 
@@ -164,6 +180,7 @@ impl Reply {
         assert!(mark <= self.mark(), "a mark of this reply");
         self.buf.truncate(mark.at);
         self.refs.truncate(mark.refs);
+        self.block_bytes = block_bytes(&self.refs);
     }
 
     /// Bytes in the buffer; referenced ones are not among them.
@@ -181,6 +198,17 @@ impl Reply {
     /// Bytes written since `mark`, referenced ones included.
     pub fn bytes_since(&self, mark: Mark) -> usize {
         self.buf.len() - mark.at + self.refs[mark.refs..].iter().map(|by_ref| by_ref.bytes.len()).sum::<usize>()
+    }
+
+    /// The same without values that are kept elsewhere.
+    pub fn copied_since(&self, mark: Mark) -> usize {
+        self.buf.len() - mark.at + block_bytes(&self.refs[mark.refs..])
+    }
+
+    /// Bytes that this keeps for replies: in the buffer, and in blocks beside it.
+    #[inline]
+    pub fn bytes_held(&self) -> usize {
+        self.buf.len() + self.block_bytes
     }
 
     /// A range of the buffer, without what is referenced in between.
@@ -249,6 +277,8 @@ impl Reply {
     /// one of the first capacity takes its place.
     pub fn clear(&mut self, renewed: impl FnOnce(&[u8])) {
         self.refs.clear();
+        self.block_bytes = 0;
+        self.floor.set(0);
         if self.buf.capacity() != self.capacity {
             self.clear_outgrown(renewed);
         }
@@ -273,6 +303,29 @@ impl Reply {
         renewed(&self.buf);
     }
 
+    /// Called where there is no room for `more` bytes of a reply that may be long.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, more: usize) {
+        let last = self.refs.last().map_or(0, |by_ref| by_ref.at);
+        let start = self.floor.get().max(last).min(self.buf.len());
+        let block = &self.buf[start..];
+        if block.len() >= BLOCK_BYTES_MIN {
+            self.block_bytes += block.len();
+            self.refs.push(ByReference { at: start, bytes: Bytes::copy_from_slice(block), is_block: true });
+            self.buf.truncate(start);
+        }
+        self.buf.reserve(more);
+    }
+
+    /// Room for `more` bytes of a reply that may be long: something has to be written next, for a block stands before a byte.
+    #[inline]
+    fn room_for(&mut self, more: usize) {
+        if self.buf.capacity() - self.buf.len() < more {
+            self.make_room(more);
+        }
+    }
+
     /// Error replies written since this was made.
     #[inline]
     pub fn errors_written(&self) -> u64 {
@@ -283,6 +336,11 @@ impl Reply {
     pub fn last_error_code(&self) -> &[u8] {
         self.last_error.as_bytes()
     }
+}
+
+/// Bytes of the blocks among these.
+fn block_bytes(refs: &[ByReference]) -> usize {
+    refs.iter().filter(|by_ref| by_ref.is_block).map(|by_ref| by_ref.bytes.len()).sum()
 }
 
 /// Single values.
@@ -344,7 +402,7 @@ impl Reply {
 
     #[inline]
     fn line(&mut self, kind: u8, text: &[u8]) {
-        self.buf.reserve(text.len() + 3);
+        self.room_for(text.len() + 3);
         self.buf.push(kind);
         let start = self.buf.len();
         self.buf.extend_from_slice(text);
@@ -365,7 +423,8 @@ impl Reply {
     /// A text of any bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.buf.reserve(bytes.len() + 16);
+        // The longest header has 23 bytes; the two at the end come on top.
+        self.room_for(bytes.len() + 25);
         self.number_line(b'$', bytes.len() as i64);
         self.buf.extend_from_slice(bytes);
         self.buf.extend_from_slice(b"\r\n");
@@ -385,7 +444,7 @@ impl Reply {
             return;
         }
         self.number_line(b'$', bytes.len() as i64);
-        self.refs.push(ByReference { at: self.buf.len(), bytes: bytes.clone() });
+        self.refs.push(ByReference { at: self.buf.len(), bytes: bytes.clone(), is_block: false });
         self.buf.extend_from_slice(b"\r\n");
     }
 
@@ -453,7 +512,7 @@ impl Reply {
     /// Bytes that are replies already, with large values between them.
     pub fn raw_around(&mut self, bytes: &[u8], large: &[ByReference]) {
         let base = self.buf.len();
-        self.refs.extend(large.iter().map(|value| ByReference { at: base + value.at, bytes: value.bytes.clone() }));
+        self.refs.extend(large.iter().map(|value| ByReference { at: base + value.at, ..value.clone() }));
         self.buf.extend_from_slice(bytes);
     }
 
@@ -541,6 +600,7 @@ impl Reply {
     /// Begins an aggregate whose length is not known yet.
     #[inline]
     pub fn deferred(&mut self) -> Deferred {
+        self.floor.set(self.buf.len());
         Deferred { at: self.buf.len(), refs: self.refs.len() }
     }
 

@@ -319,7 +319,7 @@ impl<I: Io> Server<I> {
     #[cold]
     fn look_at_output(&mut self, slot: u32, start: Mark, more: bool) -> Mark {
         let mut written = Unsent::default();
-        written.add(self.reply().position() - start.position(), self.reply().bytes_since(start));
+        written.add(self.reply().copied_since(start), self.reply().bytes_since(start));
         if self.engine.state.client_memory.is_on() || self.is_over_limit(slot, written) {
             self.note_written(slot, start);
             self.check_unsent(slot);
@@ -424,7 +424,7 @@ impl<I: Io> Server<I> {
     #[inline]
     pub(super) fn note_written(&mut self, slot: u32, start: Mark) {
         let Out { reply, touched } = &mut self.outs[self.home];
-        let bytes = reply.bytes_since(start);
+        let (copied, bytes) = (reply.copied_since(start), reply.bytes_since(start));
         let (start, end) = (start.position(), reply.position());
         if end == start || slot == u32::MAX {
             return;
@@ -434,7 +434,7 @@ impl<I: Io> Server<I> {
                 touched.push(slot);
             }
             client.wire.written.push(start..end);
-            client.unsent.add(end - start, bytes);
+            client.unsent.add(copied, bytes);
         }
     }
 

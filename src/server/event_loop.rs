@@ -205,7 +205,7 @@ impl<I: Io> Server<I> {
         while !self.ready.is_empty() && self.shutdown.is_none() {
             self.gather();
             self.execute();
-            if self.outs[OWN].reply.position() >= SLAB_FLUSH_BYTES {
+            if self.outs[OWN].reply.bytes_held() >= SLAB_FLUSH_BYTES {
                 self.flush(None)?;
             }
             if !self.ready.is_empty() && self.turn_is_over() {

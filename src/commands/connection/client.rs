@@ -348,7 +348,7 @@ fn show_request(ctx: &mut Context<'_>, args: Args<'_>) -> NetFacts {
     // What a transaction answered so far.
     let mut answered = Unsent::default();
     if let Some(start) = net.reply_start {
-        answered.add(ctx.reply.position() - start.position(), ctx.reply.bytes_since(start));
+        answered.add(ctx.reply.copied_since(start), ctx.reply.bytes_since(start));
     }
     net.output = net.output.with_unsent(answered, net.reply_buffer.size());
     before

@@ -138,6 +138,66 @@ fn large_values_are_referenced() {
     assert_eq!(reply.position(), middle.position());
 }
 
+/// Long replies of every make, with marks and headers in between: the bytes are the same, and the buffer stays small.
+#[test]
+fn long_replies_stand_in_blocks() {
+    const ELEMENTS: usize = 100_000;
+    let large = Bytes::from(vec![b'v'; BY_REFERENCE_MIN]);
+    let mut reply = Reply::new(128 << 10);
+    let mut expected = Vec::new();
+    let mut ranges = Vec::new();
+    let bulk = |expected: &mut Vec<u8>, reply: &mut Reply, number: usize| {
+        let text = format!("element {number}");
+        expected.extend_from_slice(format!("${}\r\n{text}\r\n", text.len()).as_bytes());
+        reply.bulk(text.as_bytes());
+    };
+    for round in 0..3 {
+        let start = reply.mark();
+        let before = expected.len();
+        reply.array(ELEMENTS + 2);
+        expected.extend_from_slice(format!("*{}\r\n", ELEMENTS + 2).as_bytes());
+        (0..ELEMENTS).for_each(|number| bulk(&mut expected, &mut reply, number));
+        // What is taken back takes its blocks along.
+        let (taken_back, held) = (reply.mark(), reply.bytes_held());
+        (0..ELEMENTS).for_each(|number| bulk(&mut Vec::new(), &mut reply, number));
+        assert!(reply.bytes_held() > held + ELEMENTS * 15);
+        reply.truncate(taken_back);
+        assert_eq!(reply.bytes_held(), held);
+        reply.bulk_shared(&large);
+        expected.extend_from_slice(b"$16384\r\n");
+        expected.extend_from_slice(&large);
+        expected.extend_from_slice(b"\r\n");
+        let (outer, mut inside) = (reply.deferred(), Vec::new());
+        let inner = reply.deferred();
+        (0..ELEMENTS).for_each(|number| bulk(&mut inside, &mut reply, number));
+        reply.end_array(inner, ELEMENTS);
+        let mut after = Vec::new();
+        (0..ELEMENTS).for_each(|number| bulk(&mut after, &mut reply, round + number));
+        reply.end_array(outer, ELEMENTS + 1);
+        expected.extend_from_slice(format!("*{}\r\n*{ELEMENTS}\r\n", ELEMENTS + 1).as_bytes());
+        expected.extend_from_slice(&inside);
+        expected.extend_from_slice(&after);
+        assert_eq!(reply.bytes_since(start), expected.len() - before);
+        assert_eq!(reply.copied_since(start), expected.len() - before - large.len());
+        ranges.push((start.position()..reply.position(), before..expected.len()));
+    }
+    assert_eq!(reply.to_vec(), expected);
+    assert_eq!(reply.bytes_held(), expected.len() - 3 * large.len());
+    assert!(reply.slab().len() < 1 << 20, "{}", reply.slab().len());
+    for (range, meant) in ranges {
+        let (mut sent, mut from) = (Vec::new(), range.start);
+        for by_ref in reply.refs_in(range.clone()) {
+            sent.extend_from_slice(reply.bytes(from..by_ref.at));
+            sent.extend_from_slice(&by_ref.bytes);
+            from = by_ref.at;
+        }
+        sent.extend_from_slice(reply.bytes(from..range.end));
+        assert!(sent == expected[meant], "each client gets its own");
+    }
+    reply.clear(|_| ());
+    assert_eq!(reply.bytes_held(), 0);
+}
+
 #[test]
 fn deferred_headers_nest_and_move_references() {
     let large = Bytes::from(vec![b'v'; BY_REFERENCE_MIN]);

@@ -3,11 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::command::reply_buffer::Unsent;
 use crate::io::{ConnId, SEND_CHUNKS_MAX, Segment, SoftSend, TurnOutput};
 use crate::resp::reply::Reply;
+use crate::server::wire::tls::SEALED_TURN_MAX;
 use crate::server::wire::{Pending, Wire};
 use crate::transport::tls::TlsError;
 
@@ -16,6 +19,8 @@ use crate::transport::tls::TlsError;
 pub struct Outgoing {
     segments: Vec<Segment>,
     shared: Vec<Bytes>,
+    /// Which of the shared are what many small pieces made.
+    blocks: Vec<bool>,
     sends: Vec<SoftSend>,
     /// What goes into one record out of several places.
     pub(super) gathered: Vec<u8>,
@@ -40,6 +45,7 @@ impl Outgoing {
     pub fn clear(&mut self) {
         self.segments.clear();
         self.shared.clear();
+        self.blocks.clear();
         self.sends.clear();
         (self.sealed_bytes, self.bytes_by_reference) = (0, 0);
     }
@@ -61,9 +67,12 @@ impl Outgoing {
         for range in wire.written.iter() {
             let mut start = range.start;
             for reference in reply.refs_in(range.clone()) {
-                self.segments.push(Segment::Slab(start..reference.at));
+                if start < reference.at {
+                    self.segments.push(Segment::Slab(start..reference.at));
+                }
                 self.segments.push(Segment::Shared(self.shared.len()));
                 self.shared.push(reference.bytes.clone());
+                self.blocks.push(reference.is_block);
                 self.bytes_by_reference += reference.bytes.len();
                 start = reference.at;
             }
@@ -103,19 +112,17 @@ impl Outgoing {
     /// The segments from number `first` on wait.
     fn keep(&mut self, wire: &mut Wire, first: usize, reply: &Reply) {
         let kept = Kept { skip: 0, buffer: wire.reply_buffer.size() };
-        keep(wire.pending.get_or_insert_default(), &self.segments[first..], reply.slab(), &self.shared, kept);
+        self.keep_segments(wire.pending.get_or_insert_default(), first..self.segments.len(), reply.slab(), kept);
         self.segments.truncate(first);
     }
 
     /// Makes records of the segments from number `first` on, behind the replies. None: they are too many for one turn.
-    fn seal(
-        &mut self,
-        wire: &mut Wire,
-        first: usize,
-        reply: &mut Reply,
-    ) -> Option<Result<std::ops::Range<usize>, TlsError>> {
+    fn seal(&mut self, wire: &mut Wire, first: usize, reply: &mut Reply) -> Option<Result<Range<usize>, TlsError>> {
         let segments = &self.segments[first..];
         let total = segments.iter().map(|segment| self.len_of(segment)).sum();
+        if total > SEALED_TURN_MAX {
+            return None;
+        }
         let range = match segments {
             [Segment::Slab(range)] => Some(range.clone()),
             _ => {
@@ -153,12 +160,12 @@ impl Outgoing {
     /// Send number `index` wrote only `sent` bytes: the rest waits.
     #[cold]
     pub fn keep_rest(&self, index: usize, wire: &mut Wire, reply: &Reply, sent: usize) {
-        let segments = &self.segments[self.sends[index].segments.clone()];
+        let range = self.sends[index].segments.clone();
         let mut pending = Box::<Pending>::default();
         let kept = Kept { skip: sent, buffer: wire.reply_buffer.size() };
         match &mut wire.tls {
-            Some(tls) => tls.keep_sealed(&mut pending, segments, reply.slab(), sent),
-            None => keep(&mut pending, segments, reply.slab(), &self.shared, kept),
+            Some(tls) => tls.keep_sealed(&mut pending, &self.segments[range], reply.slab(), sent),
+            None => self.keep_segments(&mut pending, range, reply.slab(), kept),
         }
         wire.pending = Some(pending);
     }
@@ -199,27 +206,26 @@ struct Kept {
     buffer: usize,
 }
 
-/// Copies a send's bytes behind the waiting output; values stay by reference.
-fn keep(pending: &mut Pending, segments: &[Segment], slab: &[u8], shared: &[Bytes], kept: Kept) {
-    let mut skip = kept.skip;
-    for segment in segments {
-        let len = match segment {
-            Segment::Slab(range) => range.len(),
-            Segment::Shared(index) => shared[*index].len(),
-        };
-        match segment {
-            Segment::Slab(_) => pending.output.append_small(len, kept.buffer),
-            Segment::Shared(_) => pending.output.append(len, kept.buffer),
+impl Outgoing {
+    /// Copies the bytes of these segments behind the waiting output; values and blocks stay by reference.
+    fn keep_segments(&self, pending: &mut Pending, segments: Range<usize>, slab: &[u8], kept: Kept) {
+        let mut skip = kept.skip;
+        for segment in &self.segments[segments] {
+            let len = self.len_of(segment);
+            match segment {
+                Segment::Shared(index) if !self.blocks[*index] => pending.output.append(len, kept.buffer),
+                _ => pending.output.append_small(len, kept.buffer),
+            }
+            let from = skip.min(len);
+            skip -= from;
+            if from == len {
+                continue;
+            }
+            match segment {
+                Segment::Slab(range) => pending.push_copy(&slab[range.start + from..range.end]),
+                Segment::Shared(index) => pending.push_shared(self.shared[*index].slice(from..)),
+            }
         }
-        let from = skip.min(len);
-        skip -= from;
-        if from == len {
-            continue;
-        }
-        match segment {
-            Segment::Slab(range) => pending.push_copy(&slab[range.start + from..range.end]),
-            Segment::Shared(index) => pending.push_shared(shared[*index].slice(from..)),
-        }
+        pending.output.sent(kept.skip);
     }
-    pending.output.sent(kept.skip);
 }

@@ -20,7 +20,7 @@ use crate::server::wire::{Pending, Wire, stash};
 use crate::transport::tls::{RECORD_PLAIN_MAX, TlsError, TlsSession, sealed_len_max};
 
 /// Replies of a turn up to this many bytes are sealed at once; more of them as the socket takes them.
-const SEALED_TURN_MAX: usize = 64 * 1024;
+pub(super) const SEALED_TURN_MAX: usize = 64 * 1024;
 /// Plaintext of one owned send.
 const SEALED_SEND_MAX: usize = 128 * 1024;
 
