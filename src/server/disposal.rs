@@ -22,8 +22,8 @@ use crate::sys::memory::ThreadShare;
 /// Hand-overs that may wait.
 const QUEUE_MAX: usize = 64;
 
-/// Parts freed between two reports.
-const SLICE: usize = 8192;
+/// Parts freed between two reports: some 100 microseconds of work.
+const SLICE: usize = 1024;
 
 /// The main thread's end.
 pub(super) struct Disposal {
@@ -61,24 +61,32 @@ fn free_all(queue: &Receiver<Garbage>, freed: &AtomicUsize) {
             // The memory first: who sees that nothing waits any more must see that it is back.
             share.publish();
             freed.fetch_add(before - garbage.len(), Ordering::Release);
+            // Whoever waits for this processor, as the main thread does where both were put on one, would be let in at the
+            // end of a scheduler's slice only: milliseconds.
+            thread::yield_now();
         }
     }
 }
 
 impl<I: Io> Server<I> {
+    /// Called at the beginning of a turn: what is free by now is no longer pending for whoever asks in it.
+    #[inline]
+    pub(super) fn count_freed(&mut self) {
+        if let Some(disposal) = &self.disposal
+            && disposal.freed.load(Ordering::Relaxed) > 0
+        {
+            self.engine.garbage_freed(disposal.freed.swap(0, Ordering::Acquire));
+        }
+    }
+
     /// Called at the end of a turn: what is big is freed on the other thread, where there is one.
     #[inline]
     pub(super) fn hand_garbage_over(&mut self) {
-        if let Some(disposal) = &self.disposal {
-            let freed = disposal.freed.swap(0, Ordering::Acquire);
-            if freed > 0 {
-                self.engine.garbage_freed(freed);
-            }
-            if let Some(garbage) = self.engine.take_garbage()
-                && let Err(garbage) = disposal.send(garbage)
-            {
-                self.engine.keep_garbage(garbage);
-            }
+        if let Some(disposal) = &self.disposal
+            && let Some(garbage) = self.engine.take_garbage()
+            && let Err(garbage) = disposal.send(garbage)
+        {
+            self.engine.keep_garbage(garbage);
         }
     }
 }

@@ -189,6 +189,7 @@ impl<I: Io> Server<I> {
         self.now_us = self.io.now_us();
         self.engine.wake(self.now_us);
         self.engine.make_room_for_clients();
+        self.count_freed();
         self.carry_out_effects();
         self.handle_completions();
         self.engine.run_timers();
