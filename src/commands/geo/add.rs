@@ -54,7 +54,7 @@ fn geoadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         first += 1;
     }
     let places = args.skip(first);
-    if !places.len().is_multiple_of(3) || (options.only_new && options.only_there) {
+    if places.is_empty() || !places.len().is_multiple_of(3) || (options.only_new && options.only_there) {
         return Err(SYNTAX);
     }
     let score = |index| Ok(point(places.get(3 * index), places.get(3 * index + 1))?.score());

@@ -15,6 +15,10 @@ fn places_are_added_and_asked_about() {
             (integer) 0
             > GEOADD k NX XX 1 1 a
             (error) ERR syntax error
+            > GEOADD none NX CH NX
+            (error) ERR syntax error
+            > EXISTS none
+            (integer) 0
             > GEOADD k GT 1 1 a
             (error) ERR syntax error
             > GEOADD k x 1 a
