@@ -25,6 +25,28 @@ pub(crate) enum Transport {
     #[default]
     Tcp,
     Unix,
+    /// Over TCP, with one cipher: see `server_process`.
+    Tls,
+}
+
+/// How transports but TCP are named, for programs and for people.
+const TRANSPORTS: [(Transport, &str, &str); 2] =
+    [(Transport::Unix, "unix", "Unix socket"), (Transport::Tls, "tls", "TLS")];
+
+impl Transport {
+    /// The name in a case's name; none for TCP.
+    fn name(self) -> Option<&'static str> {
+        TRANSPORTS.iter().find(|(transport, ..)| *transport == self).map(|(_, name, _)| *name)
+    }
+
+    fn of(name: &str) -> Option<Transport> {
+        TRANSPORTS.iter().find(|(_, known, _)| *known == name).map(|(transport, ..)| *transport)
+    }
+
+    /// What tables and plots say of it; nothing of TCP.
+    pub(crate) fn title(self) -> Option<&'static str> {
+        TRANSPORTS.iter().find(|(transport, ..)| *transport == self).map(|(.., title)| *title)
+    }
 }
 
 /// A type of value, for cases of memory.
@@ -76,7 +98,7 @@ pub(crate) enum Case {
     /// A fresh server filled with so many keys, of `elements` each: resident memory.
     Memory { kind: Kind, keys: u64, elements: u64, value_bytes: usize },
     /// A fresh server with so many connections that ask nothing: resident memory of each.
-    Idle { connections: usize },
+    Idle { connections: usize, transport: Transport },
 }
 
 impl Case {
@@ -84,8 +106,17 @@ impl Case {
     pub(crate) fn connections(&self) -> usize {
         match self {
             Case::Load(load) => load.clients,
-            Case::Idle { connections } => *connections,
+            Case::Idle { connections, .. } => *connections,
             Case::Memory { .. } => 1,
+        }
+    }
+
+    /// How it reaches the server.
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Case::Load(load) => load.transport,
+            Case::Idle { transport, .. } => *transport,
+            Case::Memory { .. } => Transport::Tcp,
         }
     }
 
@@ -104,7 +135,10 @@ impl Case {
                 let ending = if *kind == Kind::Hash { "es" } else { "s" };
                 format!("memory, {keys} {name}{ending} of {elements} x {}", bytes(*value_bytes))
             }
-            Case::Idle { connections } => format!("memory, {} idle", short(*connections as u64)),
+            Case::Idle { connections, transport } => {
+                let over = transport.title().map_or(String::new(), |title| format!(", {title}"));
+                format!("memory, {} idle{over}", short(*connections as u64))
+            }
         }
     }
 
@@ -116,7 +150,7 @@ impl Case {
                     && (1..=ELEMENTS_MAX).contains(elements)
                     && (1..=VALUE_LEN_MAX).contains(value_bytes)
             }
-            Case::Idle { connections } => (1..=CONNECTIONS_MAX).contains(connections),
+            Case::Idle { connections, .. } => (1..=CONNECTIONS_MAX).contains(connections),
         }
     }
 }
@@ -130,8 +164,8 @@ impl LoadCase {
         if self.value_bytes != VALUE_LEN {
             label.push_str(&format!(" {}", bytes(self.value_bytes)));
         }
-        if self.transport == Transport::Unix {
-            label.push_str(" unix");
+        if let Some(name) = self.transport.name() {
+            label.push_str(&format!(" {name}"));
         }
         if self.threads != 1 {
             label.push_str(&format!(" t={}", self.threads));
@@ -181,9 +215,7 @@ impl std::fmt::Display for Case {
                 if load.value_bytes != VALUE_LEN {
                     write!(out, "-d{}", load.value_bytes)?;
                 }
-                if load.transport == Transport::Unix {
-                    out.write_str("-unix")?;
-                }
+                load.transport.name().map_or(Ok(()), |name| write!(out, "-{name}"))?;
                 if load.threads != 1 {
                     write!(out, "-t{}", load.threads)?;
                 }
@@ -193,7 +225,10 @@ impl std::fmt::Display for Case {
             Case::Memory { kind, keys, elements, value_bytes } => {
                 write!(out, "memory-{}-{keys}-e{elements}-d{value_bytes}", kind.name())
             }
-            Case::Idle { connections } => write!(out, "idle-{connections}"),
+            Case::Idle { connections, transport } => {
+                write!(out, "idle-{connections}")?;
+                transport.name().map_or(Ok(()), |name| write!(out, "-{name}"))
+            }
         }
     }
 }
@@ -211,7 +246,14 @@ impl FromStr for Case {
                 value_bytes: VALUE_LEN,
             }),
             ["memory", kind, keys, elements, value_bytes] => memory(kind, keys, elements, value_bytes),
-            ["idle", connections] => connections.parse().ok().map(|connections| Case::Idle { connections }),
+            ["idle", connections, ref over @ ..] if over.len() <= 1 => {
+                let transport = over.first().map_or(Some(Transport::Tcp), |name| Transport::of(name));
+                connections
+                    .parse()
+                    .ok()
+                    .zip(transport)
+                    .map(|(connections, transport)| Case::Idle { connections, transport })
+            }
             [test, ref rest @ ..] => load(test, rest).map(Case::Load),
             [] => None,
         };
@@ -240,8 +282,8 @@ fn load(test: &str, rest: &[&str]) -> Option<LoadCase> {
         rate: None,
     };
     for part in rest {
-        if *part == "unix" {
-            case.transport = Transport::Unix;
+        if let Some(transport) = Transport::of(part) {
+            case.transport = transport;
             continue;
         }
         let (letter, number) = part.split_at_checked(1)?;
@@ -273,6 +315,8 @@ mod tests {
             ("memory-hash-1000-e10-d16", "memory, 1 k hashes of 10 x 16 B"),
             ("memory-string-1000-e1-d1048576", "memory, 1 k keys of 1 MiB"),
             ("idle-10000", "memory, 10 k idle"),
+            ("idle-5000-tls", "memory, 5 k idle, TLS"),
+            ("get-c50-p16-tls", "GET c=50 P=16 tls"),
         ] {
             let case: Case = name.parse().unwrap();
             assert_eq!(case.label(), label);
@@ -291,6 +335,8 @@ mod tests {
             "memory-0",
             "memory-heap-1-e1-d1",
             "idle-x",
+            "idle-1-ssl",
+            "idle-1-tls-tls",
             "get-50-16",
             "get-c1-p1-x",
             "get-c2-p1-t3",

@@ -199,7 +199,7 @@ impl<'a> Comparison<'a> {
                 Case::Memory { kind, keys, elements, value_bytes } => {
                     self.memory(spec, *kind, *keys, *elements, *value_bytes)
                 }
-                Case::Idle { connections } => self.idle(spec, *connections),
+                Case::Idle { connections, transport } => self.idle(spec, *connections, *transport),
             };
             match measured {
                 Ok(measured) => {
@@ -244,6 +244,7 @@ impl<'a> Comparison<'a> {
             requests: outcome.requests,
             elapsed_ns: outcome.elapsed.as_nanos() as u64,
             server_cpu_ns,
+            server_main_cpu_ns: Some(end.main_cpu_ns - begin.main_cpu_ns),
             server_user_ns: user_ns(begin, end, server_cpu_ns),
             server_wait_ns: end.wait_ns - begin.wait_ns,
             client_cpu_ns: outcome.client_cpu_ns,
@@ -333,12 +334,12 @@ impl<'a> Comparison<'a> {
         Ok(Measured::Memory { keys, resident_before_bytes, resident_after_bytes: server.resident_bytes()? })
     }
 
-    fn idle(&self, spec: &ServerSpec, connections: usize) -> anyhow::Result<Measured> {
+    fn idle(&self, spec: &ServerSpec, connections: usize, transport: Transport) -> anyhow::Result<Measured> {
         const BURST: usize = 128;
         let server = RunningServer::start(spec)?;
         server.settle()?;
         let resident_before_bytes = server.resident_bytes()?;
-        let endpoint = server.endpoint(Transport::Tcp);
+        let endpoint = server.endpoint(transport);
         let mut dialed = Vec::with_capacity(connections);
         for index in 0..connections {
             dialed.push(endpoint.connect().with_context(|| format!("opening connection {}", index + 1))?);

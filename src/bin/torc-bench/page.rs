@@ -101,7 +101,10 @@ fn table(results: &Results, page: &mut String) -> std::fmt::Result {
     writeln!(page, "<h2>Figures</h2>\n<p class=\"muted\">Medians of {} rounds. ", results.settings.rounds)?;
     writeln!(page, "Relative: cost against {baseline} in the same round, median and 95 % interval.</p>")?;
     writeln!(page, "<div class=\"wide\"><table>\n<thead><tr><th>case</th><th>server</th><th>cost</th>")?;
-    writeln!(page, "<th>user + system</th><th>relative</th><th>requests/s</th><th>p50</th><th>p99</th>")?;
+    writeln!(
+        page,
+        "<th>user + system</th><th>relative</th><th>main thread</th><th>requests/s</th><th>p50</th><th>p99</th>"
+    )?;
     writeln!(page, "<th>switches</th><th>system calls</th><th>resident</th></tr></thead>\n<tbody>")?;
     for case in &results.cases {
         for (index, server) in results.servers.iter().enumerate() {
@@ -112,7 +115,7 @@ fn table(results: &Results, page: &mut String) -> std::fmt::Result {
                 Some(line) => figures(line, page)?,
                 None => {
                     let why = results.why_not(&case.name, &server.name).unwrap_or("did not run");
-                    write!(page, "<td class=\"why\" colspan=\"9\">{}</td>", escaped(why))?;
+                    write!(page, "<td class=\"why\" colspan=\"10\">{}</td>", escaped(why))?;
                 }
             }
             writeln!(page, "</tr>")?;
@@ -141,6 +144,10 @@ fn figures(line: &Summary, page: &mut String) -> std::fmt::Result {
         (Some(spread), None) => write!(page, "<td>{:.2}</td>", spread.median)?,
         (None, _) => page.push_str("<td></td>"),
     }
+    page.push_str(&cell(line.main_cost.map(|main| match line.main_ratio {
+        Some(spread) => format!("{} ({:.2})", short(main), spread.median),
+        None => short(main),
+    })));
     page.push_str(&cell(line.rate.map(short)));
     page.push_str(&cell(line.p50.map(time)));
     page.push_str(&cell(line.p99.map(time)));

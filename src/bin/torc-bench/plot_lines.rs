@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::case::{Case, LoadCase, Transport};
+use crate::case::{Case, LoadCase};
 use crate::draw::{
     Align, Area, DrawResult, GRID, MUTED, Scale, TEXT, dot, legend, line, provenance, series, short, svg, text,
 };
@@ -80,9 +80,7 @@ impl Varied {
         if self != Varied::Threads && case.threads != 1 {
             parts.push(format!("{} threads", case.threads));
         }
-        if case.transport == Transport::Unix {
-            parts.push("Unix socket".to_owned());
-        }
+        parts.extend(case.transport.title().map(str::to_owned));
         parts.join(", ")
     }
 }

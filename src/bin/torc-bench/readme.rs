@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::case::{Case, Transport};
+use crate::case::Case;
 use crate::cli::ReadmeArgs;
 use crate::page;
 use crate::results::{Host, Results};
@@ -141,8 +141,8 @@ fn words(load: &crate::case::LoadCase) -> String {
     if load.threads != 1 {
         let _ = write!(text, ", {} load threads", load.threads);
     }
-    if load.transport == Transport::Unix {
-        text.push_str(", Unix socket");
+    if let Some(title) = load.transport.title() {
+        let _ = write!(text, ", {title}");
     }
     if let Some(rate) = load.rate {
         let _ = write!(text, ", {rate}/s due");

@@ -24,7 +24,7 @@ they share). The cases run in turn on one server after the other, round by round
 servers stay up for the load cases, their keys stored before. Load: closed loop, `pipeline` requests in flight on each \
 connection, or requests due at a given rate, their latency counted from when they were due; keys uniformly at random, \
 every reply checked. server_cpu_ns is the sum of the first field of /proc/PID/task/*/schedstat over the timed part, \
-split into user and system by the ticks of /proc/PID/stat; a ratio divides a server's CPU time per request by that of \
+split into user and system by the ticks of /proc/PID/stat; server_main_cpu_ns is that of the main thread alone; a ratio divides a server's CPU time per request by that of \
 the first server in the same round. Memory: a fresh server, VmRSS before and after storing the keys; the ratio is of \
 VmRSS after. Idle: a fresh server, VmRSS before and after opening the connections, and after one PING on each; the ratio \
 is of the growth by opening them. Intervals are those of 95 % of the medians of 4000 bootstrap resamples of the rounds.";
@@ -201,6 +201,9 @@ pub(crate) enum Measured {
         requests: u64,
         elapsed_ns: u64,
         server_cpu_ns: u64,
+        /// That of the server's first thread.
+        #[serde(default)]
+        server_main_cpu_ns: Option<u64>,
         /// How much of it was in user mode; none where the kernel's ticks did not tell.
         #[serde(default)]
         server_user_ns: Option<u64>,
@@ -240,6 +243,16 @@ impl Measured {
             Measured::Load { requests, server_cpu_ns, server_user_ns: Some(user_ns), .. } => {
                 let requests = requests.max(1) as f64;
                 Some((user_ns as f64 / requests, server_cpu_ns.saturating_sub(user_ns) as f64 / requests))
+            }
+            _ => None,
+        }
+    }
+
+    /// Nanoseconds of the main thread per request.
+    pub(crate) fn main_cost(&self) -> Option<f64> {
+        match *self {
+            Measured::Load { requests, server_main_cpu_ns: Some(main_ns), .. } => {
+                Some(main_ns as f64 / requests.max(1) as f64)
             }
             _ => None,
         }
@@ -336,6 +349,9 @@ pub(crate) struct Summary {
     pub(crate) unit: &'static str,
     /// Nanoseconds in user and in system mode per request.
     pub(crate) modes: Option<(f64, f64)>,
+    /// Nanoseconds of the main thread per request, and relative to the baseline's.
+    pub(crate) main_cost: Option<f64>,
+    pub(crate) main_ratio: Option<Spread>,
     /// Requests per second.
     pub(crate) rate: Option<f64>,
     /// The share of a core that the server used.
@@ -396,6 +412,8 @@ impl Results {
             cost: medians(&|measured| Some(measured.cost())).unwrap_or(0.0),
             unit: first.unit(),
             modes: medians(&|measured| Some(measured.modes()?.0)).zip(medians(&|measured| Some(measured.modes()?.1))),
+            main_cost: medians(&Measured::main_cost),
+            main_ratio: Spread::of(&self.ratios(case, server, Measured::main_cost)),
             rate: medians(&Measured::rate),
             busy: medians(&Measured::busy),
             switches: medians(&Measured::switches),
@@ -504,6 +522,12 @@ impl Results {
         if let Some(spread) = line.rate_ratio {
             let _ = write!(text, "  rate x{:.3}", spread.median);
         }
+        if let Some(main) = line.main_cost {
+            let _ = write!(text, "  main thread {main:.1}");
+        }
+        if let Some(spread) = line.main_ratio {
+            let _ = write!(text, " x{:.3} ({:.3}..{:.3})", spread.median, spread.min, spread.max);
+        }
         if let Some(syscalls) = line.syscalls {
             let _ = write!(text, "  {syscalls:.3} syscalls/request");
         }
@@ -552,6 +576,7 @@ pub(crate) mod tests {
             requests: 1000,
             elapsed_ns: 1_000_000,
             server_cpu_ns: cost * 1000,
+            server_main_cpu_ns: Some(cost / 2),
             server_user_ns: Some(cost * 250),
             server_wait_ns: 250_000,
             client_cpu_ns: 0,

@@ -13,13 +13,15 @@ use crate::cli::CompareArgs;
 use crate::server_process::ServerSpec;
 
 /// The scenarios that come with this program.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("smoke", include_str!("../../../benches/scenarios/smoke.toml")),
     ("headline", include_str!("../../../benches/scenarios/headline.toml")),
     ("full", include_str!("../../../benches/scenarios/full.toml")),
     ("collections", include_str!("../../../benches/scenarios/collections.toml")),
     ("io-threads", include_str!("../../../benches/scenarios/io-threads.toml")),
+    ("main-thread", include_str!("../../../benches/scenarios/main-thread.toml")),
     ("memory", include_str!("../../../benches/scenarios/memory.toml")),
+    ("tls", include_str!("../../../benches/scenarios/tls.toml")),
 ];
 /// A case with more than this in flight would need as much memory on both sides, and measure that.
 const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
@@ -142,6 +144,8 @@ fn one_element() -> Vec<u64> {
 #[serde(deny_unknown_fields)]
 struct IdleEntry {
     connections: Vec<usize>,
+    #[serde(default = "tcp")]
+    transport: Vec<Transport>,
 }
 
 /// The text of a shipped scenario, or of a file, and its name.
@@ -209,6 +213,7 @@ fn parse(name: &str, text: &str, environment: &dyn Fn(&str) -> Option<String>) -
             environment: entry.environment.clone(),
             cores: entry.cores.clone().unwrap_or_else(|| file.server_cores.clone()),
             optional: entry.optional,
+            tls: cases(&file).iter().any(|case| case.transport() == Transport::Tls),
         });
     }
     ensure!(!servers[0].optional, "the first server is the baseline and cannot be optional");
@@ -260,7 +265,9 @@ fn cases(file: &File) -> Vec<Case> {
         }
     }
     for entry in &file.idle {
-        cases.extend(entry.connections.iter().map(|&connections| Case::Idle { connections }));
+        for &transport in &entry.transport {
+            cases.extend(entry.connections.iter().map(|&connections| Case::Idle { connections, transport }));
+        }
     }
     cases
 }

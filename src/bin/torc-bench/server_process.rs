@@ -17,6 +17,7 @@ use crate::case::Transport;
 use crate::clock;
 use crate::endpoint::{Address, Endpoint};
 use crate::ring::process;
+use crate::tls::{TlsOptions, TlsSetup};
 
 /// How long a server may take to answer PING, and to end.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -30,6 +31,11 @@ const SETTLE_WAIT: Duration = Duration::from_secs(5);
 const LOG_SHOWN_MAX: usize = 2000;
 /// The name of a server's Unix socket, in its folder.
 const SOCKET: &str = "socket";
+/// Names of its certificate and key there.
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
+/// What all servers encrypt with: TLS 1.3 with AES of 128 bits, which processors have instructions for.
+const CIPHER: &str = "TLS_AES_128_GCM_SHA256";
 /// More clients than any case has.
 const CLIENTS_MAX: &str = "65000";
 
@@ -51,6 +57,8 @@ pub(crate) struct ServerSpec {
     pub(crate) cores: Vec<usize>,
     /// Whether the comparison goes on without it when it cannot be started.
     pub(crate) optional: bool,
+    /// Whether it listens for TLS, too.
+    pub(crate) tls: bool,
 }
 
 impl ServerSpec {
@@ -78,6 +86,8 @@ impl ServerSpec {
 pub(crate) struct RunningServer {
     child: Child,
     port: u16,
+    /// The port for TLS, and how it is spoken.
+    tls: Option<(u16, TlsSetup)>,
     folder: PathBuf,
 }
 
@@ -86,6 +96,8 @@ pub(crate) struct RunningServer {
 pub(crate) struct Usage {
     /// Time on a core, in nanoseconds, user and system together.
     pub(crate) cpu_ns: u64,
+    /// That of the thread which the process began with.
+    pub(crate) main_cpu_ns: u64,
     /// The same apart, in the kernel's ticks.
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
@@ -104,12 +116,14 @@ impl RunningServer {
         let folder = std::env::temp_dir().join(format!("torc-bench-{}-{number}", std::process::id()));
         fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
         let port = free_port()?;
+        let tls = if spec.tls { Some((free_port()?, speak_tls(&folder)?)) } else { None };
         let log = File::create(folder.join("log"))?;
         let mut command = Command::new(spec.executable()?);
         command
             .current_dir(&folder)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--maxclients", CLIENTS_MAX, "--unixsocket", SOCKET])
+            .args(tls.iter().flat_map(|(port, _)| tls_args(*port)))
             .args(&spec.args)
             .envs(&spec.environment)
             .stdin(Stdio::null())
@@ -118,7 +132,7 @@ impl RunningServer {
         process::tie_child(&mut command, spec.cores.clone());
         let child = command.spawn().with_context(|| format!("starting {}", spec.binary.display()))?;
         // From here on the server ends with this value.
-        let mut server = RunningServer { child, port, folder };
+        let mut server = RunningServer { child, port, tls, folder };
         server.wait_until_ready().with_context(|| format!("{}; it printed:\n{}", spec.name, server.log_end()))?;
         Ok(server)
     }
@@ -128,6 +142,11 @@ impl RunningServer {
         match transport {
             Transport::Tcp => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).into(),
             Transport::Unix => Address::Unix(self.folder.join(SOCKET)).into(),
+            Transport::Tls => {
+                let (port, setup) = self.tls.as_ref().expect("a scenario with such a case starts its servers with TLS");
+                let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)));
+                Endpoint { address, tls: Some(setup.clone()) }
+            }
         }
     }
 
@@ -168,6 +187,9 @@ impl RunningServer {
                 bail!("{} has no schedstat: {schedstat:?}", task.display());
             };
             usage.cpu_ns += cpu_ns;
+            if task.ends_with(self.pid().to_string()) {
+                usage.main_cpu_ns = cpu_ns;
+            }
             usage.wait_ns += wait_ns;
             usage.voluntary_switches += status_number(&status, "voluntary_ctxt_switches:")?;
             usage.involuntary_switches += status_number(&status, "nonvoluntary_ctxt_switches:")?;
@@ -244,6 +266,27 @@ impl Drop for RunningServer {
     }
 }
 
+/// Makes a server's key and certificate in its folder, and says how it is spoken to.
+fn speak_tls(folder: &Path) -> anyhow::Result<TlsSetup> {
+    let output = Command::new("openssl")
+        .current_dir(folder)
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
+        .args(["-subj", "/CN=localhost", "-keyout", KEY, "-out", CERTIFICATE])
+        .output()
+        .context("running openssl, which makes the certificates")?;
+    ensure!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let suites = Some(CIPHER.to_owned());
+    // It signed its certificate itself.
+    TlsSetup::new(&TlsOptions { insecure: true, suites, ..TlsOptions::default() }, "localhost")
+}
+
+fn tls_args(port: u16) -> Vec<String> {
+    let port = port.to_string();
+    let files = ["--tls-cert-file", CERTIFICATE, "--tls-key-file", KEY, "--tls-ca-cert-file", CERTIFICATE];
+    let rest = ["--tls-port", &port, "--tls-auth-clients", "no", "--tls-ciphersuites", CIPHER];
+    files.iter().chain(&rest).map(|&arg| arg.to_owned()).collect()
+}
+
 /// A port that was free a moment ago.
 fn free_port() -> anyhow::Result<u16> {
     #[expect(clippy::disallowed_methods, reason = "the tool picks ports for the servers it starts")]
@@ -308,6 +351,7 @@ mod tests {
             environment: BTreeMap::new(),
             cores: vec![0],
             optional: false,
+            tls: false,
         };
         let error = RunningServer::start(&spec).unwrap_err();
         assert!(format!("{error:#}").contains("ended at once"), "{error:#}");
