@@ -9,7 +9,7 @@ mod harness;
 
 use std::fs;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -241,6 +241,8 @@ fn users_of_the_file_log_in_and_are_written_back() {
         "{written}"
     );
     drop(process);
+    // The kernel takes a killed ring apart behind the process' end.
+    eventually("the port is free", || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
     let _again = Process::spawn(folder.path(), &["users.conf"], "");
     eventually("it answers", || answers(port));
     assert_eq!(ask(port, "ACL USERS"), "[\"al\", \"default\", \"eve\", \"zed\"]");
