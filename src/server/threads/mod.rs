@@ -11,6 +11,7 @@ mod moves;
 mod parcel;
 mod spawn;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -68,8 +69,8 @@ struct ThreadEnd<I: Io> {
     waker: I::Waker,
     figures: Arc<ThreadFigures>,
     clients: usize,
-    /// The parcel whose requests were executed last.
-    hand: Option<Box<Parcel<I::Socket>>>,
+    /// Parcels whose requests are executed, on their way back: more than one where its queue was full.
+    hands: VecDeque<Box<Parcel<I::Socket>>>,
     #[expect(clippy::vec_box, reason = "the boxes are what moves")]
     spare: Vec<Box<Parcel<I::Socket>>>,
     /// It gets no more clients, and ends.
@@ -121,9 +122,10 @@ impl<I: Io> Threads<I> {
 }
 
 impl<I: Io> Server<I> {
-    /// Whether some order could not be handed over: its thread is far behind.
+    /// Whether some order or parcel could not be handed over: its thread is far behind.
     pub(super) fn orders_wait(&self) -> bool {
         self.threads.orders.iter().any(|orders| !orders.is_empty())
+            || self.threads.ends.iter().any(|end| !end.hands.is_empty())
     }
 
     /// Executes what I/O threads have sent, for as long as a turn may last.
@@ -180,7 +182,7 @@ impl<I: Io> Server<I> {
         let end = &mut self.threads.ends[thread];
         if parcel.is_mine {
             // Its turn to go back.
-            end.hand = Some(parcel);
+            end.hands.push_back(parcel);
             self.dispatch(thread + 1);
         } else if end.spare.len() < SPARE_MAX {
             end.spare.push(parcel);
@@ -218,19 +220,18 @@ impl<I: Io> Server<I> {
         self.note_writes(home);
         let end = &mut self.threads.ends[home - 1];
         let orders = &mut self.threads.orders[home];
-        if (orders.is_empty() && end.hand.is_none()) || end.to.len() == end.to.capacity() {
-            return;
-        }
-        let mut parcel = end.hand.take().or_else(|| end.spare.pop()).unwrap_or_else(Parcel::new);
-        let reply = &mut self.outs[home].reply;
-        std::mem::swap(&mut parcel.reply, reply);
-        parcel.orders.append(orders);
-        if end.to.push(parcel).is_err() {
-            log::warning(format_args!("A parcel for I/O thread {home} found no room"));
-        }
-        if end.bell.should_ring() {
-            self.io.wake(&end.waker);
-            end.figures.woken.add(1);
+        // The first takes all there is; others that waited go back with nothing.
+        while (!orders.is_empty() || !end.hands.is_empty()) && end.to.len() < end.to.capacity() {
+            let mut parcel = end.hands.pop_front().or_else(|| end.spare.pop()).unwrap_or_else(Parcel::new);
+            std::mem::swap(&mut parcel.reply, &mut self.outs[home].reply);
+            parcel.orders.append(orders);
+            if end.to.push(parcel).is_err() {
+                log::warning(format_args!("A parcel for I/O thread {home} found no room"));
+            }
+            if end.bell.should_ring() {
+                self.io.wake(&end.waker);
+                end.figures.woken.add(1);
+            }
         }
     }
 
@@ -387,4 +388,41 @@ fn hold_output(outgoing: &mut Outgoing, client: &mut crate::server::client::Clie
     let unsent: Unsent = std::mem::take(&mut client.unsent);
     outgoing.add(&mut client.wire, &mut out.reply, unsent);
     client.wire.written.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::facts::ProcessFacts;
+    use crate::config::Config;
+    use crate::engine::Engine;
+    use crate::io::sim::{SimIo, SimOptions};
+
+    /// A thread counts its parcels with requests, and sends no more where one stays out.
+    #[test]
+    fn parcels_come_back_although_the_queue_was_full() {
+        const REQUESTS: usize = 3;
+        let engine = Engine::new(Config::default(), ProcessFacts::detached(), 1);
+        let mut server = Server::new(SimIo::new(1, SimOptions::calm()), engine);
+        let waker = server.io.waker();
+        let mut links = server.add_end(waker);
+        while server.threads.ends[0].to.push(Parcel::new()).is_ok() {}
+        for _ in 0..REQUESTS {
+            let mut parcel = Parcel::new();
+            parcel.is_mine = true;
+            server.open(0, parcel);
+            assert!(server.orders_wait(), "it is to try again");
+        }
+        let (mut idle, mut back) = (0, 0);
+        while let Some(parcel) = links.from_main.pop() {
+            if parcel.is_mine {
+                back += 1
+            } else {
+                idle += 1
+            }
+            server.dispatch_all();
+        }
+        assert_eq!((idle, back), (QUEUE_PLACES, REQUESTS));
+        assert!(!server.orders_wait(), "nothing waits any more");
+    }
 }

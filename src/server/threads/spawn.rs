@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -70,7 +71,7 @@ impl<I: Io> Server<I> {
         IoThread::new(io, self.add_end(waker))
     }
 
-    fn add_end(&mut self, waker: I::Waker) -> Links<I> {
+    pub(super) fn add_end(&mut self, waker: I::Waker) -> Links<I> {
         let (to, from_main) = handoff::channel(QUEUE_PLACES);
         let (to_main, from) = handoff::channel(QUEUE_PLACES);
         let (sleeper, bell) = handoff::bell();
@@ -85,7 +86,7 @@ impl<I: Io> Server<I> {
             waker,
             figures: Arc::clone(&figures),
             clients: 0,
-            hand: None,
+            hands: VecDeque::new(),
             spare: Vec::new(),
             retires: false,
             handle: None,
