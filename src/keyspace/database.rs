@@ -316,26 +316,22 @@ impl Database {
     /// Removes a key as part of something else. Returns whether it existed.
     #[inline]
     pub fn remove(&mut self, key: &[u8], hash: u64, now_ms: i64) -> bool {
-        let entry = self.take(key, hash, now_ms);
-        let existed = entry.is_some();
-        if self.lazy.server_del
-            && let Some(entry) = entry
-        {
-            self.left_behind.take_in(entry);
-        }
-        existed
+        self.remove_lazily(key, hash, now_ms, self.lazy.server_del)
     }
 
     /// Removes a key because its time is over from now on. Returns whether it existed.
     pub fn expire_now(&mut self, key: &[u8], hash: u64, now_ms: i64) -> bool {
-        let entry = self.take(key, hash, now_ms);
-        let existed = entry.is_some();
-        if self.lazy.expire
-            && let Some(entry) = entry
-        {
+        self.remove_lazily(key, hash, now_ms, self.lazy.expire)
+    }
+
+    /// Removes a key, and leaves its value behind if that is big and `later`.
+    #[inline]
+    fn remove_lazily(&mut self, key: &[u8], hash: u64, now_ms: i64, later: bool) -> bool {
+        let Some(entry) = self.take(key, hash, now_ms) else { return false };
+        if later {
             self.left_behind.take_in(entry);
         }
-        existed
+        true
     }
 
     /// Removes a key and hands its entry over: to be read once more, or dropped where it costs nobody time.
