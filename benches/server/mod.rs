@@ -2,9 +2,8 @@
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a benchmark has sockets, processes and the real clock")]
-#![allow(dead_code, reason = "each bench uses its part")]
 
-use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -54,19 +53,6 @@ impl Server {
         let socket = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
         socket.set_nodelay(true).expect("TCP has no delay");
         Client { replies: BufReader::with_capacity(1 << 18, socket) }
-    }
-
-    /// A figure of `/proc/PID/status` in bytes: `VmRSS` or `VmHWM`.
-    pub(crate) fn memory(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let number = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
-        number.unwrap_or(0) * 1024
-    }
-
-    /// `VmHWM` begins anew.
-    pub(crate) fn forget_peak(&self) -> Result<()> {
-        fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5")
     }
 
     /// Processor time of the thread that frees, in nanoseconds: Torc's and Redis' have `lazy` in their names.
@@ -119,13 +105,6 @@ impl Client {
         let read = self.replies.read(room).expect("the server answers");
         assert!(read > 0, "the connection stays open");
         read
-    }
-
-    /// A field of INFO.
-    pub(crate) fn info(&mut self, section: &str, field: &str) -> u64 {
-        let info = self.run(&format!("INFO {section}"));
-        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Runs `count` commands of which number `n` has the words that `words` makes, in pipelines.
