@@ -1,5 +1,5 @@
-//! INFO's ring section: what the network layer asked of the kernel, and what that cost. Redis has no such section. Main
-//! thread.
+//! INFO's ring section: what the network layer asked of the kernel, and what that cost. Redis has no such section. System
+//! calls are those of all threads; the rest is the main thread's ring, and io_thread_N of the section Threads has the others.
 
 #![forbid(unsafe_code)]
 
@@ -13,14 +13,15 @@ use crate::observe::info::InfoText;
 pub(super) fn write(state: &State, text: &mut InfoText) {
     let (stats, network) = (&state.stats, &state.facts.network);
     let io = stats.io.since(&stats.io_before_reset);
-    let commands = stats.commands_processed.max(1);
+    let elsewhere = state.io_threads.iter().map(|thread| thread.syscalls.get()).sum::<u64>();
+    let (syscalls, commands) = (io.syscalls + elsewhere, stats.commands_processed.max(1));
     let by_reference = stats.net_output_bytes_by_reference;
     text.field("ring_backend", network.back_end)
         .field("ring_backend_reason", &network.reason)
         .field("ring_features_used", &network.features_used)
         .field("ring_features_missing", &network.features_missing)
-        .field("ring_syscalls", io.syscalls)
-        .field("ring_syscalls_per_command", format_args!("{:.4}", io.syscalls as f64 / commands as f64))
+        .field("ring_syscalls", syscalls)
+        .field("ring_syscalls_per_command", format_args!("{:.4}", syscalls as f64 / commands as f64))
         .field("ring_enters", io.enters)
         .field("ring_submissions", io.submissions)
         .field("ring_completions", io.completions)
@@ -60,8 +61,11 @@ fn histogram(io: &IoStats) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::engine::Engine;
+    use crate::observe::threads::ThreadFigures;
 
     #[test]
     fn completions_are_shown_by_class() {
@@ -91,5 +95,21 @@ mod tests {
             assert!(text.contains(&format!("{field}\\r")), "{field} in {text}");
         }
         assert!(text.contains("ring_recv_buffers_in_use_peak:4\\r"), "{text}");
+    }
+
+    #[test]
+    fn system_calls_are_those_of_all_threads() {
+        let mut engine = Engine::for_console();
+        engine.state.stats.io.syscalls = 10;
+        for calls in [5, 7] {
+            let figures = Arc::new(ThreadFigures::default());
+            figures.syscalls.add(calls);
+            engine.state.io_threads.push(figures);
+        }
+        assert!(engine.run(&["INFO", "ring"]).contains("ring_syscalls:22\\r"));
+        engine.run(&["CONFIG", "RESETSTAT"]);
+        engine.state.io_threads[1].syscalls.add(2);
+        engine.state.stats.io.syscalls = 11;
+        assert!(engine.run(&["INFO", "ring"]).contains("ring_syscalls:3\\r"));
     }
 }
