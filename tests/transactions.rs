@@ -291,3 +291,44 @@ fn a_long_transaction_is_one_array() {
     assert_eq!(replies.len(), 10_000);
     assert_eq!(replies[9999].integer(), 10_000);
 }
+
+/// What a client has read once it sent `requests`, one to a line, and left.
+fn all_replies(server: &Server, requests: &str) -> String {
+    let mut client = server.connect();
+    let lines: Vec<&str> = requests.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    client.send(format!("{}\r\nCLIENT REPLY ON\r\nQUIT\r\n", lines.join("\r\n")).as_bytes());
+    let read = String::from_utf8(client.read_to_close()).unwrap();
+    read.strip_suffix("+OK\r\n+OK\r\n").unwrap().replace("\r\n", "|")
+}
+
+#[test]
+fn client_reply_mutes_the_parts_of_a_transaction_that_it_stands_between() {
+    let server = Server::start();
+    for (requests, replies) in [
+        ("MULTI\nCLIENT REPLY OFF\nPING\nEXEC\nPING", "+OK|+QUEUED|+QUEUED|*2|"),
+        (
+            "MULTI\nPING\nCLIENT REPLY OFF\nECHO x\nCLIENT REPLY ON\nECHO y\nEXEC\nPING",
+            "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*5|+PONG|+OK|$1|y|+PONG|",
+        ),
+        ("CLIENT REPLY OFF\nMULTI\nPING\nCLIENT REPLY ON\nECHO y\nEXEC\nPING", "+OK|$1|y|+PONG|"),
+        ("MULTI\nCLIENT REPLY SKIP\nPING\nEXEC\nPING\nECHO x", "+OK|+QUEUED|+QUEUED|*2|+PONG|$1|x|"),
+        ("CLIENT REPLY SKIP\nMULTI\nPING\nEXEC", "+QUEUED|*1|+PONG|"),
+        (
+            "MULTI\nCLIENT REPLY OFF\nINCR\nEXEC\nPING",
+            "+OK|+QUEUED|-ERR wrong number of arguments for 'incr' command|\
+             -EXECABORT Transaction discarded because of previous errors.|+PONG|",
+        ),
+        (
+            "MULTI\nLPUSH l 1\nCLIENT REPLY OFF\nINCR l\nCLIENT REPLY ON\nLLEN l\nEXEC",
+            "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*5|:1|+OK|:1|",
+        ),
+        (
+            "MULTI\nCLIENT REPLY OFF\nSUBSCRIBE x\nPUBLISH x y\nEXEC\nPING\nRESET",
+            "+OK|+QUEUED|+QUEUED|+QUEUED|*3|*3|$9|subscribe|$1|x|:1|*3|$7|message|$1|x|$1|y|+RESET|",
+        ),
+        ("CLIENT REPLY SKIP\nRESET\nPING", "+PONG|"),
+        ("CLIENT REPLY OFF\nRESET\nPING", "+RESET|+PONG|"),
+    ] {
+        assert_eq!(all_replies(&server, requests), replies, "{requests}");
+    }
+}

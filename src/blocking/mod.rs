@@ -88,6 +88,11 @@ impl BlockedClients {
         self.trying = None;
     }
 
+    /// Whether `client` tries now.
+    pub fn is_trying(&self, client: u32) -> bool {
+        self.trying.is_some_and(|(trying, _)| trying == client)
+    }
+
     /// The deadline of a client that is trying: what it had before counts, if it is blocked again.
     pub fn deadline_of_try(&self, client: u32) -> Option<Option<i64>> {
         self.trying.filter(|(trying, _)| *trying == client).map(|(_, deadline_us)| deadline_us)
@@ -219,8 +224,9 @@ mod tests {
         blocked.begin_try(1);
         assert!(blocked.is_empty() && blocked.keys.is_empty() && blocked.next_deadline_us().is_none());
         assert_eq!((blocked.deadline_of_try(1), blocked.deadline_of_try(2)), (Some(Some(300)), None));
+        assert!(blocked.is_trying(1) && !blocked.is_trying(2));
         blocked.end_try();
-        assert_eq!(blocked.deadline_of_try(1), None);
+        assert!(blocked.deadline_of_try(1).is_none() && !blocked.is_trying(1));
     }
 
     #[test]

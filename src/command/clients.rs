@@ -10,7 +10,7 @@ use crate::command::state::State;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::{Protocol, Reply};
-use crate::tracking::Invalidation;
+use crate::tracking::{Audience, Invalidation};
 
 /// Why a blocked client is unblocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +58,15 @@ impl State {
         self.plan_observers();
     }
 
-    /// The client in `slot` has got what it waited for: `reply` is its answer.
+    /// The client in `slot` has got what it waited for: `reply` is its answer, which comes before what it was sent since
+    /// there were `before` letters.
     #[cold]
-    pub(crate) fn answer_served(&mut self, slot: Slot, reply: &Reply) {
+    pub(crate) fn answer_served(&mut self, slot: Slot, reply: &Reply, before: usize) {
         let muted = self.sessions.get(slot).is_none_or(|session| session.flags.intersects(SessionFlags::MUTED));
         self.release(slot);
         if !muted {
             let text = self.effects.outbox.write(|out| out.extend_from_slice(&reply.to_vec()));
-            self.effects.outbox.post(slot, &text);
+            self.effects.outbox.post_before(before, slot, &text);
         }
         self.plan_deadline();
         self.plan_observers();
@@ -251,45 +252,81 @@ impl State {
         self.plan_gates();
     }
 
-    /// Tells who has to know of what the last command changed. The session that ran is back in its place.
+    /// Tells who has to know of what has just changed. That happens at once, so that each finds it where it belongs
+    /// between the messages of the command. `caller` is the session that is running, if any: it hears of its own keys
+    /// behind all that, unless it goes on after a wait, and then like the others.
     #[cold]
-    pub(crate) fn send_invalidations(&mut self) {
+    pub(crate) fn tell_of_changes(&mut self, mut caller: Option<&mut Session>) {
+        let hears_later = |caller: &&mut Session| !self.blocking.is_trying(caller.slot.0);
+        let own = caller.as_ref().filter(|caller| hears_later(caller)).map(|caller| caller.id);
         for invalidation in self.tracking.take_pending() {
             match invalidation {
-                Invalidation::Key { key, clients, writer } => {
-                    let keys = [&*key];
-                    let news = self.news(Changed::Keys(&keys));
-                    let before = self.effects.outbox.len();
-                    for client in clients {
-                        self.tell(client, &news, writer, false);
-                    }
-                    if self.effects.outbox.len() == before {
-                        self.effects.outbox.unwrite(&news.push);
+                Invalidation::Key { key, mut clients, writer } => {
+                    let at = clients.iter().position(|client| Some(*client) == own);
+                    let later = at.map(|at| clients.remove(at));
+                    self.tell_of_key(&mut caller, &key, &clients, writer);
+                    if let Some(client) = later {
+                        self.tracking.keep_for_later(Invalidation::Key { key, clients: vec![client], writer });
                     }
                 }
-                Invalidation::Everything { except } => self.tell_of_flush(except),
+                Invalidation::Everything { clients: Audience::Only(client) } => {
+                    self.tell_of_flush(&mut caller, |session| session.id == client);
+                }
+                Invalidation::Everything { clients: Audience::AllBut(except) } => {
+                    self.tell_of_flush(&mut caller, |session| session.id != except && Some(session.id) != own);
+                    if let Some(client) = own.filter(|own| *own != except) {
+                        self.tracking.keep_for_later(Invalidation::Everything { clients: Audience::Only(client) });
+                    }
+                }
             }
         }
     }
 
+    /// Tells the client that has run a command of its own keys. Its session is back in its place.
+    #[cold]
+    pub(crate) fn tell_caller_of_changes(&mut self) {
+        if self.tracking.bring_up_later() {
+            self.tell_of_changes(None);
+        }
+    }
+
+    fn tell_of_key(&mut self, caller: &mut Option<&mut Session>, key: &[u8], clients: &[ClientId], writer: ClientId) {
+        let keys = [key];
+        let news = self.news(Changed::Keys(&keys));
+        let before = self.effects.outbox.len();
+        for &client in clients {
+            self.tell(caller, client, &news, writer, false);
+        }
+        if self.effects.outbox.len() == before {
+            self.effects.outbox.unwrite(&news.push);
+        }
+    }
+
     /// Everything is gone. The null that says so is that of the protocol of whoever tracks, also where another is told.
-    fn tell_of_flush(&mut self, except: ClientId) {
-        let [old, new] = [&b"$-1"[..], b"_"].map(|null| self.news(Changed::Everything { null }));
-        let tracks = |session: &&Session| session.flags.contains(SessionFlags::TRACKING) && session.id != except;
+    fn tell_of_flush(&mut self, caller: &mut Option<&mut Session>, hears: impl Fn(&Session) -> bool) {
+        let tracks = |session: &&Session| session.flags.contains(SessionFlags::TRACKING) && hears(session);
+        let all = self.sessions.iter().chain(caller.as_deref());
         let mut clients: Vec<(ClientId, Protocol)> =
-            self.sessions.iter().filter(tracks).map(|session| (session.id, session.protocol)).collect();
+            all.filter(tracks).map(|session| (session.id, session.protocol)).collect();
+        if clients.is_empty() {
+            return;
+        }
+        let [old, new] = [&b"$-1"[..], b"_"].map(|null| self.news(Changed::Everything { null }));
         clients.sort_unstable_by_key(|(client, _)| *client);
         for (client, protocol) in clients {
             let news = if protocol == Protocol::Resp3 { &new } else { &old };
-            self.tell(client, news, 0, true);
+            self.tell(caller, client, news, 0, true);
         }
     }
 
     /// Gives up tracked keys while there are more than `tracking-table-max-keys`. Called before a command of `caller`, which
     /// hears of its own ones before the reply.
     #[cold]
-    pub(crate) fn limit_tracking(&mut self, caller: &Session, reply: &mut Reply) {
+    pub(crate) fn limit_tracking(&mut self, caller: &mut Session, reply: &mut Reply) {
         self.tracking.keep_below(self.config.tracking_table_max_keys, &mut self.rng);
+        if !self.tracking.is_pending() {
+            return;
+        }
         let redirected = caller.tracking.as_deref().is_some_and(|facts| facts.redirect != 0);
         let hears = caller.flags.contains(SessionFlags::TRACKING)
             && !caller.flags.contains(SessionFlags::TRACKING_BCAST)
@@ -303,6 +340,7 @@ impl State {
                 reply.bulk(&key);
             }
         }
+        self.tell_of_changes(Some(caller));
     }
 
     /// The broadcasting way: once per turn of the loop.
@@ -316,14 +354,14 @@ impl State {
                 let session = slot.and_then(|slot| self.sessions.get(slot));
                 let no_loop = session.is_some_and(|session| session.flags.contains(SessionFlags::TRACKING_NOLOOP));
                 if !no_loop || broadcast.keys.iter().all(|(_, writer)| *writer != client) {
-                    self.tell(client, &news, 0, true);
+                    self.tell(&mut None, client, &news, 0, true);
                     continue;
                 }
                 let others = broadcast.keys.iter().filter(|(_, writer)| *writer != client);
                 let others: Vec<&[u8]> = others.map(|(key, _)| &**key).collect();
                 if !others.is_empty() {
                     let news = self.news(Changed::Keys(&others));
-                    self.tell(client, &news, 0, true);
+                    self.tell(&mut None, client, &news, 0, true);
                 }
             }
         }
@@ -338,9 +376,16 @@ impl State {
     }
 
     /// Tells one client, or whom it wants to be told in its place. `broadcast`: also one that does not track by reading.
-    fn tell(&mut self, client: ClientId, news: &News<'_>, writer: ClientId, broadcast: bool) {
+    fn tell(
+        &mut self,
+        caller: &mut Option<&mut Session>,
+        client: ClientId,
+        news: &News<'_>,
+        writer: ClientId,
+        broadcast: bool,
+    ) {
         let Some(slot) = self.sessions.slot_of(client) else { return };
-        let Some(session) = self.sessions.get(slot) else { return };
+        let Some(session) = self.sessions.get_with(slot, caller.as_deref()) else { return };
         let flags = session.flags;
         if !flags.contains(SessionFlags::TRACKING)
             || (!broadcast && flags.contains(SessionFlags::TRACKING_BCAST))
@@ -357,34 +402,38 @@ impl State {
             }
             return;
         }
-        let target = self.sessions.slot_of(redirect).filter(|&target| {
-            let open = |session: &Session| !session.flags.contains(SessionFlags::CLOSE_ASAP);
-            self.sessions.get(target).is_some_and(open)
+        let target = self.sessions.slot_of(redirect).and_then(|target| {
+            let session = self.sessions.get_with(target, caller.as_deref())?;
+            let open = !session.flags.contains(SessionFlags::CLOSE_ASAP);
+            open.then(|| (target, session.protocol, session.only_listens()))
         });
         match target {
-            Some(target) => self.tell_other(target, news),
-            None => self.tell_broken_redirect(slot, redirect, protocol),
+            Some((target, Protocol::Resp3, _)) => self.effects.outbox.post(target, &news.push),
+            // Over the old protocol it has to listen to something.
+            Some((target, Protocol::Resp2, true)) => self.tell_listener(target, news),
+            Some((_, Protocol::Resp2, false)) => {}
+            None => {
+                let session = match caller {
+                    Some(caller) if caller.slot == slot => Some(&mut **caller),
+                    _ => self.sessions.get_mut(slot),
+                };
+                if let Some(session) = session {
+                    session.flags.insert(SessionFlags::TRACKING_BROKEN_REDIR);
+                }
+                self.tell_broken_redirect(slot, redirect, protocol);
+            }
         }
     }
 
-    /// Tells the client that wants to be told in another's place. Over the old protocol it has to listen to something.
-    fn tell_other(&mut self, target: Slot, news: &News<'_>) {
-        let Some(session) = self.sessions.get(target) else { return };
-        if session.protocol == Protocol::Resp3 {
-            self.effects.outbox.post(target, &news.push);
-        } else if session.only_listens() {
-            let text = self.effects.outbox.write(|out| {
-                out.extend_from_slice(b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n");
-                news.changed.write(out);
-            });
-            self.effects.outbox.post(target, &text);
-        }
+    fn tell_listener(&mut self, target: Slot, news: &News<'_>) {
+        let text = self.effects.outbox.write(|out| {
+            out.extend_from_slice(b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n");
+            news.changed.write(out);
+        });
+        self.effects.outbox.post(target, &text);
     }
 
     fn tell_broken_redirect(&mut self, slot: Slot, redirect: ClientId, protocol: Protocol) {
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.flags.insert(SessionFlags::TRACKING_BROKEN_REDIR);
-        }
         if protocol == Protocol::Resp3 {
             let line = format!(">2\r\n$21\r\ntracking-redir-broken\r\n:{redirect}\r\n");
             let text = self.effects.outbox.write(|out| out.extend_from_slice(line.as_bytes()));

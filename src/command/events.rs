@@ -27,15 +27,18 @@ impl Context<'_> {
         }
     }
 
-    /// To be called after a command stored something at `key`, which was not there before if `is_new`.
+    /// To be called after a command stored something at `key`, which was not there before if `is_new`: that it is there
+    /// now is heard before who may have cached it is told, and what happened to it afterwards.
     #[inline]
-    pub fn announce_stored(&mut self, is_new: bool, class: KeyspaceEvents, event: &str, key: &[u8]) {
-        if !self.state.announced.is_empty() {
-            if is_new {
-                self.announce(KeyspaceEvents::NEW, "new", key);
-            }
-            self.announce(class, event, key);
+    pub fn stored(&mut self, is_new: bool, class: KeyspaceEvents, event: &str, key: &[u8]) {
+        if self.state.announced.is_empty() {
+            return self.signal_modified(key);
         }
+        if is_new {
+            self.announce(KeyspaceEvents::NEW, "new", key);
+        }
+        self.signal_modified(key);
+        self.announce(class, event, key);
     }
 }
 

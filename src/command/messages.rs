@@ -11,7 +11,7 @@ use crate::command::sessions::Sessions;
 use crate::command::state::State;
 use crate::pubsub::Kind;
 use crate::resp::args::Args;
-use crate::resp::reply::{BY_REFERENCE_MIN, Protocol, Reply};
+use crate::resp::reply::{BY_REFERENCE_MIN, Mark, Protocol, Reply};
 
 /// What a message says.
 pub(crate) struct Payload<'a> {
@@ -80,11 +80,8 @@ impl Post<'_> {
         let mut texts = [None, None];
         for &listener in listeners {
             let slot = Slot(listener);
-            let session = match self.caller {
-                Some(caller) if caller.slot == slot => Some(caller),
-                _ => self.sessions.get(slot),
-            };
-            let Some(protocol) = session.map(|session| session.protocol) else { continue };
+            let Some(session) = self.sessions.get_with(slot, self.caller) else { continue };
+            let protocol = session.protocol;
             let text = texts[protocol as usize].get_or_insert_with(|| payload.write(protocol, words, self.outbox));
             self.outbox.post(slot, text);
         }
@@ -147,10 +144,13 @@ impl State {
         }
     }
 
-    /// A client that gets no replies gets what [`State::keep_unmuted`] kept.
-    pub(crate) fn speak_unmuted(&mut self, reply: &mut Reply) {
-        reply.raw(&self.unmuted);
-        self.unmuted.clear();
+    /// A client that gets no replies gets of what was written since `start` only what [`State::keep_unmuted`] kept.
+    pub(crate) fn mute(&mut self, session: &Session, start: Mark, reply: &mut Reply) {
+        if session.flags.intersects(SessionFlags::MUTED) {
+            reply.truncate(start);
+            reply.raw(&self.unmuted);
+            self.unmuted.clear();
+        }
     }
 }
 

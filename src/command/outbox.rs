@@ -59,6 +59,12 @@ impl Outbox {
         self.letters.push(Letter { to, text: text.0.clone() });
     }
 
+    /// Posts a text: the client gets it before everything posted to it since there were `letters` letters.
+    pub fn post_before(&mut self, letters: usize, to: Slot, text: &Written) {
+        let at = letters.min(self.letters.len());
+        self.letters.insert(at, Letter { to, text: text.0.clone() });
+    }
+
     /// Takes back a text that was just written and posted to nobody.
     pub fn unwrite(&mut self, text: &Written) {
         if self.letters.last().is_none_or(|letter| letter.text.end <= text.0.start) && text.0.end == self.bytes.len() {
@@ -123,6 +129,10 @@ mod tests {
         assert_eq!((outbox.bytes(), outbox.large()[0].at, &large.0), (&b"hello$5\r\n\r\n"[..], 9, &(5..11)));
         outbox.unwrite(&large);
         assert_eq!((outbox.bytes(), outbox.large().len()), (&b"hello"[..], 0));
+        let answer = outbox.write(|out| out.extend_from_slice(b"answer"));
+        outbox.post_before(1, Slot(2), &answer);
+        assert_eq!(outbox.letters().iter().map(|letter| letter.to.0).collect::<Vec<_>>(), [1, 2, 2]);
+        assert_eq!((&outbox.letters()[1].text, &outbox.letters()[2].text), (&answer.0, &hello.0));
         outbox.clear();
         assert!(outbox.is_empty() && outbox.bytes().is_empty());
     }

@@ -47,7 +47,12 @@ impl Sessions {
         self.slots.get(slot.index())?.as_deref()
     }
 
-    /// The same, to change it.
+    /// The session in `slot`, also where it is `running`.
+    pub fn get_with<'a>(&'a self, slot: Slot, running: Option<&'a Session>) -> Option<&'a Session> {
+        running.filter(|running| running.slot == slot).or_else(|| self.get(slot))
+    }
+
+    /// The session in `slot`, to change it; None where [`Sessions::get`] gives None.
     #[inline]
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
         self.slots.get_mut(slot.index())?.as_deref_mut()
@@ -113,6 +118,8 @@ mod tests {
         assert!(sessions.get(Slot(0)).is_none());
         let ids: Vec<ClientId> = sessions.by_id(&running).iter().map(|session| session.id).collect();
         assert_eq!(ids, [2, 3]);
+        let id_in = |slot: u32| sessions.get_with(Slot(slot), Some(&running)).map(|session| session.id);
+        assert_eq!([id_in(0), id_in(3), id_in(900)], [Some(2), Some(3), None]);
         sessions.put(running);
         assert_eq!(sessions.get(Slot(0)).map(|session| session.id), Some(2));
         assert!(sessions.get(Slot(900)).is_none());

@@ -108,6 +108,8 @@ pub struct State {
     pub pubsub: PubSub,
     /// What a client that gets no replies is told all the same, while its command runs.
     pub(crate) unmuted: Vec<u8>,
+    /// The running command has left out of its reply itself what the client does not want to hear.
+    pub(crate) muted_apart: bool,
     /// Every request has to pass the gates: commands are paused, monitored or tracked.
     pub(crate) gated: bool,
     /// The events of keys that somebody may hear of; none while nobody listens.
@@ -188,6 +190,7 @@ impl State {
             tracking: Tracking::default(),
             pubsub: PubSub::new(names_key),
             unmuted: Vec::new(),
+            muted_apart: false,
             gated: false,
             announced: KeyspaceEvents::empty(),
             observes_keys: false,
@@ -485,10 +488,7 @@ impl State {
     #[cold]
     pub(crate) fn touch_key(&mut self, caller: &mut Session, db: usize, key: &[u8]) {
         if !self.tracking.is_empty() {
-            self.tracking.changed(key, caller.id);
-            if self.tracking.is_empty() {
-                self.plan_observers();
-            }
+            self.touch_tracked(caller, key);
         }
         self.blocking.keys.changed(db, key);
         if self.watch.is_empty() {
@@ -498,6 +498,19 @@ impl State {
         let found = self.keyspace.db(db).state_of(key, hash, self.clock.unix_ms());
         let clients = self.watch.touched(db, key, found != KeyState::Absent);
         self.mark_dirty(Some(caller), &clients, false);
+    }
+
+    /// `caller` changed a key, behind those that it came upon too late: who may have it cached is told.
+    #[cold]
+    fn touch_tracked(&mut self, caller: &mut Session, key: &[u8]) {
+        self.touch_expired(Some(caller));
+        self.tracking.changed(key, caller.id);
+        if self.tracking.is_pending() {
+            self.tell_of_changes(Some(caller));
+        }
+        if self.tracking.is_empty() {
+            self.plan_observers();
+        }
     }
 
     /// Database `db`, or every one, is about to be emptied.
@@ -534,18 +547,19 @@ impl State {
                 continue;
             }
             for Expired { key, what } in self.keyspace.db_mut(db).take_expired() {
-                if !self.tracking.is_empty() {
-                    self.tracking.changed(&key, 0);
-                }
                 let clients = self.watch.touched(db, &key, what == ExpiredPart::Fields);
                 self.mark_dirty(caller.as_deref_mut(), &clients, false);
                 if what == ExpiredPart::Key {
                     self.send_event(caller.as_deref(), KeyspaceEvents::EXPIRED, "expired", db, &key);
-                    continue;
+                } else {
+                    self.send_event(caller.as_deref(), KeyspaceEvents::HASH, "hexpired", db, &key);
                 }
-                self.send_event(caller.as_deref(), KeyspaceEvents::HASH, "hexpired", db, &key);
                 if what == ExpiredPart::AllFields {
                     self.send_event(caller.as_deref(), KeyspaceEvents::GENERIC, "del", db, &key);
+                }
+                if !self.tracking.is_empty() {
+                    self.tracking.changed(&key, 0);
+                    self.tell_of_changes(caller.as_deref_mut());
                 }
             }
         }

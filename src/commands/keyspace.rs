@@ -142,6 +142,7 @@ fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
     if !ctx.state.tracking.is_empty() {
         let told = freed_now && tell_caller_of_flush(ctx.session, ctx.reply);
         ctx.state.tracking.flushed(if told { ctx.session.id } else { 0 });
+        ctx.state.tell_of_changes(Some(ctx.session));
     }
 }
 

@@ -39,6 +39,7 @@ impl Engine {
         }
         if !state.tracking.is_empty() {
             state.tracking.keep_below(state.config.tracking_table_max_keys, &mut state.rng);
+            state.tell_of_changes(None);
         }
         let now_ms = state.clock.unix_ms();
         if now_ms >= state.metered_ms + METER_PERIOD_MS {
@@ -59,11 +60,8 @@ impl Engine {
     /// Runs before the loop sleeps: what has to follow the commands of a batch soon, and is cheap when there is nothing.
     pub fn before_sleep(&mut self) {
         self.state.expire_fast();
-        if !self.state.tracking.is_empty() {
-            self.state.send_invalidations();
-            if self.state.tracking.has_broadcasts() {
-                self.state.send_broadcasts();
-            }
+        if self.state.tracking.has_broadcasts() {
+            self.state.send_broadcasts();
         }
         if !self.state.garbage.is_empty() {
             free_garbage(&mut self.state, GARBAGE_PER_TURN);

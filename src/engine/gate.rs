@@ -60,9 +60,8 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
         }
     }
     observers::end_caching(session);
-    if session.flags.intersects(SessionFlags::MUTED) {
-        reply.truncate(start);
-        state.speak_unmuted(reply);
+    if !std::mem::take(&mut state.muted_apart) {
+        state.mute(session, start, reply);
     }
     if !session.is_blocked() {
         session.end_reply_skip();

@@ -149,9 +149,7 @@ impl Engine {
             gate::pass(state, &mut session, prepared, request(), reply);
             running::done();
             state.sessions.put(session);
-            if !state.tracking.is_empty() {
-                state.send_invalidations();
-            }
+            state.tell_caller_of_changes();
         }
         if state.blocking.keys.any_ready() {
             serve::serve_blocked(state);

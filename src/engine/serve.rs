@@ -31,9 +31,6 @@ pub(super) fn serve_blocked(state: &mut State) {
             }
         }
     }
-    if !state.tracking.is_empty() {
-        state.send_invalidations();
-    }
 }
 
 /// The group of commands that can wait for a value of this type.
@@ -55,6 +52,7 @@ fn try_again(state: &mut State, slot: Slot) {
     let prepared = state.prepare(args);
     debug_assert!(prepared.verdict == Verdict::Run, "it ran before");
     let mut reply = Reply::new(REPLY_CAPACITY);
+    let letters_before = state.effects.outbox.len();
     reply.set_protocol(session.protocol);
     let restricted = session.flags.contains(SessionFlags::RESTRICTED);
     let refused = match prepared.command {
@@ -81,6 +79,6 @@ fn try_again(state: &mut State, slot: Slot) {
     let still_blocked = session.is_blocked();
     state.sessions.put(session);
     if !still_blocked {
-        state.answer_served(slot, &reply);
+        state.answer_served(slot, &reply, letters_before);
     }
 }

@@ -98,13 +98,17 @@ pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     }
     ctx.state.unwatch(ctx.session);
     let queue = ctx.session.transaction.as_mut().map(|open| std::mem::take(&mut open.queue)).unwrap_or_default();
+    let head = ctx.reply.mark();
     ctx.reply.array(queue.len());
+    ctx.state.mute(ctx.session, head, ctx.reply);
     ctx.session.flags.insert(SessionFlags::IN_EXEC);
     for (prepared, args) in &queue {
+        let start = ctx.reply.mark();
         if ctx.session.flags.contains(SessionFlags::RESTRICTED)
             && let Err(error) = ctx.state.check_queued_permission(ctx.session, prepared, args.as_args())
         {
             refuse_queued(ctx, &error);
+            ctx.state.mute(ctx.session, start, ctx.reply);
             continue;
         }
         ctx.state.error_counted_apart = false;
@@ -112,7 +116,10 @@ pub fn exec(ctx: &mut Context<'_>) -> Result<(), CommandError> {
         if ctx.state.gated {
             observers::after_call(ctx.state, ctx.session, prepared, args.as_args());
         }
+        ctx.state.mute(ctx.session, start, ctx.reply);
     }
+    // Each part of the reply was said or not by what CLIENT REPLY wanted when it was written.
+    ctx.state.muted_apart = true;
     ctx.session.flags.remove(SessionFlags::IN_EXEC);
     discard(ctx.state, ctx.session);
     Ok(())

@@ -211,6 +211,11 @@ impl Database {
         self.table.at(at)
     }
 
+    /// The same whether it has expired or not; one that has stays.
+    pub fn peek_stored(&self, key: &[u8], hash: u64) -> Option<&KeyEntry> {
+        self.table.get(hash, |entry| same(entry.key(), key))
+    }
+
     /// The entry of a key, to change its value: a use.
     #[inline]
     pub fn get_mut(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<EntryMut<'_>> {
@@ -332,6 +337,12 @@ impl Database {
             self.left_behind.take_in(entry);
         }
         true
+    }
+
+    /// Removes a key whether it has expired or not, as one that was there.
+    pub fn remove_stored(&mut self, key: &[u8], hash: u64) -> bool {
+        let at = self.table.find(hash, |entry| same(entry.key(), key));
+        at.and_then(|at| self.take_at(at, hash)).is_some()
     }
 
     /// Removes a key and hands its entry over: to be read once more, or dropped where it costs nobody time.

@@ -22,9 +22,18 @@ pub enum Invalidation {
     /// These clients read the key, and it is no longer what it was. `writer` is the client that changed it, 0 for none.
     #[allow(missing_docs)]
     Key { key: Box<[u8]>, clients: Vec<u64>, writer: u64 },
-    /// Everything is gone: for every client that tracks, but one (0: for all).
+    /// Everything is gone.
     #[allow(missing_docs)]
-    Everything { except: u64 },
+    Everything { clients: Audience },
+}
+
+/// Which of the clients that track are told that everything is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All but this one, 0 for none.
+    AllBut(u64),
+    /// This one.
+    Only(u64),
 }
 
 /// Changed keys that begin with a prefix, and who is to be told.
@@ -50,6 +59,8 @@ pub struct Tracking {
     items: usize,
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
     pending: Vec<Invalidation>,
+    /// What the client that is running is told once its command is over.
+    later: Vec<Invalidation>,
     broadcasts_wait: bool,
     /// How often in a row the table has stayed above its limit.
     failures: usize,
@@ -155,7 +166,7 @@ impl Tracking {
         self.keys.clear();
         self.items = 0;
         if self.clients != 0 {
-            self.pending.push(Invalidation::Everything { except });
+            self.pending.push(Invalidation::Everything { clients: Audience::AllBut(except) });
         }
     }
 
@@ -191,6 +202,24 @@ impl Tracking {
     /// What clients have to be told since the last call, in order.
     pub fn take_pending(&mut self) -> Vec<Invalidation> {
         std::mem::take(&mut self.pending)
+    }
+
+    /// Whether clients have to be told anything.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Keeps something until [`Tracking::bring_up_later`].
+    pub fn keep_for_later(&mut self, invalidation: Invalidation) {
+        self.later.push(invalidation);
+    }
+
+    /// What was kept has to be told now. Returns whether there is any of it.
+    #[inline]
+    pub fn bring_up_later(&mut self) -> bool {
+        self.pending.append(&mut self.later);
+        self.is_pending()
     }
 
     /// Whether broadcasts wait.
@@ -236,8 +265,15 @@ mod tests {
         assert_eq!((tracking.keys_len(), tracking.items_len()), (1, 1));
         tracking.flushed(0);
         tracking.flushed(3);
-        let told = [Invalidation::Everything { except: 0 }, Invalidation::Everything { except: 3 }];
+        let told = [0, 3].map(|except| Invalidation::Everything { clients: Audience::AllBut(except) });
+        assert!(tracking.is_pending());
         assert_eq!(tracking.take_pending(), told);
+        assert!(!tracking.is_pending() && !tracking.bring_up_later());
+        for _ in 0..2 {
+            tracking.keep_for_later(Invalidation::Everything { clients: Audience::Only(1) });
+        }
+        assert!(!tracking.is_pending() && tracking.bring_up_later());
+        assert_eq!(tracking.take_pending().len(), 2);
         assert_eq!((tracking.keys_len(), tracking.items_len()), (0, 0));
     }
 

@@ -100,17 +100,15 @@ fn sources<'s>(
 /// Puts a result in the place of whatever `key` holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, key: &[u8], made: Vec<u8>) {
     let (hash, now_ms, len) = (ctx.first_key_hash, ctx.now_ms(), made.len());
-    let existed = ctx.db().exists(key, hash, now_ms);
+    let existed = if len > 0 { ctx.db().exists(key, hash, now_ms) } else { ctx.db().remove_stored(key, hash) };
     if len > 0 {
         ctx.db().put(hash, KeyEntry::raw_string(key, &Bytes::from(made)), now_ms);
-    } else {
-        ctx.db().remove(key, hash, now_ms);
     }
     if len > 0 || existed {
-        ctx.signal_modified(key);
         if len > 0 {
-            ctx.announce_stored(!existed, KeyspaceEvents::STRING, "set", key);
+            ctx.stored(!existed, KeyspaceEvents::STRING, "set", key);
         } else {
+            ctx.signal_modified(key);
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
         }
         ctx.state.stats.dirty += 1;

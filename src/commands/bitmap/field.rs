@@ -319,8 +319,7 @@ fn change(
     ctx.reply.array(count);
     let changes = string.edit(len, |bytes| take(steps, bytes, grows, ctx.reply));
     if changes > 0 {
-        ctx.signal_modified(key);
-        ctx.announce_stored(is_new, KeyspaceEvents::STRING, "setbit", key);
+        ctx.stored(is_new, KeyspaceEvents::STRING, "setbit", key);
         ctx.state.stats.dirty += changes;
     } else if is_new {
         // Every step failed, and yet the key is there.

@@ -66,8 +66,7 @@ fn setbit(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         string.keep_as_raw();
     } else {
         string.edit(len, |bytes| bits::set_bit(bytes, at, on));
-        ctx.signal_modified(key);
-        ctx.announce_stored(is_new, KeyspaceEvents::STRING, "setbit", key);
+        ctx.stored(is_new, KeyspaceEvents::STRING, "setbit", key);
         ctx.state.stats.dirty += 1;
     }
     ctx.reply.integer(i64::from(was));

@@ -156,8 +156,8 @@ fn reset(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
     session.db = 0;
     session.name = None;
     session.protocol = Protocol::Resp2;
-    let modes = SessionFlags::REPLY_OFF | SessionFlags::REPLY_SKIP | SessionFlags::REPLY_SKIP_NEXT;
-    session.flags.remove(modes | SessionFlags::NO_EVICT | SessionFlags::NO_TOUCH);
+    // A SKIP that came before is about this very reply.
+    session.flags.remove(SessionFlags::REPLY_OFF | SessionFlags::NO_EVICT | SessionFlags::NO_TOUCH);
     ctx.state.log_out(session);
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.status("RESET");

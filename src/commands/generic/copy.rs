@@ -84,8 +84,8 @@ fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     target.put(to_hash, entry, now_ms);
-    ctx.signal_modified_in(to_db, to);
     ctx.announce_in(to_db, KeyspaceEvents::NEW, "new", to);
+    ctx.signal_modified_in(to_db, to);
     ctx.announce_in(to_db, KeyspaceEvents::GENERIC, "copy_to", to);
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(1);
@@ -102,9 +102,9 @@ fn move_key(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let moves = there && !ctx.state.keyspace.db_mut(to_db).exists(key, hash, now_ms);
     if let Some(entry) = moves.then(|| ctx.db().take(key, hash, now_ms)).flatten() {
         ctx.state.keyspace.db_mut(to_db).put(hash, entry, now_ms);
+        ctx.announce_in(to_db, KeyspaceEvents::NEW, "new", key);
         ctx.signal_modified(key);
         ctx.signal_modified_in(to_db, key);
-        ctx.announce_in(to_db, KeyspaceEvents::NEW, "new", key);
         ctx.announce(KeyspaceEvents::GENERIC, "move_from", key);
         ctx.announce_in(to_db, KeyspaceEvents::GENERIC, "move_to", key);
         ctx.state.stats.dirty += 1;

@@ -163,7 +163,7 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.type_limits();
     let value = snapshot::read(&mut Reader::new(args.get(3)), &limits).map_err(|_| BAD_FORMAT)?;
 
-    let removed = options.replace && ctx.db().remove(key, hash, now_ms);
+    let removed = options.replace && ctx.db().remove_stored(key, hash);
     let base_ms = if options.absolute { 0 } else { now_ms };
     let expire_ms = (ttl_ms != 0).then(|| base_ms.saturating_add(ttl_ms));
     let is_over = expire_ms.is_some_and(|at_ms| now_ms >= at_ms);
@@ -181,11 +181,11 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         stamp(ctx, key, &options);
     }
     if removed || !is_over {
-        ctx.signal_modified(key);
         if is_over {
+            ctx.signal_modified(key);
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
         } else {
-            ctx.announce_stored(true, KeyspaceEvents::GENERIC, "restore", key);
+            ctx.stored(true, KeyspaceEvents::GENERIC, "restore", key);
         }
         ctx.state.stats.dirty += 1;
     }

@@ -79,9 +79,9 @@ fn move_key(ctx: &mut Context<'_>, args: Args<'_>, replace: bool) -> Result<bool
         return Ok(false);
     }
     ctx.db().rename((from, from_hash), (to, to_hash), now_ms);
+    ctx.announce(KeyspaceEvents::NEW, "new", to);
     ctx.signal_modified(from);
     ctx.signal_modified(to);
-    ctx.announce(KeyspaceEvents::NEW, "new", to);
     ctx.announce(KeyspaceEvents::GENERIC, "rename_from", from);
     ctx.announce(KeyspaceEvents::GENERIC, "rename_to", to);
     ctx.state.stats.dirty += 1;

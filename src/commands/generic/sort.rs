@@ -376,10 +376,9 @@ fn store(ctx: &mut Context<'_>, key: &[u8], items: &[Item], gets: &[&[u8]]) {
     if len > 0 {
         let is_new = !ctx.db().exists(key, hash, now_ms);
         ctx.db().put(hash, KeyEntry::new(key, NewValue::of(list.into()), None), now_ms);
-        ctx.signal_modified(key);
-        ctx.announce_stored(is_new, KeyspaceEvents::LIST, "sortstore", key);
+        ctx.stored(is_new, KeyspaceEvents::LIST, "sortstore", key);
         ctx.state.stats.dirty += len as u64;
-    } else if ctx.db().remove(key, hash, now_ms) {
+    } else if ctx.db().remove_stored(key, hash) {
         ctx.signal_modified(key);
         ctx.announce(KeyspaceEvents::GENERIC, "del", key);
         ctx.state.stats.dirty += 1;

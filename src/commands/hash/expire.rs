@@ -207,8 +207,8 @@ fn hpersist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(answer);
     }
     if changed {
-        ctx.signal_modified(key);
         ctx.announce(KeyspaceEvents::HASH, "hpersist", key);
+        ctx.signal_modified(key);
         ctx.state.stats.dirty += 1;
     }
     Ok(())

@@ -115,8 +115,7 @@ fn set_pairs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<usize, CommandErro
     hash.make_room(texts.iter(), &limits);
     let pairs = (0..texts.len()).step_by(2);
     let new = pairs.filter(|&index| hash.set(texts.get(index), texts.get(index + 1), &limits)).count();
-    ctx.signal_modified(args.get(1));
-    ctx.announce_stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
+    ctx.stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
     ctx.state.stats.dirty += texts.len() as u64 / 2;
     Ok(new)
 }
@@ -127,7 +126,7 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, key_hash, names) = (args.get(1), ctx.first_key_hash, args.skip(2).first(1));
     let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
     let hash = if hash.has_over(names.iter(), now_ms) {
-        remove_late(ctx, key, key_hash, names)?.announce(ctx, key);
+        remove_late(ctx, key, key_hash, names)?.settle(ctx, key);
         hash_or_new(ctx.state, ctx.session.db, key, key_hash)?
     } else {
         hash
@@ -139,8 +138,7 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let is_new = hash.is_empty();
     hash.make_room([args.get(2), args.get(3)].into_iter(), &limits);
     hash.set(args.get(2), args.get(3), &limits);
-    ctx.signal_modified(args.get(1));
-    ctx.announce_stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
+    ctx.stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(1);
     Ok(())

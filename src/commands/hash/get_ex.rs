@@ -131,6 +131,7 @@ fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: C
     }
     if late > 0 {
         ctx.state.stats.expired_fields += late;
+        ctx.signal_modified(key);
         Late { fields: 1, with_key: false }.announce(ctx, key);
     }
     if change == Change::Stay && set > 0 {
@@ -144,7 +145,6 @@ fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: C
         ctx.state.stats.expired_fields = before;
     }
     if late > 0 && set_times + gone == 0 {
-        ctx.signal_modified(key);
         let now_empty =
             ctx.db().live(key, key_hash, now_ms).is_some_and(|entry| entry.as_hash().is_ok_and(|hash| hash.is_empty()));
         if now_empty {

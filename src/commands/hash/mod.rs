@@ -168,13 +168,21 @@ struct Late {
 }
 
 impl Late {
-    /// Tells who listens.
+    /// Tells who listens. Who may have the key cached has to be told too.
     fn announce(self, ctx: &mut Context<'_>, key: &[u8]) {
         if self.fields > 0 {
             ctx.announce(KeyspaceEvents::HASH, "hexpired", key);
         }
         if self.with_key {
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
+        }
+    }
+
+    /// Tells who listens, and then who may have the key cached.
+    fn settle(self, ctx: &mut Context<'_>, key: &[u8]) {
+        self.announce(ctx, key);
+        if self.fields > 0 {
+            ctx.signal_modified(key);
         }
     }
 }
@@ -193,7 +201,7 @@ pub(crate) fn drop_late_field(ctx: &mut Context<'_>, key: &[u8], key_hash: u64, 
     let late =
         remove_with(ctx, key, key_hash, |hash, now_ms| usize::from(hash.is_over(field, now_ms) && hash.remove(field)));
     if let Ok(late) = late {
-        late.announce(ctx, key);
+        late.settle(ctx, key);
     }
 }
 
@@ -231,7 +239,6 @@ fn remove_with(
         if with_key {
             ctx.db().remove(key, key_hash, now_ms);
         }
-        ctx.signal_modified(key);
     }
     Ok(Late { fields, with_key })
 }

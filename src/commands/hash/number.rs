@@ -98,7 +98,7 @@ fn update(
     let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
     let names = args.skip(2).first(1);
     let hash = if hash.has_over(names.iter(), now_ms) {
-        remove_late(ctx, key, key_hash, names)?.announce(ctx, key);
+        remove_late(ctx, key, key_hash, names)?.settle(ctx, key);
         hash_or_new(ctx.state, ctx.session.db, key, key_hash)?
     } else {
         hash
@@ -108,8 +108,7 @@ fn update(
     match &changed {
         Ok(value) => {
             hash.update(args.get(2), value, &limits);
-            ctx.signal_modified(key);
-            ctx.announce_stored(is_new, KeyspaceEvents::HASH, ctx.command.name, key);
+            ctx.stored(is_new, KeyspaceEvents::HASH, ctx.command.name, key);
             ctx.state.stats.dirty += 1;
         }
         Err(_) if hash.is_empty() => _ = ctx.db().remove(key, key_hash, now_ms),

@@ -49,7 +49,7 @@ fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     let mut rng = ctx.state.rng.clone();
     let hash = read_hash(ctx.state, ctx.session, key, key_hash)?;
     if hash.is_some_and(|hash| hash.live_len(now_ms) < hash.len()) {
-        remove_all_late(ctx, key, key_hash)?.announce(ctx, key);
+        remove_all_late(ctx, key, key_hash)?.settle(ctx, key);
         let now = ctx.state.keyspace.db(ctx.session.db).live(key, key_hash, now_ms);
         let hash = now.and_then(|entry| entry.as_hash().ok());
         choose(ctx.reply, &mut rng, hash, count, with_values, now_ms);

@@ -163,7 +163,7 @@ fn reply_value(reply: &mut Reply, value: Option<Element<'_>>) {
 #[cold]
 fn drop_late(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = args.get(1);
-    remove_late(ctx, key, ctx.first_key_hash, args.skip(2))?.announce(ctx, key);
+    remove_late(ctx, key, ctx.first_key_hash, args.skip(2))?.settle(ctx, key);
     Ok(())
 }
 
@@ -196,6 +196,9 @@ fn hmget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn hmget_late(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, key_hash, now_ms, names) = (args.get(1), ctx.first_key_hash, ctx.now_ms(), args.skip(2));
     let late = remove_late(ctx, key, key_hash, names)?;
+    if late.fields > 0 {
+        ctx.signal_modified(key);
+    }
     // As in Redis nobody hears of a field that was the only one there.
     if late.fields > usize::from(late.with_key) {
         late.announce(ctx, key);

@@ -146,10 +146,7 @@ fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
             }
         }
     }
-    ctx.announce_stored(is_new, KeyspaceEvents::HASH, "hset", key);
-    if set + gone == 0 {
-        ctx.signal_modified(key);
-    }
+    ctx.stored(is_new, KeyspaceEvents::HASH, "hset", key);
     retiming.finish(ctx, key, key_hash, set, gone);
     ctx.state.stats.dirty += options.pairs.len() as u64 / 2;
     ctx.reply.integer(1);

@@ -60,9 +60,8 @@ fn pfmerge(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         }
         fill(buffer, &registers, any_dense, sparse_max)
     })?;
-    ctx.signal_modified(key);
     // Under the name of the other command.
-    ctx.announce_stored(is_new, KeyspaceEvents::STRING, "pfadd", key);
+    ctx.stored(is_new, KeyspaceEvents::STRING, "pfadd", key);
     ctx.state.stats.dirty += 1;
     ctx.reply.ok();
     Ok(())

@@ -92,8 +92,7 @@ fn pfadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         }
     };
     if changes > 0 {
-        ctx.signal_modified(key);
-        ctx.announce_stored(is_new, KeyspaceEvents::STRING, "pfadd", key);
+        ctx.stored(is_new, KeyspaceEvents::STRING, "pfadd", key);
         ctx.state.stats.dirty += changes;
     }
     ctx.reply.integer(i64::from(changes > 0));

@@ -70,11 +70,11 @@ fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event:
         let now_ms = ctx.now_ms();
         ctx.db().remove(key, hash, now_ms);
     }
-    ctx.signal_modified(key);
     ctx.announce(KeyspaceEvents::LIST, event, key);
     if now_empty {
         ctx.announce(KeyspaceEvents::GENERIC, "del", key);
     }
+    ctx.signal_modified(key);
 }
 
 /// The event of elements that are added there.

@@ -111,8 +111,7 @@ fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandEr
     list.make_room(texts.iter(), limits);
     texts.iter().for_each(|text| list.push(end, text));
     let len = list.len();
-    ctx.signal_modified(key);
-    ctx.announce_stored(is_new, KeyspaceEvents::LIST, push_event(end), key);
+    ctx.stored(is_new, KeyspaceEvents::LIST, push_event(end), key);
     pushed(ctx, texts.len(), len);
     Ok(())
 }

@@ -115,8 +115,7 @@ pub(super) fn transfer(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends) -> Res
     let is_new = target.is_empty() && from != to;
     target.make_room([&text[..]].into_iter(), limits);
     target.push(ends.to, &text);
-    ctx.signal_modified(to);
-    ctx.announce_stored(is_new, KeyspaceEvents::LIST, push_event(ends.to), to);
+    ctx.stored(is_new, KeyspaceEvents::LIST, push_event(ends.to), to);
     reply_element(ctx.reply, Element::of(&text));
     let empty = list_mut(ctx.state, db, from, from_hash)?.is_some_and(|source| {
         source.shrink(limits);

@@ -241,11 +241,11 @@ fn digest_value(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
 }
 
 fn object(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let (key, now_ms) = (args.get(2), ctx.now_ms());
+    let key = args.get(2);
     let shares = object::shares_integers(ctx.state);
     let compress = ctx.state.config.rdbcompression;
     let hash = ctx.db().hash(key);
-    let entry = ctx.state.keyspace.db_mut(ctx.session.db).peek(key, hash, now_ms).ok_or(NO_SUCH_KEY)?;
+    let entry = ctx.state.keyspace.db(ctx.session.db).peek_stored(key, hash).ok_or(NO_SUCH_KEY)?;
     let (stamp, address) = (entry.lru(), entry.address());
     let text = format!(
         "Value at:{address:?} refcount:{} encoding:{} serializedlength:{} lru:{stamp} lru_seconds_idle:",
@@ -292,8 +292,8 @@ fn populate(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
             value.resize(size, 0);
         }
         ctx.db().set(&key, hash, NewValue::bytes(&value), SetExpire::Clear, now_ms);
-        ctx.signal_modified(&key);
         ctx.announce(KeyspaceEvents::NEW, "new", &key);
+        ctx.signal_modified(&key);
     }
     ctx.reply.ok();
     Ok(())

@@ -143,8 +143,8 @@ fn usage(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
             return Err(SYNTAX);
         }
     }
-    let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
-    let found = ctx.db().peek(args.get(2), hash, now_ms);
+    let hash = ctx.first_key_hash;
+    let found = ctx.db().peek_stored(args.get(2), hash);
     match found.map(|entry| entry.memory_usage() + TABLE_SHARE * (1 + usize::from(entry.expire_ms().is_some()))) {
         Some(bytes) => ctx.reply.integer(bytes as i64),
         None => ctx.reply.null(),

@@ -302,20 +302,17 @@ fn sdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 fn store(ctx: &mut Context<'_>, args: Args<'_>, result: Set) {
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let len = result.len();
-    let existed = ctx.db().exists(key, hash, now_ms);
     let now_empty = result.is_empty();
-    let changed = if now_empty {
-        ctx.db().remove(key, hash, now_ms)
-    } else {
+    let existed = if now_empty { ctx.db().remove_stored(key, hash) } else { ctx.db().exists(key, hash, now_ms) };
+    if !now_empty {
         ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
-        true
-    };
-    if changed {
-        ctx.signal_modified(key);
+    }
+    if existed || !now_empty {
         if now_empty {
+            ctx.signal_modified(key);
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
         } else {
-            ctx.announce_stored(!existed, KeyspaceEvents::SET, ctx.command.name, key);
+            ctx.stored(!existed, KeyspaceEvents::SET, ctx.command.name, key);
         }
         ctx.state.stats.dirty += 1;
     }

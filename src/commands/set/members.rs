@@ -150,8 +150,7 @@ fn sadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     set.make_room(texts.len(), &limits);
     let added = texts.iter().filter(|text| set.add(text, &limits)).count();
     if added > 0 {
-        ctx.signal_modified(key);
-        ctx.announce_stored(is_new, KeyspaceEvents::SET, "sadd", key);
+        ctx.stored(is_new, KeyspaceEvents::SET, "sadd", key);
         ctx.state.stats.dirty += added as u64;
     }
     ctx.reply.integer(added as i64);
@@ -167,6 +166,7 @@ fn srem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let gone = args.skip(2).iter().filter(|text| set.remove(text)).count();
     let empty = set.is_empty();
     if gone > 0 {
+        ctx.signal_modified(key);
         removed(ctx, key, hash, empty, "srem");
         ctx.state.stats.dirty += gone as u64;
     }
@@ -208,6 +208,8 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (db, now_ms, limits) = (ctx.session.db, ctx.now_ms(), ctx.state.set_limits());
     let (from_hash, to_hash) = (ctx.first_key_hash, ctx.state.keyspace.hash(to));
     if set_mut(ctx.state, db, from, from_hash)?.is_none() {
+        // As in Redis the other one is looked up too: it goes where it has expired.
+        ctx.db().exists(to, to_hash, now_ms);
         ctx.reply.integer(0);
         return Ok(());
     }
@@ -230,9 +232,12 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let is_new = target.is_empty();
     let added = target.add(text, &limits);
     ctx.state.stats.dirty += 1 + u64::from(added);
+    if is_new {
+        ctx.announce(KeyspaceEvents::NEW, "new", to);
+    }
+    ctx.signal_modified(from);
     if added {
-        ctx.signal_modified(to);
-        ctx.announce_stored(is_new, KeyspaceEvents::SET, "sadd", to);
+        ctx.stored(false, KeyspaceEvents::SET, "sadd", to);
     }
     ctx.reply.integer(1);
     Ok(())

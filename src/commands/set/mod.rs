@@ -57,13 +57,13 @@ fn set_mut<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result
     value.map(Value::as_set_mut).transpose().map_err(|_| WRONG_TYPE)
 }
 
-/// Called after members were removed from the set at a key: the key goes with the last of them.
+/// Called after members were removed from the set at a key: the key goes with the last of them. When those are told who may
+/// have it cached differs between commands: that is left to them.
 fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event: &str) {
     if now_empty {
         let now_ms = ctx.now_ms();
         ctx.db().remove(key, hash, now_ms);
     }
-    ctx.signal_modified(key);
     ctx.announce(KeyspaceEvents::SET, event, key);
     if now_empty {
         ctx.announce(KeyspaceEvents::GENERIC, "del", key);

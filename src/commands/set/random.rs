@@ -89,6 +89,7 @@ fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     ctx.state.stats.keyspace_hits += u64::from(empty && count.is_some());
     if taken > 0 {
         removed(ctx, key, hash, empty, "spop");
+        ctx.signal_modified(key);
         ctx.state.stats.dirty += taken as u64;
     }
     Ok(())

@@ -229,9 +229,8 @@ pub(crate) fn add<'m>(
         }
     }
     if added + changed > 0 {
-        ctx.signal_modified(key);
         let event = if options.increments { "zincr" } else { "zadd" };
-        ctx.announce_stored(is_new, KeyspaceEvents::ZSET, event, key);
+        ctx.stored(is_new, KeyspaceEvents::ZSET, event, key);
         ctx.state.stats.dirty += (added + changed) as u64;
     }
     outcome?;

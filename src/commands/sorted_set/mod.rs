@@ -89,13 +89,13 @@ fn sorted_mut<'s>(
     value.map(Value::as_sorted_set_mut).transpose().map_err(|_| WRONG_TYPE)
 }
 
-/// Called after members were removed from the sorted set at a key: the key goes with the last of them.
+/// Called after members were removed from the sorted set at a key: the key goes with the last of them. When those are told
+/// who may have it cached differs between commands: that is left to them.
 fn removed(ctx: &mut Context<'_>, key: &[u8], hash: u64, now_empty: bool, event: &str) {
     if now_empty {
         let now_ms = ctx.now_ms();
         ctx.db().remove(key, hash, now_ms);
     }
-    ctx.signal_modified(key);
     ctx.announce(KeyspaceEvents::ZSET, event, key);
     if now_empty {
         ctx.announce(KeyspaceEvents::GENERIC, "del", key);
@@ -111,20 +111,17 @@ fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
 pub(crate) fn store_at(ctx: &mut Context<'_>, key: &[u8], hash: u64, event: &str, result: SortedSet, changes: u64) {
     let now_ms = ctx.now_ms();
     let len = result.len();
-    let existed = ctx.db().exists(key, hash, now_ms);
     let now_empty = result.is_empty();
-    let changed = if now_empty {
-        ctx.db().remove(key, hash, now_ms)
-    } else {
+    let existed = if now_empty { ctx.db().remove_stored(key, hash) } else { ctx.db().exists(key, hash, now_ms) };
+    if !now_empty {
         ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
-        true
-    };
-    if changed {
-        ctx.signal_modified(key);
+    }
+    if existed || !now_empty {
         if now_empty {
+            ctx.signal_modified(key);
             ctx.announce(KeyspaceEvents::GENERIC, "del", key);
         } else {
-            ctx.announce_stored(!existed, KeyspaceEvents::ZSET, event, key);
+            ctx.stored(!existed, KeyspaceEvents::ZSET, event, key);
         }
         ctx.state.stats.dirty += if now_empty { 1 } else { changes };
     }

@@ -144,6 +144,7 @@ fn give(set: &mut SortedSet, reply: &mut Reply, highest: bool, count: usize, sha
 /// Called after members were taken out.
 fn taken_out(ctx: &mut Context<'_>, key: &[u8], hash: u64, highest: bool, count: usize, empty: bool) {
     removed(ctx, key, hash, empty, if highest { "zpopmax" } else { "zpopmin" });
+    ctx.signal_modified(key);
     ctx.state.stats.dirty += count as u64;
 }
 

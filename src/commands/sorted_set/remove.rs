@@ -88,6 +88,9 @@ fn zrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let gone = args.skip(2).iter().filter(|member| set.remove(member)).count();
     let empty = set.is_empty();
     answer(ctx, key, hash, gone, empty);
+    if gone > 0 {
+        ctx.signal_modified(key);
+    }
     Ok(())
 }
 
@@ -122,6 +125,9 @@ fn remove_range(ctx: &mut Context<'_>, args: Args<'_>, by: By) -> Result<(), Com
     let gone = ranks.len();
     set.remove_range(ranks);
     let empty = set.is_empty();
+    if gone > 0 {
+        ctx.signal_modified(key);
+    }
     answer(ctx, key, hash, gone, empty);
     Ok(())
 }

@@ -96,8 +96,7 @@ fn check_len(len: usize, more: usize, len_max: usize) -> Result<(), CommandError
 
 /// Ends a command that changed `key`, or made it, and answers the string's new length.
 fn changed(ctx: &mut Context<'_>, key: &[u8], is_new: bool, event: &str, len: usize) {
-    ctx.signal_modified(key);
-    ctx.announce_stored(is_new, KeyspaceEvents::STRING, event, key);
+    ctx.stored(is_new, KeyspaceEvents::STRING, event, key);
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(len as i64);
 }

@@ -113,8 +113,7 @@ fn store_pairs(ctx: &mut Context<'_>, args: Args<'_>) {
     lookup::each_key(ctx, args, 2, |ctx, index, hash| {
         let key = args.get(index);
         let existed = ctx.db().set(key, hash, argument_value(args, index + 1), SetExpire::Clear, now_ms);
-        ctx.signal_modified(key);
-        ctx.announce_stored(!existed, KeyspaceEvents::STRING, "set", key);
+        ctx.stored(!existed, KeyspaceEvents::STRING, "set", key);
         ctx.state.stats.dirty += 1;
         true
     });

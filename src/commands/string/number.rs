@@ -128,8 +128,7 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, amount: i64) -> Result<(), Command
     let sum = number.checked_add(amount).ok_or(OVERFLOW)?;
     let is_new = string.current().is_none();
     string.set_int(sum);
-    ctx.signal_modified(key);
-    ctx.announce_stored(is_new, KeyspaceEvents::STRING, "incrby", key);
+    ctx.stored(is_new, KeyspaceEvents::STRING, "incrby", key);
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(sum);
     Ok(())
@@ -151,8 +150,7 @@ fn incrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     let text = sum.to_text();
     let is_new = string.current().is_none();
     string.set_bytes(&text);
-    ctx.signal_modified(key);
-    ctx.announce_stored(is_new, KeyspaceEvents::STRING, "incrbyfloat", key);
+    ctx.stored(is_new, KeyspaceEvents::STRING, "incrbyfloat", key);
     ctx.state.stats.dirty += 1;
     ctx.reply.bulk(&text);
     Ok(())

@@ -212,8 +212,7 @@ fn getset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn store(ctx: &mut Context<'_>, args: Args<'_>, value: usize, expire: SetExpire) {
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let existed = ctx.db().set(key, hash, argument_value(args, value), expire, now_ms);
-    ctx.signal_modified(key);
-    ctx.announce_stored(!existed, KeyspaceEvents::STRING, "set", key);
+    ctx.stored(!existed, KeyspaceEvents::STRING, "set", key);
     if matches!(expire, SetExpire::At(_)) {
         ctx.announce(KeyspaceEvents::GENERIC, "expire", key);
     }
