@@ -120,32 +120,65 @@ pub fn allocated_here() -> Option<u64> {
 }
 
 /// What a thread that is not the main one has reported of its memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ThreadShare {
+    counters: Option<Counters>,
     reported: i64,
 }
 
 impl ThreadShare {
     /// Called by that thread: from now on its memory is counted as it is at this moment.
+    #[inline]
     pub fn publish(&mut self) {
-        let now = balance().unwrap_or(0);
-        ELSEWHERE.fetch_add(now - self.reported, Ordering::Release);
-        self.reported = now;
+        if self.counters.is_none() {
+            self.counters = Counters::of_this_thread();
+        }
+        let now = self.counters.as_ref().map_or(0, Counters::balance);
+        if now != self.reported {
+            ELSEWHERE.fetch_add(now - self.reported, Ordering::Release);
+            self.reported = now;
+        }
     }
 }
 
 /// Bytes that this thread has been handed out, less what it has given back.
-#[cfg(feature = "jemalloc")]
 fn balance() -> Option<i64> {
-    use tikv_jemalloc_ctl::thread;
-    let (handed_out, given_back) = (thread::allocatedp::read().ok()?.get(), thread::deallocatedp::read().ok()?.get());
-    Some(handed_out.wrapping_sub(given_back) as i64)
+    Counters::of_this_thread().map(|counters| counters.balance())
+}
+
+/// Where the allocator counts what the thread is handed out and gives back. They never leave the thread.
+#[cfg(feature = "jemalloc")]
+struct Counters {
+    handed_out: tikv_jemalloc_ctl::thread::ThreadLocal<u64>,
+    given_back: tikv_jemalloc_ctl::thread::ThreadLocal<u64>,
+}
+
+#[cfg(feature = "jemalloc")]
+impl Counters {
+    fn of_this_thread() -> Option<Counters> {
+        use tikv_jemalloc_ctl::thread;
+        Some(Counters { handed_out: thread::allocatedp::read().ok()?, given_back: thread::deallocatedp::read().ok()? })
+    }
+
+    #[inline]
+    fn balance(&self) -> i64 {
+        self.handed_out.get().wrapping_sub(self.given_back.get()) as i64
+    }
 }
 
 /// The system's allocator does not count.
 #[cfg(not(feature = "jemalloc"))]
-fn balance() -> Option<i64> {
-    None
+enum Counters {}
+
+#[cfg(not(feature = "jemalloc"))]
+impl Counters {
+    fn of_this_thread() -> Option<Counters> {
+        None
+    }
+
+    fn balance(&self) -> i64 {
+        match *self {}
+    }
 }
 
 /// jemalloc's name for the sum over all arenas, which it calls number 4096.

@@ -260,7 +260,7 @@ fn threads(source: &Source<'_>, text: &mut InfoText) {
     let Source { state, .. } = source;
     let (reads, writes) = (state.stats.reads_processed, state.stats.writes_processed);
     let mut clients = vec![0; state.io_threads.len() + 1];
-    state.sessions.iter().for_each(|session| clients[session.net.io_thread] += 1);
+    state.sessions.iter().chain(source.caller).for_each(|session| clients[session.net.io_thread] += 1);
     text.field("io_thread_0", format_args!("clients={},reads={reads},writes={writes}", clients[0]));
     for (index, thread) in state.io_threads.iter().enumerate() {
         let number = index + 1;
@@ -488,6 +488,13 @@ mod tests {
     fn info(engine: &mut Engine, words: &[&str]) -> String {
         let line = [&["INFO"], words].concat();
         engine.run(&line).replace("\\r\\n", "\n")
+    }
+
+    #[test]
+    fn who_asks_is_a_client_of_its_thread() {
+        let mut engine = Engine::for_console();
+        let threads = info(&mut engine, &["threads"]);
+        assert!(threads.contains("\nio_thread_0:clients=1,"), "{threads}");
     }
 
     #[test]

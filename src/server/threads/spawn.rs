@@ -18,6 +18,7 @@ use crate::server::event_loop::Server;
 use crate::server::threads::io_thread::{IoThread, Links};
 use crate::server::threads::parcel::Order;
 use crate::server::threads::{QUEUE_PLACES, ThreadEnd, new_out};
+use crate::sys::memory::ThreadShare;
 use crate::sys::processors;
 
 /// Room for replies to clients of a thread at first, in bytes.
@@ -50,13 +51,17 @@ pub(in crate::server) fn spawner<I: Io + 'static>(make: fn() -> io::Result<I>, l
             }
             let Ok(links) = from_us.recv() else { return };
             let mut thread = IoThread::new(io, links);
+            // What it takes and what it frees of the main thread's count as memory in use: limits go by that.
+            let mut share = ThreadShare::default();
             loop {
                 match thread.step() {
-                    Ok(true) => {}
-                    Ok(false) => return,
+                    Ok(true) => share.publish(),
+                    Ok(false) => break,
                     Err(error) => panic!("the network of I/O thread {number}: {error}"),
                 }
             }
+            drop(thread);
+            share.publish();
         };
         let handle = thread::Builder::new().name(format!("io_thd_{number}")).spawn(run)?;
         let waker = waker.recv().map_err(io::Error::other)??;
