@@ -6,7 +6,8 @@
 //! A bucket is one cache line: six items, a tag (seven bits of the hash) for each, and a link to an overflow bucket.
 //! Buckets are addressed linearly (Litwin, 1980): with `2^L + s` buckets, an item lives in bucket `hash mod 2^(L+1)`
 //! where there is one, else in `hash mod 2^L`. Splitting bucket `s` moves about half of its items to the new bucket
-//! `2^L + s`, the last one; merging is the reverse. So every step is small, whatever the table's size:
+//! `2^L + s`, the last one; merging is the reverse. So every step is small, whatever the table's size, and a table that
+//! grows has as many buckets as its items need, not up to twice as many:
 //!
 //! ```text
 //!   0        s            2^L      2^L + s
@@ -25,12 +26,15 @@ const SLOTS: usize = 6;
 /// Buckets in a segment, as a power of two.
 const SEGMENT_SHIFT: u32 = 10;
 const SEGMENT_BUCKETS: usize = 1 << SEGMENT_SHIFT;
-/// Buckets split or merged by one insertion or removal while the table is on the move.
+/// Buckets merged by one removal while the table shrinks.
 const STEPS_PER_CHANGE: usize = 2;
 /// A random choice that hits no item this often falls back to the next item in bucket order.
-const RANDOM_TRIES_MAX: usize = 100;
-/// Slots that a random choice draws from: more than a bucket has, so that longer chains get their share.
+const RANDOM_TRIES_MAX: usize = 200;
+/// Slots that a random choice draws from: more than a bucket has, so that longer chains get their share. A bucket that is
+/// not yet split has twice as many.
 const RANDOM_SLOTS: usize = 2 * SLOTS;
+/// The same where there is hardly an item, so that a draw hits one in time.
+const RANDOM_SLOTS_SPARSE: usize = SLOTS / 2;
 
 /// The high bits of the tag word's bytes that stand for slots.
 const SLOT_BITS: u64 = 0x0000_8080_8080_8080;
@@ -168,7 +172,6 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Motion {
     Still,
-    Growing,
     Shrinking,
 }
 
@@ -214,7 +217,7 @@ impl<T> Table<T> {
         self.count
     }
 
-    /// Whether a split or merge of the whole table is under way.
+    /// Whether buckets are being merged until they hold enough again. Growth keeps up with what is added.
     pub fn is_moving(&self) -> bool {
         self.motion != Motion::Still
     }
@@ -313,7 +316,7 @@ impl<T> Table<T> {
     /// Adds an item that is known to be absent. May split buckets before.
     #[inline]
     pub fn insert_unique(&mut self, hash: u64, item: T, rehash: &impl Rehash<T>) {
-        if self.motion == Motion::Growing || self.is_full() {
+        if self.is_full() {
             self.grow(rehash);
         }
         let index = self.index_of(hash);
@@ -404,13 +407,22 @@ impl<T> Table<T> {
         if self.len == 0 {
             return None;
         }
+        // As many halves of buckets as there were buckets if all were split: one that is not yet split, which holds about
+        // twice as much, is two of them, and its items are in either by turns.
+        let half = self.mask + 1;
+        let slots = RANDOM_SLOTS.min(RANDOM_SLOTS_SPARSE + 4 * self.len / half);
         for _ in 0..RANDOM_TRIES_MAX {
-            let head = self.bucket(rng.below(self.count as u64) as usize)?;
+            let drawn = rng.below(2 * half as u64) as usize;
+            let (index, second) = if drawn < self.count { (drawn, false) } else { (drawn - half, true) };
+            let is_whole = index >= self.count - half && index < half;
+            let head = self.bucket(index)?;
             let count: usize = head.chain().map(Bucket::count).sum();
             // Slots without an item reject, so that an item's chance does not depend on its neighbours. A chain longer
             // than the draw shares the chance of a full one.
-            let slot = rng.below(count.max(RANDOM_SLOTS) as u64) as usize;
-            if slot < count {
+            let share = if is_whole { (count + usize::from(!second)) / 2 } else { count };
+            let drawn = rng.below(share.max(slots) as u64) as usize;
+            if drawn < share {
+                let slot = if is_whole { 2 * drawn + usize::from(second) } else { drawn };
                 return head.chain().flat_map(Bucket::items).nth(slot);
             }
         }
@@ -463,13 +475,12 @@ impl<T> Table<T> {
     pub fn step(&mut self, steps: usize, rehash: &impl Rehash<T>) -> bool {
         for _ in 0..steps {
             match self.motion {
-                Motion::Growing => self.split_one(rehash),
                 Motion::Shrinking => self.merge_one(),
                 Motion::Still if self.len == 0 && self.count <= 1 => {
                     self.clear();
                     return false;
                 }
-                Motion::Still if self.is_full() => self.motion = Motion::Growing,
+                Motion::Still if self.is_full() => self.split_one(rehash),
                 Motion::Still if self.is_sparse() => self.motion = Motion::Shrinking,
                 Motion::Still => return false,
             }
@@ -477,7 +488,7 @@ impl<T> Table<T> {
         self.is_moving()
     }
 
-    /// More than 4.5 items per bucket: one bucket in six has an overflow by then.
+    /// More than 4.5 items per bucket: one bucket in five has an overflow by then.
     #[inline(always)]
     fn is_full(&self) -> bool {
         self.len * 2 >= self.count * 9
@@ -495,18 +506,10 @@ impl<T> Table<T> {
             self.push_bucket(Bucket::empty());
             return;
         }
-        self.motion = Motion::Growing;
-        for _ in 0..STEPS_PER_CHANGE {
-            if self.motion == Motion::Growing {
-                self.split_one(rehash);
-            }
-        }
-        // The buckets that the next insertion will split: what their items point to is likely far away.
-        let split = self.count - (self.mask + 1);
-        for index in split..split + STEPS_PER_CHANGE {
-            if let Some(bucket) = self.bucket(index) {
-                bucket.items().for_each(|item| rehash.prefetch(item));
-            }
+        self.split_one(rehash);
+        // The bucket that comes next, in some insertions' time: what its items point to is likely far away.
+        if let Some(bucket) = self.bucket(self.count - (self.mask + 1)) {
+            bucket.items().for_each(|item| rehash.prefetch(item));
         }
     }
 
@@ -520,7 +523,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// Splits the next bucket; at the end of a level the table comes to rest.
+    /// Splits the next bucket.
     fn split_one(&mut self, rehash: &impl Rehash<T>) {
         let bit = self.mask + 1;
         let index = self.count - bit;
@@ -554,7 +557,6 @@ impl<T> Table<T> {
         self.push_bucket(fresh);
         if self.count == 2 * bit {
             self.mask = 2 * bit - 1;
-            self.motion = Motion::Still;
         }
     }
 
