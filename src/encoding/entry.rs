@@ -5,9 +5,10 @@
 //!   | meta   | keylen | [expire, ms: i64]  | value field | key bytes | [inline value bytes]
 //! ```
 //!
-//! The value field is an `i64` (an integer kept unboxed), a `u32` length (the value's bytes follow the key's), or a
-//! pointer to a boxed `V` (everything else). The allocation's size is not stored: it is always `size_class` of what the
-//! header describes, so a value may be overwritten in place exactly where the old and the new one share a class.
+//! The value field is an `i64` (an integer), a `u32` length (the value's bytes follow the key's), or a `V` (everything
+//! else), which is found without going through another pointer. The allocation's size is not stored: it is always
+//! `size_class` of what the header describes, so a value may be overwritten in place exactly where the old and the new one
+//! share a class.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -23,6 +24,8 @@ pub const KEY_MAX: usize = u32::MAX as usize;
 const LRU_MASK: u32 = 0x00ff_ffff;
 const KIND_SHIFT: u32 = 24;
 const KIND_MASK: u32 = 3 << KIND_SHIFT;
+/// The bit that whole values and the places that they were taken from have.
+const WHOLE_MASK: u32 = (Kind::Whole as u32) << KIND_SHIFT;
 const HAS_EXPIRE: u32 = 1 << 26;
 const RAW: u32 = 1 << 27;
 /// What a rebuilt entry keeps of its former meta word.
@@ -41,20 +44,25 @@ const HEADER: usize = size_of::<Header>();
 const _: () = assert!(HEADER == 8 && align_of::<Header>() <= ALIGN);
 const _: () = assert!(size_of::<Option<Entry<Vec<u8>>>>() == 8);
 // A key of 16 bytes with a value of 64 bytes.
-const _: () = assert!(Shape { kind: Kind::Inline, expires: false, key_len: 16, inline_len: 64 }.total() <= 96);
+const _: () =
+    assert!(Shape { kind: Kind::Inline, field: 4, expires: false, key_len: 16, inline_len: 64 }.total() <= 96);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 enum Kind {
     Inline = 0,
     Int = 1,
-    Boxed = 2,
+    Whole = 2,
+    /// A `V` was here, and was taken out.
+    Gone = 3,
 }
 
 /// What the layout of an entry follows from.
 #[derive(Clone, Copy)]
 struct Shape {
     kind: Kind,
+    /// Bytes of the value field.
+    field: usize,
     expires: bool,
     key_len: usize,
     inline_len: usize,
@@ -68,7 +76,7 @@ impl Shape {
 
     #[inline]
     const fn key_offset(self) -> usize {
-        self.field_offset() + if matches!(self.kind, Kind::Inline) { 4 } else { 8 }
+        self.field_offset() + self.field
     }
 
     #[inline]
@@ -92,12 +100,12 @@ const fn size_class(size: usize) -> usize {
 /// A value to be stored.
 #[derive(Debug)]
 pub enum NewValue<'a, V> {
-    /// An integer, kept unboxed.
+    /// An integer.
     Int(i64),
     /// Up to `INLINE_MAX` bytes, copied beside the key.
     Inline(&'a [u8]),
     /// Anything else.
-    Boxed(Box<V>),
+    Whole(V),
 }
 
 /// A value as it is stored.
@@ -108,19 +116,32 @@ pub enum Stored<'a, V> {
     /// Bytes beside the key.
     Inline(&'a [u8]),
     /// Anything else.
-    Boxed(&'a V),
+    Whole(&'a V),
 }
 
 /// A key, its value, its time to expire and its access stamp. Owns one allocation.
 pub struct Entry<V> {
     raw: NonNull<Header>,
-    owns: PhantomData<Box<V>>,
+    owns: PhantomData<V>,
 }
 
-// SAFETY: an entry owns its allocation and its boxed value alone; nothing in it is tied to a thread but `V`.
+// SAFETY: an entry owns its allocation and the value in it alone; nothing in it is tied to a thread but `V`.
 unsafe impl<V: Send> Send for Entry<V> {}
 
 impl<V> Entry<V> {
+    /// Evaluated for every `V` that entries hold: its field lies at a multiple of 8.
+    const LAYOUT: () = assert!(align_of::<V>() <= ALIGN);
+    const FIELD: usize = size_of::<V>();
+
+    #[inline(always)]
+    const fn field_size(kind: Kind) -> usize {
+        match kind {
+            Kind::Inline => 4,
+            Kind::Int => 8,
+            Kind::Whole | Kind::Gone => Self::FIELD,
+        }
+    }
+
     /// A new entry. `key` must not be longer than `KEY_MAX`, an inline value not longer than `INLINE_MAX`.
     #[inline]
     pub fn new(key: &[u8], value: NewValue<'_, V>, expire_ms: Option<i64>) -> Entry<V> {
@@ -128,14 +149,16 @@ impl<V> Entry<V> {
     }
 
     fn build(key: &[u8], value: NewValue<'_, V>, expire_ms: Option<i64>, kept: u32) -> Entry<V> {
+        const { Self::LAYOUT };
         assert!(key.len() <= KEY_MAX, "keys are bounded by the protocol");
         let (kind, inline) = match &value {
             NewValue::Int(_) => (Kind::Int, &[][..]),
-            NewValue::Boxed(_) => (Kind::Boxed, &[][..]),
+            NewValue::Whole(_) => (Kind::Whole, &[][..]),
             NewValue::Inline(bytes) => (Kind::Inline, *bytes),
         };
-        assert!(inline.len() <= INLINE_MAX, "bigger values are boxed");
-        let shape = Shape { kind, expires: expire_ms.is_some(), key_len: key.len(), inline_len: inline.len() };
+        assert!(inline.len() <= INLINE_MAX, "bigger values are whole ones");
+        let (field, expires) = (Self::field_size(kind), expire_ms.is_some());
+        let shape = Shape { kind, field, expires, key_len: key.len(), inline_len: inline.len() };
         let layout = shape.layout();
         // SAFETY: the layout's size is at least the header's, so not zero.
         let start = unsafe { alloc(layout) };
@@ -151,7 +174,7 @@ impl<V> Entry<V> {
         match value {
             NewValue::Int(value) => entry.write_at(shape.field_offset(), value),
             NewValue::Inline(bytes) => entry.write_at(shape.field_offset(), bytes.len() as u32),
-            NewValue::Boxed(value) => entry.write_at(shape.field_offset(), Box::into_raw(value)),
+            NewValue::Whole(value) => entry.write_at(shape.field_offset(), value),
         }
         entry.write_bytes(shape.key_offset(), key);
         entry.write_bytes(shape.key_offset() + key.len(), inline);
@@ -172,7 +195,7 @@ impl<V> Entry<V> {
 
     /// Writes a field. `offset` must be one of the layout's, for this type, below the allocation's size.
     #[inline(always)]
-    fn write_at<T: Copy>(&mut self, offset: usize, value: T) {
+    fn write_at<T>(&mut self, offset: usize, value: T) {
         // SAFETY: callers pass an offset inside the allocation.
         let at = unsafe { self.start().add(offset) };
         // SAFETY: the field lies in the allocation, `&mut self` makes the access ours alone, and alignment is not asked.
@@ -214,14 +237,16 @@ impl<V> Entry<V> {
         match (self.header().meta.get() & KIND_MASK) >> KIND_SHIFT {
             0 => Kind::Inline,
             1 => Kind::Int,
-            _ => Kind::Boxed,
+            2 => Kind::Whole,
+            _ => Kind::Gone,
         }
     }
 
     #[inline]
     fn shape(&self) -> Shape {
         let (kind, expires) = (self.kind(), self.has_expire());
-        let mut shape = Shape { kind, expires, key_len: self.header().key_len as usize, inline_len: 0 };
+        let (field, key_len) = (Self::field_size(kind), self.header().key_len as usize);
+        let mut shape = Shape { kind, field, expires, key_len, inline_len: 0 };
         if kind == Kind::Inline {
             shape.inline_len = self.read_at::<u32>(shape.field_offset()) as usize;
         }
@@ -235,7 +260,8 @@ impl<V> Entry<V> {
         let meta = header.meta.get();
         // The same sum as `Shape::key_offset`, without a branch.
         let expire = (meta & HAS_EXPIRE) >> (HAS_EXPIRE.trailing_zeros() - 3);
-        let field = if meta & KIND_MASK == 0 { 4 } else { 8 };
+        let number = if meta & KIND_MASK == 0 { 4 } else { 8 };
+        let field = if meta & WHOLE_MASK == 0 { number } else { Self::FIELD };
         self.bytes_at(HEADER + expire as usize + field, header.key_len as usize)
     }
 
@@ -246,22 +272,27 @@ impl<V> Entry<V> {
         match shape.kind {
             Kind::Inline => Stored::Inline(self.bytes_at(shape.key_offset() + shape.key_len, shape.inline_len)),
             Kind::Int => Stored::Int(self.read_at(shape.field_offset())),
-            Kind::Boxed => {
-                let value: *mut V = self.read_at(shape.field_offset());
-                // SAFETY: the pointer came from `Box::into_raw` and is owned by this entry alone.
-                Stored::Boxed(unsafe { &*value })
+            Kind::Whole => {
+                // SAFETY: the field lies inside the allocation.
+                let value = unsafe { self.start().add(shape.field_offset()) }.cast::<V>();
+                // SAFETY: a value was written there and not taken out, at a multiple of its alignment, and it is only
+                // ever changed through `&mut self`.
+                Stored::Whole(unsafe { &*value })
             }
+            Kind::Gone => Stored::Int(0),
         }
     }
 
-    /// The boxed value, to be changed; `None` for an integer or inline bytes.
+    /// The whole value, to be changed; `None` for an integer or inline bytes.
     #[inline]
-    pub fn boxed_mut(&mut self) -> Option<&mut V> {
-        if self.kind() != Kind::Boxed {
+    pub fn whole_mut(&mut self) -> Option<&mut V> {
+        if self.kind() != Kind::Whole {
             return None;
         }
-        let value: *mut V = self.read_at(self.shape().field_offset());
-        // SAFETY: the pointer came from `Box::into_raw`, and `&mut self` lends the value exclusively.
+        // SAFETY: the field lies inside the allocation.
+        let value = unsafe { self.start().add(self.shape().field_offset()) }.cast::<V>();
+        // SAFETY: a value was written there and not taken out, at a multiple of its alignment, and `&mut self` lends it
+        // exclusively.
         Some(unsafe { &mut *value })
     }
 
@@ -289,9 +320,9 @@ impl<V> Entry<V> {
                 self.write_at(old.field_offset(), bytes.len() as u32);
                 self.write_bytes(old.key_offset() + old.key_len, bytes);
             }
-            NewValue::Boxed(boxed) if old.kind == Kind::Boxed => {
-                let former = self.boxed_mut().expect("the kind is boxed");
-                *former = *boxed;
+            NewValue::Whole(whole) if old.kind == Kind::Whole => {
+                let former = self.whole_mut().expect("the kind is whole");
+                *former = whole;
             }
             value => *self = Entry::build(self.key(), value, self.expire_ms(), self.header().meta.get()),
         }
@@ -339,38 +370,32 @@ impl<V> Entry<V> {
 
     #[cold]
     fn rebuild(&mut self, key: Option<&[u8]>, expire_ms: Option<i64>) {
-        let boxed = self.detach_boxed();
-        let value = match (boxed, self.value()) {
-            (Some(boxed), _) => NewValue::Boxed(boxed),
+        let whole = self.take_whole();
+        let value = match (whole, self.value()) {
+            (Some(whole), _) => NewValue::Whole(whole),
             (None, Stored::Int(number)) => NewValue::Int(number),
             (None, Stored::Inline(bytes)) => NewValue::Inline(bytes),
-            (None, Stored::Boxed(_)) => unreachable!("a boxed value was detached"),
+            (None, Stored::Whole(_)) => unreachable!("a whole value was taken out"),
         };
         *self = Entry::build(key.unwrap_or(self.key()), value, expire_ms, self.header().meta.get());
     }
 
-    /// Takes the boxed value out and leaves the integer 0, whose layout is the same.
-    fn detach_boxed(&mut self) -> Option<Box<V>> {
-        if self.kind() != Kind::Boxed {
+    /// Takes the whole value out, where there is one. What stays counts as the integer 0.
+    pub fn take_whole(&mut self) -> Option<V> {
+        if self.kind() != Kind::Whole {
             return None;
         }
-        let offset = self.shape().field_offset();
-        let value: *mut V = self.read_at(offset);
+        // SAFETY: the field lies inside the allocation.
+        let value = unsafe { self.start().add(self.shape().field_offset()) }.cast::<V>();
         let meta = &self.header().meta;
-        meta.set(meta.get() & !KIND_MASK | (Kind::Int as u32) << KIND_SHIFT);
-        self.write_at(offset, 0i64);
-        // SAFETY: the pointer came from `Box::into_raw`, and the entry has just given up its claim to it.
-        Some(unsafe { Box::from_raw(value) })
+        meta.set(meta.get() & !KIND_MASK | (Kind::Gone as u32) << KIND_SHIFT);
+        // SAFETY: a value was written there, at a multiple of its alignment, and the entry has just given up its claim.
+        Some(unsafe { value.read() })
     }
 
-    /// Takes the boxed value out, where there is one; the integer 0 stays in its place.
-    pub fn take_boxed(&mut self) -> Option<Box<V>> {
-        self.detach_boxed()
-    }
-
-    /// The boxed value alone, where there is one.
-    pub fn into_boxed(mut self) -> Option<Box<V>> {
-        self.detach_boxed()
+    /// The whole value alone, where there is one.
+    pub fn into_whole(mut self) -> Option<V> {
+        self.take_whole()
     }
 
     /// The access stamp: 24 bits whose meaning is the eviction policy's.
@@ -406,7 +431,7 @@ impl<V> Entry<V> {
         self.start()
     }
 
-    /// Bytes of the entry's own allocation; a boxed value comes on top.
+    /// Bytes of the entry's own allocation; what a whole value owns comes on top.
     #[inline]
     pub fn allocation_bytes(&self) -> usize {
         size_class(self.shape().total())
@@ -417,7 +442,7 @@ impl<V> Drop for Entry<V> {
     #[inline]
     fn drop(&mut self) {
         let layout = self.shape().layout();
-        drop(self.detach_boxed());
+        drop(self.take_whole());
         // SAFETY: the allocation was made with this layout: in-place changes never leave the size class.
         unsafe { dealloc(self.start(), layout) };
     }
@@ -466,10 +491,10 @@ mod tests {
     }
 
     #[test]
-    fn a_boxed_value_outlives_its_entry() {
-        let entry = TestEntry::new(b"key", NewValue::Boxed(Box::new("text".to_owned())), Some(5));
-        assert_eq!(entry.into_boxed().as_deref().map(String::as_str), Some("text"));
-        assert!(TestEntry::new(b"key", NewValue::Int(5), None).into_boxed().is_none());
+    fn a_whole_value_outlives_its_entry() {
+        let entry = TestEntry::new(b"key", NewValue::Whole("text".to_owned()), Some(5));
+        assert_eq!(entry.into_whole().as_deref(), Some("text"));
+        assert!(TestEntry::new(b"key", NewValue::Int(5), None).into_whole().is_none());
     }
 
     #[test]
@@ -484,7 +509,7 @@ mod tests {
     enum Value {
         Int(i64),
         Inline(Vec<u8>),
-        Boxed(String),
+        Whole(String),
     }
 
     impl Value {
@@ -492,7 +517,7 @@ mod tests {
             match self {
                 Value::Int(value) => NewValue::Int(*value),
                 Value::Inline(bytes) => NewValue::Inline(bytes),
-                Value::Boxed(text) => NewValue::Boxed(Box::new(text.clone())),
+                Value::Whole(text) => NewValue::Whole(text.clone()),
             }
         }
     }
@@ -506,6 +531,7 @@ mod tests {
         Lru(u32),
         Raw(bool),
         Upper,
+        Take,
     }
 
     fn values() -> impl Strategy<Value = Value> {
@@ -513,7 +539,7 @@ mod tests {
             any::<i64>().prop_map(Value::Int),
             prop::collection::vec(any::<u8>(), 0..=INLINE_MAX).prop_map(Value::Inline),
             prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Inline),
-            "[a-z]{0,40}".prop_map(Value::Boxed),
+            "[a-z]{0,40}".prop_map(Value::Whole),
         ]
     }
 
@@ -526,6 +552,7 @@ mod tests {
             1 => any::<u32>().prop_map(Change::Lru),
             1 => any::<bool>().prop_map(Change::Raw),
             1 => Just(Change::Upper),
+            1 => Just(Change::Take),
         ]
     }
 
@@ -546,10 +573,12 @@ mod tests {
                 Change::Key(key) => self.key = key,
                 Change::Lru(stamp) => self.lru = stamp & 0xff_ffff,
                 Change::Raw(raw) => self.raw = raw,
+                Change::Take if matches!(self.value, Value::Whole(_)) => self.value = Value::Int(0),
+                Change::Take => {}
                 Change::Upper => match &mut self.value {
                     Value::Int(_) => {}
                     Value::Inline(bytes) => bytes.make_ascii_uppercase(),
-                    Value::Boxed(text) => text.make_ascii_uppercase(),
+                    Value::Whole(text) => text.make_ascii_uppercase(),
                 },
             }
         }
@@ -561,7 +590,7 @@ mod tests {
             match (entry.value(), &self.value) {
                 (Stored::Int(found), Value::Int(value)) => assert_eq!(found, *value),
                 (Stored::Inline(found), Value::Inline(value)) => assert_eq!(found, value),
-                (Stored::Boxed(found), Value::Boxed(value)) => assert_eq!(found, value),
+                (Stored::Whole(found), Value::Whole(value)) => assert_eq!(found, value),
                 (found, value) => panic!("{found:?} is not {value:?}"),
             }
         }
@@ -575,8 +604,9 @@ mod tests {
             Change::Key(key) => entry.set_key(key),
             Change::Lru(stamp) => entry.set_lru(*stamp),
             Change::Raw(raw) => entry.set_raw(*raw),
+            Change::Take => _ = entry.take_whole(),
             Change::Upper => {
-                if let Some(text) = entry.boxed_mut() {
+                if let Some(text) = entry.whole_mut() {
                     text.make_ascii_uppercase();
                 } else if let Some(bytes) = entry.inline_mut() {
                     bytes.make_ascii_uppercase();

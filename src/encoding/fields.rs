@@ -41,7 +41,7 @@ fn stored(value: &[u8]) -> NewValue<'_, Box<[u8]>> {
     match parse_i64(value) {
         Some(number) => NewValue::Int(number),
         None if value.len() <= INLINE_MAX => NewValue::Inline(value),
-        None => NewValue::Boxed(Box::new(value.into())),
+        None => NewValue::Whole(value.into()),
     }
 }
 
@@ -49,7 +49,7 @@ fn value_of(field: &Field) -> Element<'_> {
     match field.value() {
         Stored::Int(number) => Element::Int(number),
         Stored::Inline(bytes) => Element::Bytes(bytes),
-        Stored::Boxed(bytes) => Element::Bytes(bytes),
+        Stored::Whole(bytes) => Element::Bytes(bytes),
     }
 }
 
@@ -169,7 +169,7 @@ impl Fields {
         let fields = self.table.iter().map(|field| {
             field.allocation_bytes()
                 + match field.value() {
-                    Stored::Boxed(bytes) => bytes.len() + size_of::<Box<[u8]>>(),
+                    Stored::Whole(bytes) => bytes.len(),
                     _ => 0,
                 }
         });
@@ -215,7 +215,7 @@ impl Clone for Fields {
             let value = match field.value() {
                 Stored::Int(number) => NewValue::Int(number),
                 Stored::Inline(bytes) => NewValue::Inline(bytes),
-                Stored::Boxed(bytes) => NewValue::Boxed(Box::new(bytes.clone())),
+                Stored::Whole(bytes) => NewValue::Whole(bytes.clone()),
             };
             copy.table.insert_unique(
                 self.key.hash(field),

@@ -35,7 +35,7 @@ pub(super) fn serve_blocked(state: &mut State) {
 
 /// The group of commands that can wait for a value of this type.
 fn group_of(entry: &KeyEntry) -> Option<&'static str> {
-    match entry.boxed() {
+    match entry.whole() {
         Some(Value::Other(Collection::List(_))) => Some("list"),
         Some(Value::Other(Collection::SortedSet(_))) => Some("sorted-set"),
         _ => None,

@@ -91,7 +91,7 @@ pub(super) fn rehash_expires(hash: &NonZeroU64) -> u64 {
 
 /// Under which time the hash of an entry, if it is one, is listed.
 pub(super) fn listed_ms(entry: &KeyEntry) -> Option<i64> {
-    match entry.boxed() {
+    match entry.whole() {
         Some(Value::Other(Collection::Hash(hash))) => hash.listed_ms(),
         _ => None,
     }
@@ -268,10 +268,10 @@ impl Database {
         }
         let entry = self.table.at_mut(at).expect("the position was just found");
         if self.lazy.server_del
-            && entry.boxed().is_some_and(Garbage::is_worth)
-            && let Some(former) = entry.take_boxed()
+            && entry.whole().is_some_and(Garbage::is_worth)
+            && let Some(former) = entry.take_whole()
         {
-            self.left_behind.take_in_value(*former);
+            self.left_behind.take_in_value(former);
         }
         self.access.touch(entry);
         let stamp = entry.lru();
@@ -652,8 +652,8 @@ impl EntryMut<'_> {
     }
 
     /// The value where it is neither an integer nor a short string.
-    pub fn boxed_mut(&mut self) -> Option<&mut Value> {
-        self.0.boxed_mut()
+    pub fn whole_mut(&mut self) -> Option<&mut Value> {
+        self.0.whole_mut()
     }
 }
 

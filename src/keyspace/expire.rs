@@ -100,7 +100,7 @@ impl Database {
     fn expire_fields_of(&mut self, at_ms: i64, hash: u64, now_ms: i64) -> usize {
         let hasher = self.hasher;
         let found = self.table.find(hash, |entry| listed_ms(entry) == Some(at_ms) && hasher.hash(entry) == hash);
-        let value = found.and_then(|at| self.table.at_mut(at)).and_then(|entry| entry.boxed_mut());
+        let value = found.and_then(|at| self.table.at_mut(at)).and_then(|entry| entry.whole_mut());
         let (Some(at), Some(Ok(fields))) = (found, value.map(|value| value.as_hash_mut())) else {
             debug_assert!(false, "what is listed is there");
             self.timed.remove(&(at_ms, hash));

@@ -51,8 +51,8 @@ impl Garbage {
     /// Takes in the value of an entry that nobody can see any more, if freeing it takes a while; what is small is free
     /// when this returns.
     pub fn take_in(&mut self, entry: KeyEntry) {
-        if let Some(value) = entry.into_boxed() {
-            self.take_in_value(*value);
+        if let Some(value) = entry.into_whole() {
+            self.take_in_value(value);
         }
     }
 

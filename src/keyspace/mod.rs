@@ -4,12 +4,12 @@
 #![forbid(unsafe_code)]
 
 mod access;
-mod boxed;
 mod database;
 mod expire;
 mod garbage;
 mod string_mut;
 pub mod watch;
+mod whole;
 
 pub use access::FrequencyRules;
 pub use database::{Database, EntryMut, Expired, ExpiredPart, KeyState, SetExpire};

@@ -20,7 +20,7 @@ use set::{Set, SetLimits};
 use sorted_set::{SortedSet, SortedSetLimits};
 use string::LargeString;
 
-/// A value too big or too structured to lie beside its key.
+/// A value too big or too structured to be a few bytes behind its key.
 #[derive(Debug)]
 pub enum Value {
     /// A string above `INLINE_MAX` bytes.
@@ -42,9 +42,9 @@ pub enum Collection {
     SortedSet(SortedSet),
 }
 
-// What strings take must not grow with the other types.
+// It lies in the entry, beside the key.
 const _: () = assert!(size_of::<Collection>() == 24);
-const _: () = assert!(size_of::<Value>() == size_of::<LargeString>());
+const _: () = assert!(size_of::<Value>() == 24);
 
 impl From<List> for Value {
     fn from(list: List) -> Value {
@@ -82,16 +82,15 @@ impl Value {
         }
     }
 
-    /// Bytes behind the value, its own box included.
+    /// Bytes that the value points to.
     pub fn memory_usage(&self) -> usize {
-        size_of::<Value>()
-            + match self {
-                Value::String(string) => string.len(),
-                Value::Other(Collection::List(list)) => list.memory_usage(),
-                Value::Other(Collection::Set(set)) => set.memory_usage(),
-                Value::Other(Collection::Hash(hash)) => hash.memory_usage(),
-                Value::Other(Collection::SortedSet(set)) => set.memory_usage(),
-            }
+        match self {
+            Value::String(string) => string.memory_usage(),
+            Value::Other(Collection::List(list)) => list.memory_usage(),
+            Value::Other(Collection::Set(set)) => set.memory_usage(),
+            Value::Other(Collection::Hash(hash)) => hash.memory_usage(),
+            Value::Other(Collection::SortedSet(set)) => set.memory_usage(),
+        }
     }
 
     /// How many allocations freeing it takes, about: a big value is freed in slices where nobody waits for it.
@@ -191,7 +190,7 @@ pub type NewValue<'a> = entry::NewValue<'a, Value>;
 impl NewValue<'_> {
     /// A value that is no string.
     pub fn of(value: Value) -> NewValue<'static> {
-        NewValue::Boxed(Box::new(value))
+        NewValue::Whole(value)
     }
 }
 
@@ -215,45 +214,45 @@ pub struct WrongType;
 impl Entry<Value> {
     /// The type's name, as TYPE answers it.
     pub fn type_name(&self) -> &'static str {
-        self.boxed().map_or("string", Value::type_name)
+        self.whole().map_or("string", Value::type_name)
     }
 
     /// The value where it is neither an integer nor a short string.
     #[inline]
-    pub fn boxed(&self) -> Option<&Value> {
+    pub fn whole(&self) -> Option<&Value> {
         match self.value() {
             entry::Stored::Int(_) | entry::Stored::Inline(_) => None,
-            entry::Stored::Boxed(value) => Some(value),
+            entry::Stored::Whole(value) => Some(value),
         }
     }
 
     /// The list at this key.
     #[inline]
     pub fn as_list(&self) -> Result<&List, WrongType> {
-        self.boxed().ok_or(WrongType)?.as_list()
+        self.whole().ok_or(WrongType)?.as_list()
     }
 
     /// The set at this key.
     #[inline]
     pub fn as_set(&self) -> Result<&Set, WrongType> {
-        self.boxed().ok_or(WrongType)?.as_set()
+        self.whole().ok_or(WrongType)?.as_set()
     }
 
     /// The hash at this key.
     #[inline]
     pub fn as_hash(&self) -> Result<&Hash, WrongType> {
-        self.boxed().ok_or(WrongType)?.as_hash()
+        self.whole().ok_or(WrongType)?.as_hash()
     }
 
     /// The sorted set at this key.
     #[inline]
     pub fn as_sorted_set(&self) -> Result<&SortedSet, WrongType> {
-        self.boxed().ok_or(WrongType)?.as_sorted_set()
+        self.whole().ok_or(WrongType)?.as_sorted_set()
     }
 
     /// The encoding as OBJECT ENCODING answers it, in Redis' terms rather than ours.
     pub fn encoding(&self) -> &'static str {
-        match self.boxed() {
+        match self.whole() {
             Some(Value::Other(Collection::List(list))) => list.encoding(),
             Some(Value::Other(Collection::Set(set))) => set.encoding(),
             Some(Value::Other(Collection::Hash(hash))) => hash.encoding(),
@@ -268,7 +267,7 @@ impl Entry<Value> {
         let value = match self.value() {
             entry::Stored::Int(number) => NewValue::Int(number),
             entry::Stored::Inline(bytes) => NewValue::Inline(bytes),
-            entry::Stored::Boxed(value) => NewValue::of(value.duplicate()),
+            entry::Stored::Whole(value) => NewValue::of(value.duplicate()),
         };
         let mut copy = KeyEntry::new(key, value, self.expire_ms());
         copy.set_raw(self.is_raw() || matches!(self.value(), entry::Stored::Int(_)));
@@ -277,6 +276,6 @@ impl Entry<Value> {
 
     /// Bytes of key and value together, as MEMORY USAGE counts them (without the table's share).
     pub fn memory_usage(&self) -> usize {
-        self.allocation_bytes() + self.boxed().map_or(0, Value::memory_usage)
+        self.allocation_bytes() + self.whole().map_or(0, Value::memory_usage)
     }
 }

@@ -78,7 +78,7 @@ pub fn uncounted_bytes(kind: u8) -> usize {
 
 /// Appends the type and the value of an entry.
 pub fn write(out: &mut Vec<u8>, entry: &KeyEntry, compress: bool) {
-    match entry.boxed() {
+    match entry.whole() {
         Some(Value::Other(Collection::List(list))) => write_list(out, list, compress),
         Some(Value::Other(Collection::Set(set))) => write_set(out, set, compress),
         Some(Value::Other(Collection::Hash(hash))) => write_hash(out, hash, compress),

@@ -17,13 +17,17 @@ const EMBSTR_MAX: usize = 44;
 /// A string that is too long to lie beside its key.
 #[derive(Debug, Default)]
 pub struct LargeString {
-    bytes: Bytes,
+    /// Behind a pointer, so that it takes no more room in an entry than collections do.
+    bytes: Box<Bytes>,
 }
+
+/// What a handle of reference-counted bytes takes.
+const HANDLE: usize = size_of::<Bytes>();
 
 impl LargeString {
     /// Takes over a reference.
     pub fn new(bytes: Bytes) -> LargeString {
-        LargeString { bytes }
+        LargeString { bytes: Box::new(bytes) }
     }
 
     /// Its length in bytes.
@@ -36,9 +40,14 @@ impl LargeString {
         self.bytes.is_empty()
     }
 
+    /// Bytes of its allocations.
+    pub fn memory_usage(&self) -> usize {
+        HANDLE + self.bytes.len()
+    }
+
     /// Another reference to the bytes, for a reply. Later changes make a copy first, so that the reply stays as it is.
     pub fn shared(&self) -> Bytes {
-        self.bytes.clone()
+        Bytes::clone(&self.bytes)
     }
 
     /// The bytes.
@@ -48,12 +57,12 @@ impl LargeString {
 
     /// Lends the bytes as a buffer that may grow: without a copy unless someone else still refers to them.
     pub fn edit<R>(&mut self, change: impl FnOnce(&mut BytesMut) -> R) -> R {
-        let mut buffer = match std::mem::take(&mut self.bytes).try_into_mut() {
+        let mut buffer = match std::mem::take(&mut *self.bytes).try_into_mut() {
             Ok(buffer) => buffer,
             Err(shared) => BytesMut::from(&shared[..]),
         };
         let result = change(&mut buffer);
-        self.bytes = buffer.freeze();
+        *self.bytes = buffer.freeze();
         result
     }
 
@@ -180,7 +189,7 @@ impl<'a> NewValue<'a> {
 
     #[inline]
     fn large(bytes: Bytes) -> NewValue<'a> {
-        NewValue::Boxed(Box::new(Value::String(LargeString::new(bytes))))
+        NewValue::Whole(Value::String(LargeString::new(bytes)))
     }
 }
 
@@ -191,8 +200,8 @@ impl KeyEntry {
         match self.value() {
             Stored::Inline(bytes) => Ok(StringRef::Bytes(bytes)),
             Stored::Int(value) => Ok(StringRef::Int(value)),
-            Stored::Boxed(Value::String(string)) => Ok(StringRef::Shared(string.as_bytes())),
-            Stored::Boxed(_) => Err(WrongType),
+            Stored::Whole(Value::String(string)) => Ok(StringRef::Shared(string.as_bytes())),
+            Stored::Whole(_) => Err(WrongType),
         }
     }
 
@@ -215,7 +224,7 @@ impl KeyEntry {
     /// Lends the bytes of a string value, with zeros behind them up to `len_min`. It counts as `raw` from now on.
     pub fn edit<R>(&mut self, len_min: usize, change: impl FnOnce(&mut [u8]) -> R) -> Result<R, WrongType> {
         let len = self.as_string()?.len().max(len_min);
-        let result = if let Some(Value::String(string)) = self.boxed_mut() {
+        let result = if let Some(Value::String(string)) = self.whole_mut() {
             string.edit_bytes(len, change)
         } else {
             let mut text = itoa::Buffer::new();
@@ -229,7 +238,7 @@ impl KeyEntry {
             } else {
                 let mut string = LargeString::new(Bytes::copy_from_slice(old));
                 let result = string.edit_bytes(len, change);
-                self.set_value(NewValue::Boxed(Box::new(Value::String(string))));
+                self.set_value(NewValue::Whole(Value::String(string)));
                 result
             }
         };
@@ -239,7 +248,7 @@ impl KeyEntry {
 
     /// Lends the bytes of a string value as a buffer that may grow and shrink. It counts as `raw` from now on.
     pub fn edit_buffer<R>(&mut self, change: impl FnOnce(&mut BytesMut) -> R) -> Result<R, WrongType> {
-        let result = if let Some(Value::String(string)) = self.boxed_mut() {
+        let result = if let Some(Value::String(string)) = self.whole_mut() {
             string.edit(change)
         } else {
             let mut text = itoa::Buffer::new();
@@ -275,7 +284,7 @@ impl KeyEntry {
     /// Changes a string that will be `len` bytes long: `small` sees the old bytes and zeros after them, `large` the
     /// reference-counted string. A string that became large stays so.
     fn edit_string(&mut self, len: usize, small: impl FnOnce(&mut [u8]), large: impl FnOnce(&mut LargeString)) {
-        if let Some(Value::String(string)) = self.boxed_mut() {
+        if let Some(Value::String(string)) = self.whole_mut() {
             large(string);
         } else {
             let old = self.as_string().map(|string| string.to_cow()).unwrap_or_default();
@@ -287,7 +296,7 @@ impl KeyEntry {
             } else {
                 let mut string = LargeString::new(Bytes::copy_from_slice(&old));
                 large(&mut string);
-                self.set_value(NewValue::Boxed(Box::new(Value::String(string))));
+                self.set_value(NewValue::Whole(Value::String(string)));
             }
         }
         self.set_raw(true);

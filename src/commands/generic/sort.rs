@@ -201,7 +201,7 @@ struct Elements {
 
 /// The elements; where they stay in the order in which they are kept, those that are wanted and no others.
 fn elements(entry: &KeyEntry, options: &Options<'_>) -> Result<Elements, CommandError> {
-    let len = match entry.boxed() {
+    let len = match entry.whole() {
         Some(Value::Other(Collection::List(list))) => list.len(),
         Some(Value::Other(Collection::Set(set))) => set.len(),
         Some(Value::Other(Collection::SortedSet(set))) => set.len(),
@@ -216,7 +216,7 @@ fn elements(entry: &KeyEntry, options: &Options<'_>) -> Result<Elements, Command
         items.push(Item { text: element.to_vec(), weight: Weight::Own });
         items.len() < loaded.len()
     };
-    match entry.boxed() {
+    match entry.whole() {
         _ if loaded.is_empty() => {}
         Some(Value::Other(Collection::List(list))) => {
             list.visit(if backwards { len - 1 - loaded.start } else { loaded.start }, backwards, &mut add);

@@ -43,7 +43,7 @@ fn entry<'c>(ctx: &'c mut Context<'_>, args: Args<'_>) -> Result<&'c KeyEntry, C
 
 /// `DEBUG LISTPACK`.
 pub(super) fn listpack(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let text = match entry(ctx, args)?.boxed() {
+    let text = match entry(ctx, args)?.whole() {
         Some(Value::Other(
             Collection::List(List::Pack(pack))
             | Collection::Set(Set::Pack(pack))

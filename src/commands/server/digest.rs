@@ -38,7 +38,7 @@ impl Digest {
 
     /// Takes in a value and whether it expires.
     fn add_value(&mut self, entry: &KeyEntry) {
-        match entry.boxed() {
+        match entry.whole() {
             Some(Value::Other(Collection::List(list))) => {
                 self.mix(&TYPE_LIST.to_be_bytes());
                 list.each(|element| self.mix(&element.to_cow()));

@@ -19,7 +19,7 @@ impl Database {
         let Some(at) = self.find(key, hash, now_ms) else { return Ok(None) };
         let Some(entry) = self.table.at_mut(at) else { return Ok(None) };
         self.access.touch(entry);
-        entry.boxed_mut().map(Some).ok_or(WrongType)
+        entry.whole_mut().map(Some).ok_or(WrongType)
     }
 
     /// The same; a missing key gets the value that `new` makes. The caller puts something in, or removes the key.
@@ -40,6 +40,6 @@ impl Database {
         };
         let entry = self.table.at_mut(at).ok_or(WrongType)?;
         self.access.touch(entry);
-        entry.boxed_mut().ok_or(WrongType)
+        entry.whole_mut().ok_or(WrongType)
     }
 }
