@@ -342,7 +342,11 @@ impl Database {
     /// Removes a key whether it has expired or not, as one that was there.
     pub fn remove_stored(&mut self, key: &[u8], hash: u64) -> bool {
         let at = self.table.find(hash, |entry| same(entry.key(), key));
-        at.and_then(|at| self.take_at(at, hash)).is_some()
+        let Some(entry) = at.and_then(|at| self.take_at(at, hash)) else { return false };
+        if self.lazy.server_del {
+            self.left_behind.take_in(entry);
+        }
+        true
     }
 
     /// Removes a key and hands its entry over: to be read once more, or dropped where it costs nobody time.
