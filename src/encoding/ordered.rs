@@ -17,6 +17,8 @@
 
 use std::ops::Range;
 
+use crate::sys::prefetch::{CACHE_LINE, prefetch_line};
+
 /// The most items of a leaf.
 const LEAF_MAX: usize = 96;
 /// The most children of a branch.
@@ -82,16 +84,7 @@ impl<K: Copy> Node<K> {
     /// Puts an item at a position. Returns the second half where the node had to be split.
     fn insert(&mut self, at: usize, item: K) -> Option<Node<K>> {
         match self {
-            Node::Leaf(items) => {
-                let mut second = (items.len() == LEAF_MAX).then(|| split(items, at == LEAF_MAX));
-                match &mut second {
-                    Some(second) if at > items.len() || items.len() == LEAF_MAX => {
-                        second.insert(at - items.len(), item)
-                    }
-                    _ => items.insert(at, item),
-                }
-                second.map(Node::Leaf)
-            }
+            Node::Leaf(items) => insert_in_leaf(items, at, item),
             Node::Branch(children) => {
                 let (index, within) = child_at(children, at);
                 let child = &mut children[index];
@@ -100,16 +93,29 @@ impl<K: Copy> Node<K> {
                 if within == 0 {
                     child.first = item;
                 }
-                let second = second.and_then(Child::of)?;
-                child.count -= second.count;
-                let mut half = (children.len() == BRANCH_MAX).then(|| split(children, index + 1 == BRANCH_MAX));
-                match &mut half {
-                    Some(half) if index + 1 > children.len() || children.len() == BRANCH_MAX => {
-                        half.insert(index + 1 - children.len(), second);
-                    }
-                    _ => children.insert(index + 1, second),
+                second.and_then(|second| adopt(children, index, second))
+            }
+        }
+    }
+
+    /// Puts an item behind all that pass a test. Returns the second half where the node had to be split.
+    fn insert_behind(&mut self, item: K, passes: &mut impl FnMut(&K) -> bool) -> Option<Node<K>> {
+        match self {
+            Node::Leaf(items) => {
+                fetch(items);
+                let at = items.partition_point(passes);
+                insert_in_leaf(items, at, item)
+            }
+            Node::Branch(children) => {
+                let behind = children.partition_point(|child| passes(&child.first));
+                let index = behind.saturating_sub(1);
+                let child = &mut children[index];
+                child.count += 1;
+                let second = child.node.insert_behind(item, passes);
+                if behind == 0 {
+                    child.first = item;
                 }
-                half.map(Node::Branch)
+                second.and_then(|second| adopt(children, index, second))
             }
         }
     }
@@ -120,20 +126,26 @@ impl<K: Copy> Node<K> {
             Node::Leaf(items) => items.remove(at),
             Node::Branch(children) => {
                 let (index, within) = child_at_existing(children, at);
-                let child = &mut children[index];
-                let item = child.node.remove(within);
-                child.count -= 1;
-                match child.node.first() {
-                    Some(first) => child.first = first,
-                    None => {
-                        children.remove(index);
-                        return item;
-                    }
-                }
-                if child.node.width() < child.node.width_max() / 4 {
-                    join(children, index);
-                }
+                let item = children[index].node.remove(within);
+                lost_one(children, index);
                 item
+            }
+        }
+    }
+
+    /// Takes out the last item that passes a test, if any does.
+    fn remove_last(&mut self, passes: &mut impl FnMut(&K) -> bool) -> Option<K> {
+        match self {
+            Node::Leaf(items) => {
+                fetch(items);
+                let at = items.partition_point(passes).checked_sub(1)?;
+                Some(items.remove(at))
+            }
+            Node::Branch(children) => {
+                let index = children.partition_point(|child| passes(&child.first)).checked_sub(1)?;
+                let item = children[index].node.remove_last(passes)?;
+                lost_one(children, index);
+                Some(item)
             }
         }
     }
@@ -156,7 +168,10 @@ impl<K: Copy> Node<K> {
     /// How many items, from the first on, pass a test that none passes behind one that does not.
     fn partition_point(&self, passes: &mut impl FnMut(&K) -> bool) -> usize {
         match self {
-            Node::Leaf(items) => items.partition_point(passes),
+            Node::Leaf(items) => {
+                fetch(items);
+                items.partition_point(passes)
+            }
             Node::Branch(children) => {
                 let index = children.partition_point(|child| passes(&child.first));
                 let Some(index) = index.checked_sub(1) else { return 0 };
@@ -212,6 +227,53 @@ impl<K: Copy> Node<K> {
                 work
             }
         }
+    }
+}
+
+/// Asks for a whole leaf: a search in one that is far away would wait for one line after the other.
+#[inline]
+fn fetch<K>(items: &[K]) {
+    let step = (CACHE_LINE / size_of::<K>().max(1)).max(1);
+    items.iter().step_by(step).for_each(|item| prefetch_line(std::ptr::from_ref(item)));
+}
+
+/// Puts an item at a position of a leaf. Returns the second half where it had to be split.
+fn insert_in_leaf<K>(items: &mut Vec<K>, at: usize, item: K) -> Option<Node<K>> {
+    let mut second = (items.len() == LEAF_MAX).then(|| split(items, at == LEAF_MAX));
+    match &mut second {
+        Some(second) if at > items.len() || items.len() == LEAF_MAX => second.insert(at - items.len(), item),
+        _ => items.insert(at, item),
+    }
+    second.map(Node::Leaf)
+}
+
+/// Child `index`, whose count tells of both halves, was split. Returns the second half where this branch had to be, too.
+fn adopt<K: Copy>(children: &mut Vec<Child<K>>, index: usize, second: Node<K>) -> Option<Node<K>> {
+    let second = Child::of(second)?;
+    children[index].count -= second.count;
+    let mut half = (children.len() == BRANCH_MAX).then(|| split(children, index + 1 == BRANCH_MAX));
+    match &mut half {
+        Some(half) if index + 1 > children.len() || children.len() == BRANCH_MAX => {
+            half.insert(index + 1 - children.len(), second);
+        }
+        _ => children.insert(index + 1, second),
+    }
+    half.map(Node::Branch)
+}
+
+/// An item was taken out of child `index`.
+fn lost_one<K: Copy>(children: &mut Vec<Child<K>>, index: usize) {
+    let child = &mut children[index];
+    child.count -= 1;
+    match child.node.first() {
+        Some(first) => child.first = first,
+        None => {
+            children.remove(index);
+            return;
+        }
+    }
+    if child.node.width() < child.node.width_max() / 4 {
+        join(children, index);
     }
 }
 
@@ -298,11 +360,39 @@ impl<K: Copy> Ordered<K> {
         self.root.partition_point(&mut passes)
     }
 
+    /// One of items in this order.
+    pub fn of_items(items: &[K]) -> Ordered<K> {
+        let mut nodes: Vec<Child<K>> =
+            items.chunks(LEAF_MAX).filter_map(|leaf| Child::of(Node::Leaf(leaf.to_vec()))).collect();
+        while nodes.len() > 1 {
+            let mut rest = nodes.into_iter().peekable();
+            nodes = Vec::new();
+            while rest.peek().is_some() {
+                nodes.extend(Child::of(Node::Branch(rest.by_ref().take(BRANCH_MAX).collect())));
+            }
+        }
+        Ordered { len: items.len(), root: nodes.pop().map_or_else(|| Node::Leaf(Vec::new()), |child| *child.node) }
+    }
+
     /// Puts an item at a position, which is at most the length.
     pub fn insert(&mut self, at: usize, item: K) {
         assert!(at <= self.len, "positions have no gaps");
         self.len += 1;
-        if let Some(second) = self.root.insert(at, item) {
+        let second = self.root.insert(at, item);
+        self.grow(second);
+    }
+
+    /// Puts an item behind all, from the first on, that pass a test that none passes behind one that does not.
+    pub fn insert_behind(&mut self, item: K, mut passes: impl FnMut(&K) -> bool) {
+        self.len += 1;
+        let second = self.root.insert_behind(item, &mut passes);
+        self.grow(second);
+    }
+
+    /// The root was split, if there is a second half.
+    #[inline]
+    fn grow(&mut self, second: Option<Node<K>>) {
+        if let Some(second) = second {
             let first = std::mem::replace(&mut self.root, Node::Branch(Vec::new()));
             let mut children = Vec::with_capacity(BRANCH_MAX);
             children.extend([first, second].into_iter().filter_map(Child::of));
@@ -315,15 +405,27 @@ impl<K: Copy> Ordered<K> {
         if at >= self.len {
             return None;
         }
-        self.len -= 1;
         let item = self.root.remove(at);
+        self.lost_one();
+        Some(item)
+    }
+
+    /// Takes out the last item, from the first on, that passes a test that none passes behind one that does not.
+    pub fn remove_last(&mut self, mut passes: impl FnMut(&K) -> bool) -> Option<K> {
+        let item = self.root.remove_last(&mut passes)?;
+        self.lost_one();
+        Some(item)
+    }
+
+    #[inline]
+    fn lost_one(&mut self) {
+        self.len -= 1;
         while let Node::Branch(children) = &mut self.root {
             if children.len() > 1 {
                 break;
             }
             self.root = children.pop().map_or_else(|| Node::Leaf(Vec::new()), |child| *child.node);
         }
-        Some(item)
     }
 
     /// Puts another item at a position where there is one: it has to stand in the same order.
@@ -522,6 +624,33 @@ mod tests {
             let (mut ordered, mut model) = (Ordered::new(), Vec::new());
             for step in steps {
                 apply(&mut ordered, &mut model, step);
+                check(&ordered.root, true);
+                prop_assert_eq!(ordered.len(), model.len());
+                prop_assert_eq!(&contents(&ordered), &model);
+            }
+        }
+
+        #[test]
+        fn a_sorted_one_stays_sorted(
+            start in prop::collection::vec(0u32..500, 0..3000),
+            steps in prop::collection::vec((any::<bool>(), 0u32..501, 1usize..200), 1..40),
+        ) {
+            let mut model = start;
+            model.sort_unstable();
+            let mut ordered = Ordered::of_items(&model);
+            prop_assert_eq!(ordered.len(), model.len());
+            check(&ordered.root, true);
+            for (inserts, item, times) in steps {
+                for _ in 0..times {
+                    let point = model.partition_point(|other| *other <= item);
+                    if inserts {
+                        ordered.insert_behind(item, |other| *other <= item);
+                        model.insert(point, item);
+                    } else {
+                        let gone = point.checked_sub(1).map(|at| model.remove(at));
+                        prop_assert_eq!(ordered.remove_last(|other| *other <= item), gone);
+                    }
+                }
                 check(&ordered.root, true);
                 prop_assert_eq!(ordered.len(), model.len());
                 prop_assert_eq!(&contents(&ordered), &model);

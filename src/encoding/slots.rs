@@ -112,6 +112,21 @@ impl Slots {
         &mut self.chunks[chunk].slots[at]
     }
 
+    /// Where the slot of this id lies: for prefetching only.
+    #[inline]
+    pub fn address(&self, id: u32) -> *const Slot {
+        let (chunk, at) = place(id);
+        self.chunks.get(chunk).map_or(std::ptr::null(), |chunk| chunk.slots.as_ptr().wrapping_add(at))
+    }
+
+    /// The ids of all members.
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
+            let is_taken = |at: &usize| chunk.taken[at / WORD_BITS] >> (at % WORD_BITS) & 1 != 0;
+            (0..chunk.slots.len()).filter(is_taken).map(move |at| (number << CHUNK_SHIFT | at) as u32)
+        })
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.len
@@ -221,6 +236,7 @@ mod tests {
     fn check(slots: &Slots, model: &BTreeMap<u32, u32>) {
         assert_eq!((slots.len(), slots.is_empty()), (model.len(), model.is_empty()));
         assert_eq!(slots.last(), model.keys().next_back().copied());
+        assert!(slots.ids().eq(model.keys().copied()));
         for (id, number) in model {
             let slot = slots.get(*id);
             assert_eq!((&*slot.member, slot.score), (number.to_string().as_bytes(), f64::from(*number)));

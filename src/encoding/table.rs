@@ -30,6 +30,8 @@ const SEGMENT_BUCKETS: usize = 1 << SEGMENT_SHIFT;
 const STEPS_PER_CHANGE: usize = 2;
 /// A random choice that hits no item this often falls back to the next item in bucket order.
 const RANDOM_TRIES_MAX: usize = 200;
+/// Items whose memory is asked for before the first of them is shown.
+pub const AHEAD: usize = 16;
 /// Slots that a random choice draws from: more than a bucket has, so that longer chains get their share. A bucket that is
 /// not yet split has twice as many.
 const RANDOM_SLOTS: usize = 2 * SLOTS;
@@ -198,6 +200,17 @@ impl<T> Table<T> {
     /// An empty table.
     pub const fn new() -> Table<T> {
         Table { segments: Vec::new(), len: 0, count: 0, mask: 0, overflows: 0, motion: Motion::Still }
+    }
+
+    /// An empty table with the buckets that `len` items need, so that none is split while they are added.
+    pub fn for_items(len: usize) -> Table<T> {
+        let mut table = Table::new();
+        if len > 0 {
+            let buckets = (len - 1) * 2 / 9 + 1;
+            (0..buckets).for_each(|_| table.push_bucket(Bucket::empty()));
+            table.mask = (1 << buckets.ilog2()) - 1;
+        }
+        table
     }
 
     /// How many items there are.
@@ -371,6 +384,22 @@ impl<T> Table<T> {
     /// All items, in bucket order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flatten().flat_map(Bucket::chain).flat_map(Bucket::items)
+    }
+
+    /// Shows all items, in bucket order, some at a time, until `see` has enough. `near` gets each of them some time before.
+    #[inline]
+    pub fn visit_groups<'t>(&'t self, mut near: impl FnMut(&'t T), mut see: impl FnMut(&[&'t T]) -> bool) {
+        let mut items = self.iter().inspect(|item| near(item));
+        let (mut now, mut next) = (Vec::with_capacity(AHEAD), Vec::with_capacity(AHEAD));
+        now.extend(items.by_ref().take(AHEAD));
+        while !now.is_empty() {
+            next.extend(items.by_ref().take(AHEAD));
+            if !see(&now) {
+                return;
+            }
+            std::mem::swap(&mut now, &mut next);
+            next.clear();
+        }
     }
 
     /// How many buckets hold no item, one item, and so on, with what overflows from them.

@@ -9,6 +9,7 @@ pub mod ruin;
 pub mod set;
 pub mod snapshot;
 pub mod sorted_set;
+pub mod sorted_tree;
 pub mod string;
 pub mod timed_hash;
 

@@ -8,6 +8,7 @@ use crate::base::siphash::SipKey;
 use crate::encoding::fields::Fields;
 use crate::encoding::intset::Intset;
 use crate::encoding::listpack::{self, Element, Listpack};
+use crate::encoding::table::AHEAD;
 
 /// The most integers that a set may be told to keep sorted.
 const INTS_MAX: usize = 1 << 30;
@@ -49,6 +50,24 @@ fn integer(text: &[u8]) -> Option<i64> {
     match Element::of(text) {
         Element::Int(number) => Some(number),
         Element::Bytes(_) => None,
+    }
+}
+
+/// The bytes that members are, up to [`AHEAD`], written to `room`. None where one of them is an integer.
+fn texts<'r, 'e>(group: &[Element<'e>], room: &'r mut [&'e [u8]; AHEAD]) -> Option<&'r [&'e [u8]]> {
+    let room = room.get_mut(..group.len())?;
+    for (text, member) in room.iter_mut().zip(group) {
+        let Element::Bytes(bytes) = member else { return None };
+        *text = bytes;
+    }
+    Some(room)
+}
+
+/// Adds members to a table, up to [`AHEAD`]. `new`: it has none of them.
+fn add_group(table: &mut Fields, group: &[Element<'_>], new: bool) {
+    match texts(group, &mut [&b""[..]; AHEAD]) {
+        Some(names) => table.add_names(names, new),
+        None => group.iter().for_each(|member| _ = table.set(&member.to_cow(), b"")),
     }
 }
 
@@ -226,16 +245,16 @@ impl Set {
     }
 
     /// Shows members until `see` has enough.
-    pub fn visit(&self, mut see: impl FnMut(Element<'_>) -> bool) {
+    pub fn visit<'s>(&'s self, mut see: impl FnMut(Element<'s>) -> bool) {
         match self {
             Set::Ints(ints) => _ = ints.iter().all(|number| see(Element::Int(number))),
             Set::Pack(pack) => _ = pack.iter().all(see),
-            Set::Table(table) => _ = table.iter().all(|(name, _)| see(Element::Bytes(name))),
+            Set::Table(table) => table.visit_names(|name| see(Element::Bytes(name))),
         }
     }
 
     /// Shows all members.
-    pub fn each(&self, mut see: impl FnMut(Element<'_>)) {
+    pub fn each<'s>(&'s self, mut see: impl FnMut(Element<'s>)) {
         self.visit(|member| {
             see(member);
             true
@@ -252,6 +271,61 @@ impl Set {
             }
             Set::Ints(_) | Set::Pack(_) => None,
         }
+    }
+
+    /// Whether more members than that would be a table in any case.
+    pub fn is_big(&self, limits: &SetLimits) -> bool {
+        matches!(self, Set::Table(_)) && self.len() > limits.ints.max(limits.pack)
+    }
+
+    /// Shows members, up to [`AHEAD`] at a time, until `see` has enough.
+    pub fn visit_groups<'s>(&'s self, mut see: impl FnMut(&[Element<'s>]) -> bool) {
+        let mut group = Vec::with_capacity(AHEAD);
+        let mut wants_more = true;
+        self.visit(|member| {
+            group.push(member);
+            if group.len() == AHEAD {
+                wants_more = see(&group);
+                group.clear();
+            }
+            wants_more
+        });
+        if !group.is_empty() {
+            see(&group);
+        }
+    }
+
+    /// Which of a group of members are in this set, too: a bit for each, the lowest for the first. Only those are looked
+    /// for that have a bit in `wanted`.
+    pub fn which(&self, group: &[Element<'_>], wanted: u32) -> u32 {
+        if let Set::Table(table) = self
+            && let Some(names) = texts(group, &mut [&b""[..]; AHEAD])
+        {
+            return table.which(names, wanted);
+        }
+        let is_there = |index: &usize| wanted >> index & 1 != 0 && self.contains(&group[*index].to_cow());
+        (0..group.len()).filter(is_there).fold(0, |bits, index| bits | 1 << index)
+    }
+
+    /// A set of these members, each of which comes once: what more of them than a smaller encoding may have makes.
+    pub fn table_of(members: &[Element<'_>], limits: &SetLimits) -> Set {
+        let mut table = Fields::for_fields(members.len(), limits.key);
+        members.chunks(AHEAD).for_each(|group| add_group(&mut table, group, true));
+        Set::Table(Box::new(table))
+    }
+
+    /// Everything that is in any of these sets, of which one is big.
+    pub fn big_union(sets: &[&Set], limits: &SetLimits) -> Set {
+        let largest = sets.iter().map(|set| set.len()).max().unwrap_or(0);
+        let mut table = Fields::for_fields(largest, limits.key);
+        for set in sets {
+            let new = table.is_empty();
+            set.visit_groups(|group| {
+                add_group(&mut table, group, new);
+                true
+            });
+        }
+        Set::Table(Box::new(table))
     }
 
     /// Visits some members and returns the next cursor; 0 starts and ends. A small set is visited at once.
@@ -329,6 +403,49 @@ mod tests {
         assert_eq!(pack(&["a", "b", "c", "d", "e", "f", "g"]), Some((7, "hashtable")));
         assert_eq!(pack(&["a", "1", "a"]), None);
         assert_eq!(pack(&[]), None);
+    }
+
+    /// Members as a set of texts shows them.
+    fn members(set: &Set) -> BTreeSet<Vec<u8>> {
+        let mut members = BTreeSet::new();
+        set.each(|member| assert!(members.insert(member.to_vec()), "once each"));
+        assert_eq!(members.len(), set.len());
+        members
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_members_looked_for_together(
+            ours in prop::collection::btree_set("[0-9]{1,2}|[a-d]{1,3}", 0..80),
+            theirs in prop::collection::btree_set("[0-9]{1,2}|[a-d]{1,3}", 0..80),
+            wanted in any::<u32>(),
+        ) {
+            let of = |texts: &BTreeSet<String>| set_of(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+            let (our_set, their_set) = (of(&ours), of(&theirs));
+            let mut seen = Vec::new();
+            our_set.visit_groups(|group| {
+                assert!((1..=AHEAD).contains(&group.len()));
+                let there = their_set.which(group, wanted);
+                for (index, member) in group.iter().enumerate() {
+                    let expected = wanted >> index & 1 != 0 && their_set.contains(&member.to_cow());
+                    assert_eq!(there >> index & 1 != 0, expected, "{member:?}");
+                }
+                seen.extend_from_slice(group);
+                true
+            });
+            prop_assert_eq!(seen.len(), our_set.len());
+            let table = Set::table_of(&seen, &limits());
+            prop_assert_eq!((table.encoding(), members(&table)), ("hashtable", members(&our_set)));
+            let union = Set::big_union(&[&our_set, &their_set, &table], &limits());
+            let expected = ours.union(&theirs).map(|text| text.clone().into_bytes()).collect::<BTreeSet<_>>();
+            prop_assert_eq!((union.encoding(), members(&union)), ("hashtable", expected));
+            let mut groups = 0;
+            our_set.visit_groups(|_| {
+                groups += 1;
+                false
+            });
+            prop_assert_eq!(groups, usize::from(!ours.is_empty()));
+        }
     }
 
     proptest! {

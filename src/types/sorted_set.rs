@@ -1,28 +1,17 @@
-//! Sorted sets: one pack of members and scores in turns while they are few and short, then a table of members with a
-//! sequence that orders them. Redis' conversions at Redis' limits. Any one thread.
-//!
-//! ```text
-//!   table  | hash, id | hash, id |          by member: 8 bytes each, no member is read to move one
-//!   order  | score, id | score, id |        by score, then by member: a rank is a position
-//!   slots  | member, score | free |         what an id stands for
-//! ```
+//! Sorted sets: one pack of members and scores in turns while they are few and short, then a tree (see `sorted_tree`).
+//! Redis' conversions at Redis' limits. Any one thread.
 
 #![forbid(unsafe_code)]
 
-use std::cmp::Ordering;
-use std::num::NonZeroU64;
 use std::ops::Range;
 
-use crate::base::float::{TextBuffer, parse_f64, text_of_17_digits};
+use crate::base::float::{TextBuffer, parse_f64};
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::encoding::listpack::{self, Element, Listpack, Place};
-use crate::encoding::ordered::Ordered;
-use crate::encoding::slots::{Chunk, Slots};
-use crate::encoding::table::{Remains, Table};
-
-/// Members that move to other slots for each that is removed, while most slots are free.
-const MOVES_PER_REMOVAL: usize = 2;
+use crate::encoding::table::AHEAD;
+use crate::types::sorted_tree::order;
+pub use crate::types::sorted_tree::{Tree, TreeRemains, Unordered};
 
 /// Up to here a pack keeps a score as an integer, where it is one.
 const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
@@ -51,11 +40,6 @@ impl Default for SortedSet {
     fn default() -> SortedSet {
         SortedSet::Pack(Listpack::new())
     }
-}
-
-/// Where a member stands in the order: by score, then by member.
-fn order(left: (f64, &[u8]), right: (f64, &[u8])) -> Ordering {
-    left.0.partial_cmp(&right.0).unwrap_or(Ordering::Equal).then_with(|| left.1.cmp(right.1))
 }
 
 /// The score that a pack's element stands for.
@@ -105,7 +89,7 @@ impl SortedSet {
     pub fn len(&self) -> usize {
         match self {
             SortedSet::Pack(pack) => pack.len() / 2,
-            SortedSet::Tree(tree) => tree.order.len(),
+            SortedSet::Tree(tree) => tree.len(),
         }
     }
 
@@ -126,7 +110,7 @@ impl SortedSet {
     pub fn effort(&self) -> usize {
         match self {
             SortedSet::Pack(_) => 1,
-            SortedSet::Tree(tree) => tree.order.len(),
+            SortedSet::Tree(tree) => tree.len(),
         }
     }
 
@@ -164,29 +148,54 @@ impl SortedSet {
         }
     }
 
+    /// The scores of the first [`AHEAD`] of these members, which are looked for at the same time.
+    pub fn scores<'m>(&self, members: impl Iterator<Item = &'m [u8]> + Clone, scores: &mut [Option<f64>; AHEAD]) {
+        match self {
+            SortedSet::Tree(tree) => tree.scores(members, scores),
+            SortedSet::Pack(_) => {
+                scores.iter_mut().zip(members).for_each(|(score, member)| *score = self.score(member))
+            }
+        }
+    }
+
     /// Sets the score of a member. Returns whether the member is new.
     #[inline]
     pub fn set(&mut self, member: &[u8], score: f64, limits: &SortedSetLimits) -> bool {
+        let mut is_new = false;
+        self.update(member, limits, |former| {
+            is_new = former.is_none();
+            Some(score)
+        });
+        is_new
+    }
+
+    /// Gives a member the score that `decide` makes of the one that it has, if it is one; nothing changes where that
+    /// answers none.
+    #[inline]
+    pub fn update(&mut self, member: &[u8], limits: &SortedSetLimits, decide: impl FnOnce(Option<f64>) -> Option<f64>) {
         let pack = match self {
-            SortedSet::Tree(tree) => return tree.set(member, score),
+            SortedSet::Tree(tree) => return tree.update(member, decide),
             SortedSet::Pack(pack) => pack,
         };
         if let Some(place) = pack.find(member, pack.first(), 1) {
             let there = pack.next(place).map(|place| score_of(pack.get(place)));
-            if there != Some(score) {
+            if let Some(score) = decide(there)
+                && there != Some(score)
+            {
                 pack.remove_many(place, 2);
                 insert_pair(pack, member, score);
             }
-            return false;
+            return;
         }
+        let Some(score) = decide(None) else { return };
         let fits = pack.len() / 2 < limits.entries
             && member.len() <= limits.value
             && pack.bytes_len() + member.len() < listpack::BYTES_MAX;
-        if !fits {
-            return self.tree(limits).set(member, score);
+        if fits {
+            insert_pair(pack, member, score);
+        } else {
+            self.tree(limits).set(member, score);
         }
-        insert_pair(pack, member, score);
-        true
     }
 
     /// Removes a member. Returns whether it was one.
@@ -218,7 +227,7 @@ impl SortedSet {
     /// How many members, from the first on, have scores that pass a test that none passes behind one that does not.
     pub fn count_by_score(&self, mut passes: impl FnMut(f64) -> bool) -> usize {
         match self {
-            SortedSet::Tree(tree) => tree.order.partition_point(|ranked| passes(ranked.score())),
+            SortedSet::Tree(tree) => tree.count_by_score(passes),
             SortedSet::Pack(pack) => pairs(pack).take_while(|(.., score)| passes(*score)).count(),
         }
     }
@@ -226,13 +235,13 @@ impl SortedSet {
     /// The same for members' texts, where all scores are the same.
     pub fn count_by_text(&self, mut passes: impl FnMut(&[u8]) -> bool) -> usize {
         match self {
-            SortedSet::Tree(tree) => tree.order.partition_point(|ranked| passes(&tree.slots.get(ranked.id).member)),
+            SortedSet::Tree(tree) => tree.count_by_text(passes),
             SortedSet::Pack(pack) => pairs(pack).take_while(|(_, member, _)| passes(&member.to_cow())).count(),
         }
     }
 
     /// Shows the members from a rank on, forwards or backwards, until `see` has enough.
-    pub fn visit(&self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'_>, f64) -> bool) {
+    pub fn visit<'s>(&'s self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'s>, f64) -> bool) {
         let pack = match self {
             SortedSet::Tree(tree) => return tree.visit(rank, backwards, see),
             SortedSet::Pack(pack) => pack,
@@ -248,7 +257,10 @@ impl SortedSet {
     }
 
     /// Shows the members at these ranks; backwards from the last one.
-    pub fn range(&self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'_>, f64)) {
+    pub fn range<'s>(&'s self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'s>, f64)) {
+        if let SortedSet::Tree(tree) = self {
+            return tree.range(ranks, backwards, see);
+        }
         let mut left = ranks.len();
         if left > 0 {
             self.visit(if backwards { ranks.end - 1 } else { ranks.start }, backwards, |member, score| {
@@ -260,7 +272,7 @@ impl SortedSet {
     }
 
     /// Shows all members in order.
-    pub fn each(&self, see: impl FnMut(Element<'_>, f64)) {
+    pub fn each<'s>(&'s self, see: impl FnMut(Element<'s>, f64)) {
         self.range(0..self.len(), false, see);
     }
 
@@ -288,10 +300,7 @@ impl SortedSet {
     /// cursor; 0 starts and ends. A small one is visited at once.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
         match self {
-            SortedSet::Tree(tree) => tree.table.scan(cursor, |item| {
-                let slot = tree.slots.get(id_of(*item));
-                visit(Element::Bytes(&slot.member), Element::Bytes(text_of_17_digits(slot.score).as_bytes()));
-            }),
+            SortedSet::Tree(tree) => tree.scan(cursor, visit),
             SortedSet::Pack(pack) => {
                 let mut texts = pack.iter();
                 while let (Some(member), Some(score)) = (texts.next(), texts.next()) {
@@ -335,7 +344,7 @@ impl SortedSet {
             }
             last = Some((score, text));
         }
-        let fits = tree.order.len() <= limits.entries;
+        let fits = tree.len() <= limits.entries;
         Some(if fits { SortedSet::Pack(pack) } else { SortedSet::Tree(Box::new(tree)) })
     }
 }
@@ -353,201 +362,6 @@ fn insert_pair(pack: &mut Listpack, member: &[u8], score: f64) {
             pack.push_back(member);
             pack.push_back(&score_text(score));
         }
-    }
-}
-
-/// A place in the order.
-#[derive(Clone, Copy)]
-struct Ranked {
-    /// The score's bits in two halves, so that this takes 12 bytes instead of 16.
-    score: [u32; 2],
-    id: u32,
-}
-
-impl Ranked {
-    fn new(score: f64, id: u32) -> Ranked {
-        let bits = score.to_bits();
-        Ranked { score: [bits as u32, (bits >> 32) as u32], id }
-    }
-
-    #[inline]
-    fn score(self) -> f64 {
-        f64::from_bits(u64::from(self.score[0]) | (u64::from(self.score[1]) << 32))
-    }
-}
-
-/// What the table keeps of a member: 32 bits of its hash, and its id.
-fn item_of(hash: u64, id: u32) -> NonZeroU64 {
-    NonZeroU64::new((hash << 32) | (u64::from(id) + 1)).unwrap_or(NonZeroU64::MIN)
-}
-
-#[inline]
-fn id_of(item: NonZeroU64) -> u32 {
-    (item.get() as u32).wrapping_sub(1)
-}
-
-/// The table's hash of an item: the kept bits choose the bucket, and once more as the top ones the tag.
-#[inline]
-fn spread(item: &NonZeroU64) -> u64 {
-    let kept = item.get() >> 32;
-    (kept << 32) | kept
-}
-
-/// A table of members and their order.
-pub struct Tree {
-    table: Table<NonZeroU64>,
-    order: Ordered<Ranked>,
-    slots: Slots,
-    key: SipKey,
-}
-
-impl Tree {
-    fn new(key: SipKey) -> Tree {
-        Tree { table: Table::new(), order: Ordered::new(), slots: Slots::default(), key }
-    }
-
-    /// 32 bits of a member's hash, twice.
-    #[inline]
-    fn hash(&self, member: &[u8]) -> u64 {
-        let kept = self.key.hash13(member) & u64::from(u32::MAX);
-        (kept << 32) | kept
-    }
-
-    #[inline]
-    fn id(&self, member: &[u8]) -> Option<u32> {
-        let hash = self.hash(member);
-        let item = self.table.get(hash, |item| *self.slots.get(id_of(*item)).member == *member)?;
-        Some(id_of(*item))
-    }
-
-    fn score(&self, member: &[u8]) -> Option<f64> {
-        self.id(member).map(|id| self.slots.get(id).score)
-    }
-
-    fn rank(&self, member: &[u8]) -> Option<usize> {
-        let score = self.score(member)?;
-        Some(self.position(member, score))
-    }
-
-    /// How many members come before one that had this score.
-    fn position(&self, member: &[u8], score: f64) -> usize {
-        // The member behind an id is read only where scores are the same.
-        self.order.partition_point(|ranked| match ranked.score().partial_cmp(&score) {
-            Some(Ordering::Less) => true,
-            Some(Ordering::Greater) => false,
-            _ => *self.slots.get(ranked.id).member < *member,
-        })
-    }
-
-    fn set(&mut self, member: &[u8], score: f64) -> bool {
-        let Some(id) = self.id(member) else {
-            let id = self.slots.put(member, score);
-            let at = self.position(member, score);
-            self.order.insert(at, Ranked::new(score, id));
-            let hash = self.hash(member);
-            self.table.insert_unique(hash, item_of(hash & u64::from(u32::MAX), id), &spread);
-            return true;
-        };
-        let former = self.slots.get(id).score;
-        if former != score {
-            let at = self.position(member, former);
-            self.order.remove(at);
-            self.slots.get_mut(id).score = score;
-            let at = self.position(member, score);
-            self.order.insert(at, Ranked::new(score, id));
-        }
-        false
-    }
-
-    fn remove(&mut self, member: &[u8]) -> bool {
-        let Some(rank) = self.rank(member) else { return false };
-        self.remove_range(rank..rank + 1);
-        true
-    }
-
-    fn remove_range(&mut self, ranks: Range<usize>) {
-        for _ in ranks.clone() {
-            let Some(ranked) = self.order.remove(ranks.start) else { return };
-            let slot = self.slots.take(ranked.id);
-            let hash = self.hash(&slot.member);
-            self.table.remove(hash, |item| id_of(*item) == ranked.id);
-            if self.slots.are_sparse() {
-                self.move_members();
-            }
-        }
-    }
-
-    /// Called after a removal left few members among many slots: some move from the last slots to others, so that memory
-    /// is given back bit by bit.
-    #[cold]
-    fn move_members(&mut self) {
-        for _ in 0..MOVES_PER_REMOVAL {
-            let Some(id) = self.slots.last().filter(|_| self.slots.are_sparse()) else { return };
-            let slot = self.slots.get(id);
-            let (score, hash) = (slot.score, self.hash(&slot.member));
-            let at = self.position(&slot.member, score);
-            let moved = self.slots.move_down(id);
-            self.order.replace(at, Ranked::new(score, moved));
-            if let Some(item) = self.table.get_mut(hash, |item| id_of(*item) == id) {
-                *item = item_of(hash & u64::from(u32::MAX), moved);
-            }
-        }
-    }
-
-    fn visit(&self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'_>, f64) -> bool) {
-        self.order
-            .visit(rank, backwards, |ranked| see(Element::Bytes(&self.slots.get(ranked.id).member), ranked.score()));
-    }
-
-    fn memory_usage(&self) -> usize {
-        self.table.bytes() + self.order.bytes() + self.slots.bytes()
-    }
-
-    /// The tree as garbage, to be dropped in slices.
-    pub fn into_remains(self) -> TreeRemains {
-        TreeRemains { table: self.table.into_remains(), order: self.order, chunks: self.slots.into_chunks() }
-    }
-}
-
-/// What is left of a tree, to be dropped in slices.
-pub struct TreeRemains {
-    table: Remains<NonZeroU64>,
-    order: Ordered<Ranked>,
-    chunks: Vec<Chunk>,
-}
-
-impl TreeRemains {
-    /// Drops about `work` buckets, leaves and members. Returns what is left of `work`.
-    pub fn drop_some(&mut self, work: usize) -> usize {
-        let mut left = self.table.drop_some(work);
-        while left > 0
-            && let Some(chunk) = self.chunks.pop()
-        {
-            left = left.saturating_sub(chunk.len());
-        }
-        if left == 0 { 0 } else { self.order.drop_some(left) }
-    }
-}
-
-impl Clone for Tree {
-    fn clone(&self) -> Tree {
-        let mut copy =
-            Tree { table: Table::new(), order: self.order.clone(), slots: self.slots.clone(), key: self.key };
-        for item in self.table.iter() {
-            copy.table.insert_unique(spread(item), *item, &spread);
-        }
-        copy
-    }
-}
-
-impl std::fmt::Debug for Tree {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut map = out.debug_map();
-        self.visit(0, false, |member, score| {
-            map.entry(&member, &score);
-            true
-        });
-        map.finish()
     }
 }
 

@@ -182,19 +182,13 @@ impl<'s> Sets<'s> {
     }
 
     /// Shows what is in every set, until `see` has enough. Nothing is, where one is missing.
-    fn intersection(&self, mut see: impl FnMut(Element<'_>) -> bool) {
+    fn intersection(&self, mut see: impl FnMut(Element<'s>) -> bool) {
         let Some(mut sets) = self.0.iter().copied().collect::<Option<Vec<&Set>>>() else { return };
         sets.sort_by_key(|set| set.len());
         let Some((smallest, others)) = sets.split_first() else { return };
-        smallest.visit(|member| {
-            let everywhere = match member {
-                Element::Bytes(text) => others.iter().all(|set| set.contains(text)),
-                Element::Int(_) => {
-                    let text = member.to_cow();
-                    others.iter().all(|set| set.contains(&text))
-                }
-            };
-            !everywhere || see(member)
+        smallest.visit_groups(|group| {
+            let everywhere = others.iter().fold(all_of(group), |wanted, set| set.which(group, wanted));
+            chosen(group, everywhere).all(&mut see)
         });
     }
 
@@ -203,17 +197,26 @@ impl<'s> Sets<'s> {
     fn stored_intersection(&self, limits: &SetLimits) -> Set {
         let smallest = self.0.iter().flatten().min_by_key(|set| set.len());
         let begins_sorted = smallest.is_none_or(|set| matches!(set, Set::Ints(_)));
-        let mut result = if begins_sorted { Set::default() } else { Set::Pack(Listpack::new()) };
+        let mut members = Vec::new();
         self.intersection(|member| {
-            result.add(&member.to_cow(), limits);
+            members.push(member);
             true
         });
-        if begins_sorted { result } else { result.sorted_integers(limits) }
+        if begins_sorted {
+            return set_of(&members, Set::default(), limits);
+        }
+        set_of(&members, Set::Pack(Listpack::new()), limits).sorted_integers(limits)
     }
 
     fn union(&self, limits: &SetLimits) -> Set {
+        let mut sets: Vec<&Set> = self.0.iter().flatten().copied().collect();
+        if sets.iter().any(|set| set.is_big(limits)) {
+            // Members of the biggest are not looked for: none is there yet.
+            sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
+            return Set::big_union(&sets, limits);
+        }
         let mut union = Set::default();
-        for set in self.0.iter().flatten() {
+        for set in sets {
             set.each(|member| _ = union.add(&member.to_cow(), limits));
         }
         union
@@ -228,13 +231,13 @@ impl<'s> Sets<'s> {
         let asking = first.len() * (1 + others.len()) / 2;
         let copying = first.len() + others.iter().map(|set| set.len()).sum::<usize>();
         if asking <= copying {
-            first.each(|member| {
-                let text = member.to_cow();
-                if !others.iter().any(|set| set.contains(&text)) {
-                    difference.add(&text, limits);
-                }
+            let mut members = Vec::new();
+            first.visit_groups(|group| {
+                let left = others.iter().fold(all_of(group), |wanted, set| wanted & !set.which(group, wanted));
+                members.extend(chosen(group, left));
+                true
             });
-            return difference;
+            return set_of(&members, difference, limits);
         }
         first.each(|member| _ = difference.add(&member.to_cow(), limits));
         for set in others {
@@ -242,6 +245,26 @@ impl<'s> Sets<'s> {
         }
         difference
     }
+}
+
+/// A bit for each member of a group.
+fn all_of(group: &[Element<'_>]) -> u32 {
+    ((1u64 << group.len()) - 1) as u32
+}
+
+/// The members of a group that have a bit in `which`.
+fn chosen<'s>(group: &[Element<'s>], which: u32) -> impl Iterator<Item = Element<'s>> {
+    group.iter().enumerate().filter(move |(index, _)| which >> index & 1 != 0).map(|(_, member)| *member)
+}
+
+/// A set of members, each of which comes once; `empty` is the encoding that it begins with.
+fn set_of(members: &[Element<'_>], empty: Set, limits: &SetLimits) -> Set {
+    if members.len() > limits.ints.max(limits.pack) {
+        return Set::table_of(members, limits);
+    }
+    let mut set = empty;
+    members.iter().for_each(|member| _ = set.add(&member.to_cow(), limits));
+    set
 }
 
 fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -341,7 +364,11 @@ fn sintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::base::siphash::SipKey;
     use crate::commands::transcript::replay;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn results_are_answered() {
@@ -449,6 +476,50 @@ mod tests {
             "intset"
             "#,
         );
+    }
+
+    /// Sets of all encodings, some of them bigger than a small encoding may be.
+    fn sets() -> impl Strategy<Value = Vec<Option<BTreeSet<String>>>> {
+        let set = prop_oneof![
+            prop::collection::btree_set("[0-9]{1,2}", 1..30),
+            prop::collection::btree_set("[0-9]|[a-c]{1,2}", 1..30),
+            prop::collection::btree_set("[0-9]{1,2}|[a-c]{1,3}", 1..120),
+        ];
+        prop::collection::vec(prop::option::weighted(0.9, set), 1..6)
+    }
+
+    proptest! {
+        #[test]
+        fn results_are_those_of_trees(models in sets(), enough in 0usize..40) {
+            let limits = SetLimits { ints: 8, pack: 6, value: 3, key: SipKey::new(1, 2) };
+            let stored = models.iter().map(|model| model.as_ref().map(|model| {
+                let mut set = Set::default();
+                model.iter().for_each(|text| _ = set.add(text.as_bytes(), &limits));
+                set
+            }));
+            let stored: Vec<Option<Set>> = stored.collect();
+            let sets = Sets(stored.iter().map(Option::as_ref).collect());
+            let members = |set: &Set| {
+                let mut texts = Vec::new();
+                set.each(|member| texts.push(String::from_utf8_lossy(&member.to_vec()).into_owned()));
+                texts.sort_unstable();
+                texts
+            };
+            let model = |index: usize| models[index].clone().unwrap_or_default();
+            let others = || (1..models.len()).map(model);
+            let inter: Vec<String> = others().fold(model(0), |left, right| &left & &right).into_iter().collect();
+            let union: Vec<String> = others().fold(model(0), |left, right| &left | &right).into_iter().collect();
+            let diff: Vec<String> = others().fold(model(0), |left, right| &left - &right).into_iter().collect();
+            prop_assert_eq!(members(&sets.stored_intersection(&limits)), inter.clone());
+            prop_assert_eq!(members(&sets.union(&limits)), union);
+            prop_assert_eq!(members(&sets.difference(&limits)), diff);
+            let mut count = 0;
+            sets.intersection(|_| {
+                count += 1;
+                count != enough
+            });
+            prop_assert_eq!(count, if enough == 0 { inter.len() } else { inter.len().min(enough) });
+        }
     }
 
     #[test]

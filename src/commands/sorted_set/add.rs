@@ -126,7 +126,8 @@ impl Options {
         Ok((options, index))
     }
 
-    /// What becomes of a member. None where an option forbids it.
+    /// Gives a member its score, where no option forbids it. Returns what became of it.
+    #[inline]
     fn apply(
         self,
         set: &mut SortedSet,
@@ -134,12 +135,18 @@ impl Options {
         score: f64,
         limits: &SortedSetLimits,
     ) -> Result<Option<Applied>, CommandError> {
-        let Some(former) = set.score(member) else {
-            if self.only_there {
-                return Ok(None);
-            }
-            set.set(member, score, limits);
-            return Ok(Some(Applied { score, added: true, changed: false }));
+        let mut outcome = Ok(None);
+        set.update(member, limits, |former| {
+            outcome = self.decide(former, score);
+            outcome.as_ref().ok()?.as_ref().map(|applied| applied.score)
+        });
+        outcome
+    }
+
+    /// What becomes of a member that has this score, if it is one. None where an option forbids it.
+    fn decide(self, former: Option<f64>, score: f64) -> Result<Option<Applied>, CommandError> {
+        let Some(former) = former else {
+            return Ok((!self.only_there).then_some(Applied { score, added: true, changed: false }));
         };
         if self.only_new {
             return Ok(None);
@@ -150,9 +157,6 @@ impl Options {
         }
         if (self.only_less && score >= former) || (self.only_greater && score <= former) {
             return Ok(None);
-        }
-        if score != former {
-            set.set(member, score, limits);
         }
         Ok(Some(Applied { score, added: false, changed: score != former }))
     }
@@ -183,8 +187,8 @@ fn add_pairs(ctx: &mut Context<'_>, args: Args<'_>, options: Options, first: usi
     add(ctx, args.get(1), options, pairs.len() / 2, score, |index| pairs.get(2 * index + 1))
 }
 
-/// Adds `count` members to the sorted set at `key`, the command's first one, under conditions, and replies. Scores are
-/// read twice: no member is added where one of them is an error.
+/// Adds `count` members to the sorted set at `key`, the command's first one, under conditions, and replies. All scores but
+/// the first are read twice: no member is added where one of them is an error.
 #[inline]
 pub(crate) fn add<'m>(
     ctx: &mut Context<'_>,
@@ -195,7 +199,8 @@ pub(crate) fn add<'m>(
     member: impl Fn(usize) -> &'m [u8],
 ) -> Result<(), CommandError> {
     let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
-    for index in 0..count {
+    let first = if count > 0 { score(0)? } else { 0.0 };
+    for index in 1..count {
         score(index)?;
     }
     let limits = ctx.state.sorted_set_limits();
@@ -216,7 +221,8 @@ pub(crate) fn add<'m>(
     let (mut added, mut changed, mut last) = (0, 0, None);
     let mut outcome = Ok(());
     for index in 0..count {
-        match score(index).and_then(|score| options.apply(set, member(index), score, &limits)) {
+        let score = if index == 0 { Ok(first) } else { score(index) };
+        match score.and_then(|score| options.apply(set, member(index), score, &limits)) {
             Err(error) => {
                 outcome = Err(error);
                 break;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{begin_members, reply_member, store};
@@ -14,10 +15,11 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlag
 use crate::command::state::State;
 use crate::commands::{key_specs, lookup};
 use crate::encoding::listpack::Element;
+use crate::encoding::table::AHEAD;
 use crate::resp::args::Args;
 use crate::types::KeyEntry;
 use crate::types::set::Set;
-use crate::types::sorted_set::{SortedSet, SortedSetLimits};
+use crate::types::sorted_set::{SortedSet, SortedSetLimits, Unordered};
 
 /// `ZUNION`
 pub(super) static ZUNION: Command = Command {
@@ -245,8 +247,46 @@ impl<'s> Source<'s> {
     }
 }
 
+/// Members with their scores, up to [`AHEAD`].
+type Group<'s> = Vec<(Cow<'s, [u8]>, f64)>;
+
+impl<'s> Source<'s> {
+    /// Shows all members, some at a time; `see` may change what it is shown.
+    fn visit_groups(self, mut see: impl FnMut(&mut Group<'s>)) {
+        let mut group = Group::with_capacity(AHEAD);
+        let mut add = |member: Element<'s>, score| {
+            group.push((member.to_cow(), score));
+            if group.len() == AHEAD {
+                see(&mut group);
+                group.clear();
+            }
+        };
+        match self {
+            Source::Missing => {}
+            Source::Set(set) => set.each(|member| add(member, 1.0)),
+            Source::Sorted(set) => set.each(add),
+        }
+        if !group.is_empty() {
+            see(&mut group);
+        }
+    }
+
+    /// The scores of a group's members here.
+    fn scores(self, group: &[(Cow<'_, [u8]>, f64)]) -> [Option<f64>; AHEAD] {
+        let mut scores = [None; AHEAD];
+        match self {
+            Source::Missing => {}
+            Source::Set(_) => {
+                scores.iter_mut().zip(group).for_each(|(score, (member, _))| *score = self.score(member));
+            }
+            Source::Sorted(set) => set.scores(group.iter().map(|(member, _)| &**member), &mut scores),
+        }
+        scores
+    }
+}
+
 /// How the scores of a member in several sources become one.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aggregate {
     Sum,
     Min,
@@ -388,56 +428,69 @@ fn result(
     Ok((result, options.with_scores))
 }
 
-/// Where a result is worked out: a pack would make 0 of -0.
-fn working(limits: &SortedSetLimits) -> SortedSet {
-    SortedSet::for_members(usize::MAX, 0, limits)
+/// A result is worked out without an order, some members at a time, and in no pack: that would make 0 of -0.
+struct Working {
+    members: Unordered,
+    limits: SortedSetLimits,
+}
+
+impl Working {
+    fn for_members(count: usize, limits: &SortedSetLimits) -> Working {
+        Working { members: Unordered::for_members(count, limits.key), limits: *limits }
+    }
+
+    /// The result in order.
+    fn finish(self) -> SortedSet {
+        if self.members.is_empty() {
+            return SortedSet::for_members(usize::MAX, 0, &self.limits);
+        }
+        SortedSet::Tree(Box::new(self.members.into_tree()))
+    }
 }
 
 fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
-    let mut union = working(limits);
+    let largest = sources.last().map_or(0, |largest| largest.source.len());
+    let mut union = Working::for_members(largest, limits);
     for source in sources {
-        source.source.visit(|member, score| {
-            let (member, score) = (member.to_cow(), source.weigh(score));
-            let former = union.score(&member);
-            let score = former.map_or(score, |former| aggregate.of(former, score));
-            if former.is_some_and(|former| former == score && former.is_sign_negative() != score.is_sign_negative()) {
-                // The other zero is no other score to a set.
-                union.remove(&member);
-            }
-            union.set(&member, score, limits);
-            true
+        source.source.visit_groups(|group| {
+            group.iter_mut().for_each(|(_, score)| *score = source.weigh(*score));
+            union.members.add_group(group, |there, score| aggregate.of(there, score));
         });
     }
-    union
+    union.finish()
 }
 
 fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
-    let mut intersection = working(limits);
-    let Some((smallest, others)) = sources.split_first() else { return intersection };
-    smallest.source.visit(|member, score| {
-        let member = member.to_cow();
-        let score = others.iter().try_fold(smallest.weigh(score), |score, other| {
-            other.source.score(&member).map(|of_other| aggregate.of(score, other.weigh(of_other)))
-        });
-        if let Some(score) = score {
-            intersection.set(&member, score, limits);
+    let mut intersection = Working::for_members(0, limits);
+    let Some((smallest, others)) = sources.split_first() else { return intersection.finish() };
+    smallest.source.visit_groups(|group| {
+        group.iter_mut().for_each(|(_, score)| *score = smallest.weigh(*score));
+        for other in others {
+            let mut scores = other.source.scores(group).into_iter();
+            group.retain_mut(|(_, score)| match scores.next().flatten() {
+                Some(of_other) => {
+                    *score = aggregate.of(*score, other.weigh(of_other));
+                    true
+                }
+                None => false,
+            });
         }
-        true
+        intersection.members.add_group(group, |there, _| there);
     });
-    intersection
+    intersection.finish()
 }
 
 fn difference(sources: &[Source<'_>], limits: &SortedSetLimits) -> SortedSet {
-    let mut difference = working(limits);
-    let Some((first, others)) = sources.split_first() else { return difference };
-    first.visit(|member, score| {
-        let member = member.to_cow();
-        if others.iter().all(|other| other.score(&member).is_none()) {
-            difference.set(&member, score, limits);
+    let mut difference = Working::for_members(0, limits);
+    let Some((first, others)) = sources.split_first() else { return difference.finish() };
+    first.visit_groups(|group| {
+        for other in others {
+            let mut scores = other.scores(group).into_iter();
+            group.retain(|_| scores.next().flatten().is_none());
         }
-        true
+        difference.members.add_group(group, |there, _| there);
     });
-    difference
+    difference.finish()
 }
 
 fn answer(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result<(), CommandError> {
@@ -505,7 +558,12 @@ fn zintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::base::siphash::SipKey;
     use crate::commands::transcript::replay;
+    use crate::types::set::SetLimits;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn results_are_answered() {
@@ -594,6 +652,69 @@ mod tests {
             "listpack"
             "#,
         );
+    }
+
+    /// What a source has, by member; none of scores is a NaN.
+    type Model = BTreeMap<String, f64>;
+
+    fn model() -> impl Strategy<Value = Model> {
+        let score = prop::sample::select(vec![0.0, -0.0, 1.0, 2.5, -3.0, f64::INFINITY, f64::NEG_INFINITY]);
+        prop::collection::btree_map("[0-9]|[a-c]{1,3}", score, 0..60)
+    }
+
+    /// What a sorted set has, with its scores' bits; it is in order.
+    fn contents(set: &SortedSet) -> Vec<(String, u64)> {
+        let (mut members, mut last) = (Vec::new(), None);
+        set.each(|member, score| {
+            let place = Some((score, member.to_vec()));
+            assert!(last < place, "{place:?} behind {last:?}");
+            members.push((String::from_utf8_lossy(&member.to_vec()).into_owned(), score.to_bits()));
+            assert_eq!(set.score(&member.to_vec()), Some(score));
+            last = place;
+        });
+        members.sort_unstable();
+        members
+    }
+
+    proptest! {
+        #[test]
+        fn results_are_those_of_trees(
+            models in prop::collection::vec((model(), any::<bool>(), prop::sample::select(vec![1.0, -1.0, 0.0, 2.0])), 1..5),
+            aggregate in prop::sample::select(vec![Aggregate::Sum, Aggregate::Min, Aggregate::Max]),
+        ) {
+            let limits = SortedSetLimits { entries: 6, value: 3, key: SipKey::new(1, 2) };
+            let set_limits = SetLimits { ints: 8, pack: 6, value: 3, key: SipKey::new(1, 2) };
+            let mut kept: Vec<(Set, SortedSet)> = Vec::new();
+            for (model, ..) in &models {
+                let (mut set, mut sorted) = (Set::default(), SortedSet::for_members(usize::MAX, 0, &limits));
+                model.keys().for_each(|member| _ = set.add(member.as_bytes(), &set_limits));
+                model.iter().for_each(|(member, score)| _ = sorted.set(member.as_bytes(), *score, &limits));
+                kept.push((set, sorted));
+            }
+            let source = |((set, sorted), is_set): (_, bool)| if is_set { Source::Set(set) } else { Source::Sorted(sorted) };
+            let sources: Vec<Source<'_>> = kept.iter().map(|(set, sorted)| (set, sorted)).zip(models.iter().map(|model| model.1)).map(source).collect();
+            let weighted = || sources.iter().zip(&models).map(|(source, (.., weight))| Weighted { source: *source, weight: *weight });
+            let weighted: Vec<Weighted<'_>> = weighted().collect();
+            let score = |at: usize, member: &String| models[at].0.get(member).map(|score| if models[at].1 { 1.0 } else { *score });
+            let names: BTreeSet<&String> = models.iter().flat_map(|(model, ..)| model.keys()).collect();
+            let (mut union_model, mut inter_model, mut diff_model) = (Vec::new(), Vec::new(), Vec::new());
+            for name in names {
+                let scores = (0..models.len()).map(|at| score(at, name).map(|score| number(score * models[at].2)));
+                let scores: Vec<Option<f64>> = scores.collect();
+                let all = scores.iter().flatten().copied().reduce(|left, right| aggregate.of(left, right));
+                let entry = (name.clone(), all.unwrap_or_default().to_bits());
+                if scores.iter().all(Option::is_some) {
+                    inter_model.push(entry.clone());
+                }
+                union_model.push(entry);
+                if let (Some(first), true) = (score(0, name), scores[1..].iter().all(Option::is_none)) {
+                    diff_model.push((name.clone(), first.to_bits()));
+                }
+            }
+            prop_assert_eq!(contents(&union(&weighted, aggregate, &limits)), union_model);
+            prop_assert_eq!(contents(&intersection(&weighted, aggregate, &limits)), inter_model);
+            prop_assert_eq!(contents(&difference(&sources, &limits)), diff_model);
+        }
     }
 
     #[test]
