@@ -1,7 +1,7 @@
 //! The gates before a command, in Redis' order: unknown command, number of arguments, authentication,
-//! commands that a transaction forbids, what the user may do, what a listener may do, the pause, queueing; before them all,
-//! whether clients have to go to make room. Gates of services that this server does not have yet are absent, not
-//! open: each arrives with its service.
+//! commands that a transaction forbids, what the user may do, what a listener and a monitor may do, the pause, queueing;
+//! before them all, whether clients have to go to make room. Gates of services that this server does not have yet are
+//! absent, not open: each arrives with its service.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ const DEBUG_NOT_ALLOWED: CommandError = CommandError::fixed(
     "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
      connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+const NOT_FOR_MONITORS: CommandError = CommandError::fixed("Replica can't interact with the keyspace");
 const NOT_IN_MULTI: CommandError = CommandError::fixed("Command not allowed inside a transaction");
 
 /// Runs, queues or refuses a request. The slow way: for clients in a special state (a transaction, not authenticated,
@@ -46,7 +47,10 @@ pub(super) fn pass(state: &mut State, session: &mut Session, prepared: &Prepared
     }
     let start = reply.mark();
     match checked {
-        Err(error) => refuse(state, session, prepared, &error, reply),
+        Err(error) => {
+            refuse(state, session, prepared, &error, reply);
+            observers::after_refusal(state, session, prepared, args);
+        }
         Ok(command) if is_paused(state, session, command) => return state.postpone(session),
         Ok(command) if session.in_multi() && !transaction::runs_at_once(command) => {
             transaction::queue(session, prepared, args);
@@ -120,6 +124,11 @@ fn check(
     }
     if session.only_listens() && !may_listener_run(command) {
         return Err(listens_only(command));
+    }
+    // To Redis a monitor is a kind of replica, and the error says so.
+    let of_keys = Flags::WRITE.union(Flags::READONLY).union(Flags::MAY_REPLICATE);
+    if session.flags.contains(SessionFlags::MONITOR) && command.flags.intersects(of_keys) {
+        return Err(NOT_FOR_MONITORS);
     }
     Ok(command)
 }

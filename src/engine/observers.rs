@@ -10,6 +10,7 @@ use crate::command::redaction::{REDACTED, is_secret};
 use crate::command::session::{Session, SessionFlags};
 use crate::command::spec::{Command, Flags};
 use crate::command::state::State;
+use crate::engine::transaction;
 use crate::resp::args::Args;
 
 /// Called after each command, those of a transaction included.
@@ -21,6 +22,16 @@ pub(super) fn after_call(state: &mut State, session: &mut Session, prepared: &Pr
     }
     if session.flags.contains(SessionFlags::TRACKING) && command.flags.contains(Flags::READONLY) {
         remember(state, session, command, args);
+    }
+}
+
+/// Called after each command that was refused. A refused EXEC is shown: it has ended a transaction.
+#[cold]
+pub(super) fn after_refusal(state: &mut State, session: &Session, prepared: &Prepared, args: Args<'_>) {
+    if let Some(command) = prepared.command.filter(|command| transaction::is_exec(command))
+        && !state.monitors.is_empty()
+    {
+        show(state, session, command, args);
     }
 }
 
