@@ -14,26 +14,52 @@ const KEYS_MAX: usize = 1 << 24;
 /// `Invalid arguments specified for command`: the keys cannot be told from the arguments.
 const INVALID_ARGUMENTS: CommandError = CommandError::fixed("Invalid arguments specified for command");
 
-/// The keys of `args`, which has as many arguments as `command` takes, in argument order of the specifications.
+/// The keys of `args`, which has as many arguments as `command` takes, in argument order of the specifications. Where they
+/// say no keys, Redis asks a way of finding that reads numbers with less care and knows nothing of what happens to keys.
 pub fn find_keys(command: &Command, args: Args<'_>) -> Result<Vec<FoundKey>, CommandError> {
     let mut keys = Vec::new();
+    find(command, args, &mut keys).map(|()| keys)
+}
+
+/// The keys that permissions are asked for: those that were found, where not all of them can be told.
+pub fn find_keys_to_guard(command: &Command, args: Args<'_>) -> Vec<FoundKey> {
+    let mut keys = Vec::new();
+    // A command whose keys nobody finds refuses its arguments itself.
+    if find(command, args, &mut keys).is_err() && command.key_finder.is_some() {
+        keys.clear();
+    }
+    keys
+}
+
+fn find(command: &Command, args: Args<'_>, keys: &mut Vec<FoundKey>) -> Result<(), CommandError> {
     let imprecise = KeyFlags::VARIABLE_FLAGS.union(KeyFlags::INCOMPLETE);
     let is_vague = |spec: &KeySpec| spec.flags.intersects(imprecise) || matches!(spec.begin, Begin::Unknown);
     let needs_finder = command.key_specs.is_empty() || command.key_specs.iter().any(is_vague);
+    let find_by_specs =
+        |keys: &mut Vec<FoundKey>| command.key_specs.iter().try_for_each(|spec| find_by_spec(spec, args, keys));
     match command.key_finder {
-        Some(finder) if needs_finder => finder(args, &mut keys)?,
-        finder => {
-            let found = command.key_specs.iter().try_for_each(|spec| find_by_spec(spec, args, &mut keys));
-            match (found, finder) {
-                (Err(_), Some(finder)) => {
-                    keys.clear();
-                    finder(args, &mut keys)?;
-                }
-                (found, _) => found?,
-            }
-        }
+        None => find_by_specs(keys),
+        Some(finder) if needs_finder => finder(args, keys),
+        Some(finder) => find_by_specs(keys).or_else(|_| {
+            keys.clear();
+            finder(args, keys)
+        }),
     }
-    Ok(keys)
+}
+
+/// Finds the keys of a command that says in argument `COUNT` how many follow there, and behind them the key that it stores
+/// a result in: argument `STORED`, 0 for none.
+pub fn find_counted<const STORED: usize, const COUNT: usize>(
+    args: Args<'_>,
+    keys: &mut Vec<FoundKey>,
+) -> Result<(), CommandError> {
+    let there = args.len() - COUNT - 1;
+    let number =
+        usize::try_from(parse_i32_careless(args.get(COUNT))).ok().filter(|&number| 0 < number && number <= there);
+    let number = number.ok_or(INVALID_ARGUMENTS)?;
+    let indexes = (COUNT + 1..=COUNT + number).chain((STORED > 0).then_some(STORED));
+    keys.extend(indexes.map(|index| FoundKey { index, flags: KeyFlags::empty() }));
+    Ok(())
 }
 
 /// First key, last key and step as COMMAND INFO prints them: the part of the key specifications that one range can
@@ -87,16 +113,13 @@ fn find_by_spec(spec: &KeySpec, args: Args<'_>, keys: &mut Vec<FoundKey>) -> Res
             let step = i64::from(step);
             let first = first + i64::from(keys_first);
             let last = |number: i64| number.saturating_sub(1).saturating_mul(step).saturating_add(first);
-            // Redis asks twice: a number that is none, or one of more keys than there are, it reads once more with less care.
-            let number = match parse_i64(text).filter(|&number| number >= 0 && last(number) < count) {
-                Some(number) => number,
-                None => {
-                    Some(i64::from(parse_i32_careless(text))).filter(|&number| number > 0).ok_or(INVALID_ARGUMENTS)?
-                }
-            };
+            let number = parse_i64(text).filter(|&number| number > 0).ok_or(INVALID_ARGUMENTS)?;
             (first, last(number), step)
         }
     };
+    if last < first {
+        return Err(INVALID_ARGUMENTS);
+    }
     let mut index = first;
     while index <= last {
         if index >= count || keys.len() >= KEYS_MAX {
@@ -172,14 +195,40 @@ mod tests {
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "9223372036854775807", "a"]), None);
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "-1", "a"]), None);
         assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "y"]), None);
-        assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "0"]), Some(vec![]));
-        // What Redis reads with less care.
+        assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "0"]), None);
+        assert_eq!(keys(Begin::Index(2), find, &["eval", "x", "+1", "a"]), None);
+    }
+
+    #[test]
+    fn a_number_that_specifications_refuse_is_read_with_less_care() {
+        let find = Find::KeyNum { index: 0, first: 1, step: 1 };
+        let key_specs = kept(vec![KeySpec { flags: KeyFlags::RO, begin: Begin::Index(2), find, notes: None }]);
+        let command = Command { key_specs, key_finder: Some(find_counted::<1, 2>), ..Command::BLANK };
+        let found = |text: &str| {
+            let args = OwnedArgs::from_slices(&["zunionstore", "to", text, "a", "b"]);
+            let found = find_keys(&command, args.as_args());
+            assert_eq!(find_keys_to_guard(&command, args.as_args()), found.as_deref().unwrap_or_default());
+            found.ok().map(|keys| keys.iter().map(|key| (key.index, key.flags)).collect::<Vec<_>>())
+        };
+        assert_eq!(found("2"), Some(vec![(3, KeyFlags::RO), (4, KeyFlags::RO)]));
         for text in ["4294967297", "-4294967295", "1.5", " 1x", "+1"] {
-            assert_eq!(keys(Begin::Index(2), find, &["eval", "x", text, "a", "b"]), Some(vec![3]), "{text}");
+            assert_eq!(found(text), Some(vec![(3, KeyFlags::empty()), (1, KeyFlags::empty())]), "{text}");
         }
-        for text in ["4294967296", "4294967299", "18446744073709551617", "-9223372036854775808", ""] {
-            assert_eq!(keys(Begin::Index(2), find, &["eval", "x", text, "a", "b"]), None, "{text}");
+        for text in ["4294967296", "4294967299", "18446744073709551617", "-9223372036854775808", "", "0", "3"] {
+            assert_eq!(found(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn permissions_are_asked_for_the_keys_that_can_be_told() {
+        let spec = |index, last| {
+            let find = Find::Range { last, step: 1, limit: 0 };
+            KeySpec { flags: KeyFlags::RW, begin: Begin::Index(index), find, notes: None }
+        };
+        let command = Command { key_specs: kept(vec![spec(1, 0), spec(2, -1)]), ..Command::BLANK };
+        let args = OwnedArgs::from_slices(&["pfmerge", "to"]);
+        assert!(find_keys(&command, args.as_args()).is_err());
+        assert_eq!(find_keys_to_guard(&command, args.as_args()), [FoundKey { index: 1, flags: KeyFlags::RW }]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::acl::{Access, Catalog, Denial, Incident, Reason, TouchedChannel, TouchedKey, UserId};
 use crate::command::error::CommandError;
-use crate::command::keys::find_keys;
+use crate::command::keys::find_keys_to_guard;
 use crate::command::prepared::Prepared;
 use crate::command::registry::{CommandId, Registered, Registry};
 use crate::command::session::Session;
@@ -46,9 +46,7 @@ impl Catalog for Registry {
 impl State {
     /// Whether `user` may run a request of `command`, whose number of arguments is right.
     pub fn permits(&self, user: UserId, prepared: &Prepared, command: &Command, args: Args<'_>) -> Result<(), Denial> {
-        // Where the keys cannot be told from the arguments, the command itself will refuse them.
-        let found = find_keys(command, args).unwrap_or_default();
-        let keys: Vec<TouchedKey<'_>> = found
+        let keys: Vec<TouchedKey<'_>> = find_keys_to_guard(command, args)
             .iter()
             .map(|key| TouchedKey { index: key.index, key: args.get(key.index), access: access(key.flags) })
             .collect();

@@ -6,6 +6,7 @@ use super::{end_named, list_mut, pop_event, removed};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
+use crate::command::keys::find_counted;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
@@ -63,6 +64,7 @@ pub(super) static LMPOP: Command = Command {
     flags: Flags::WRITE.union(Flags::MOVABLEKEYS),
     categories: Categories::WRITE.union(Categories::LIST).union(Categories::SLOW),
     key_specs: &[key_specs::counted(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    key_finder: Some(find_counted::<0, 1>),
     args: &[
         ArgSpec::new("numkeys", ArgKind::Integer),
         ArgSpec::key("key", 0).multiple(),

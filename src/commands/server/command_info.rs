@@ -441,6 +441,9 @@ mod tests {
             (&["client", "list"], "(error) ERR The command has no key arguments"),
             (&["client", "nosuch"], "(error) ERR Invalid command specified"),
             (&["nosuch", "a"], "(error) ERR Invalid command specified"),
+            (&["zunionstore", "to", "1", "a"], "1) \"to\"\n2) \"a\""),
+            (&["zunionstore", "to", "+1", "a"], "1) \"a\"\n2) \"to\""),
+            (&["zunionstore", "to", "0", "a"], "(error) ERR Invalid arguments specified for command"),
         ] {
             let line = [&["COMMAND", "GETKEYS"], request].concat();
             assert_eq!(engine.run(&line), answer, "{line:?}");

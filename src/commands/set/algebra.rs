@@ -8,6 +8,7 @@ use super::read_set;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
+use crate::command::keys::find_counted;
 use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
@@ -145,6 +146,7 @@ pub(super) static SINTERCARD: Command = Command {
     flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     categories: Categories::READ.union(Categories::SET).union(Categories::SLOW),
     key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    key_finder: Some(find_counted::<0, 1>),
     args: &[
         ArgSpec::new("numkeys", ArgKind::Integer),
         ArgSpec::key("key", 0).multiple(),

@@ -10,6 +10,7 @@ use crate::base::float::parse_f64;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX, WRONG_TYPE};
+use crate::command::keys::find_counted;
 use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
@@ -33,6 +34,7 @@ pub(super) static ZUNION: Command = Command {
     flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
     key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    key_finder: Some(find_counted::<0, 1>),
     args: &[
         ArgSpec::new("numkeys", ArgKind::Integer),
         ArgSpec::key("key", 0).multiple(),
@@ -60,6 +62,7 @@ pub(super) static ZINTER: Command = Command {
     flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
     key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    key_finder: Some(find_counted::<0, 1>),
     args: &[
         ArgSpec::new("numkeys", ArgKind::Integer),
         ArgSpec::key("key", 0).multiple(),
@@ -87,6 +90,7 @@ pub(super) static ZDIFF: Command = Command {
     flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
     key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    key_finder: Some(find_counted::<0, 1>),
     args: &[
         ArgSpec::new("numkeys", ArgKind::Integer),
         ArgSpec::key("key", 0).multiple(),
@@ -111,6 +115,7 @@ pub(super) static ZUNIONSTORE: Command = Command {
         key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
         key_specs::counted(2, KeyFlags::RO.union(KeyFlags::ACCESS)),
     ],
+    key_finder: Some(find_counted::<1, 2>),
     args: &[
         ArgSpec::key("destination", 0),
         ArgSpec::new("numkeys", ArgKind::Integer),
@@ -141,6 +146,7 @@ pub(super) static ZINTERSTORE: Command = Command {
         key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
         key_specs::counted(2, KeyFlags::RO.union(KeyFlags::ACCESS)),
     ],
+    key_finder: Some(find_counted::<1, 2>),
     args: &[
         ArgSpec::key("destination", 0),
         ArgSpec::new("numkeys", ArgKind::Integer),
@@ -171,6 +177,7 @@ pub(super) static ZDIFFSTORE: Command = Command {
         key_specs::one(1, KeyFlags::OW.union(KeyFlags::UPDATE)),
         key_specs::counted(2, KeyFlags::RO.union(KeyFlags::ACCESS)),
     ],
+    key_finder: Some(find_counted::<1, 2>),
     args: &[
         ArgSpec::key("destination", 0),
         ArgSpec::new("numkeys", ArgKind::Integer),
@@ -192,6 +199,7 @@ pub(super) static ZINTERCARD: Command = Command {
     flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     categories: Categories::READ.union(Categories::SORTEDSET).union(Categories::SLOW),
     key_specs: &[key_specs::counted(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
+    key_finder: Some(find_counted::<0, 1>),
     args: &[
         ArgSpec::new("numkeys", ArgKind::Integer),
         ArgSpec::key("key", 0).multiple(),

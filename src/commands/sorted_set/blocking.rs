@@ -7,6 +7,7 @@ use super::pop::{Shape, highest_named, take};
 use super::sorted_mut;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
+use crate::command::keys::find_counted;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, Categories, Command, Find, Flags, KeyFlags, KeySpec};
 use crate::commands::key_specs;
 use crate::commands::many_keys::ManyKeys;
@@ -71,6 +72,7 @@ pub(super) static BZMPOP: Command = Command {
     flags: Flags::WRITE.union(Flags::BLOCKING).union(Flags::MOVABLEKEYS),
     categories: Categories::WRITE.union(Categories::SORTEDSET).union(Categories::SLOW).union(Categories::BLOCKING),
     key_specs: &[key_specs::counted(2, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    key_finder: Some(find_counted::<0, 2>),
     args: &[
         ArgSpec::new("timeout", ArgKind::Double),
         ArgSpec::new("numkeys", ArgKind::Integer),
