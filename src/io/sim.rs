@@ -1,5 +1,6 @@
 //! The Io boundary without a kernel: a network that exists in memory, moves one step per turn, and misbehaves by a seed.
-//! Runs on the caller's thread, opens no sockets and reads no clock; time passes only when a turn waits in vain.
+//! Runs on the caller's thread, opens no sockets and reads no clock; time passes when a turn waits in vain, and a little
+//! with every turn.
 //!
 //! It is stricter than the real back end: what the contract of [`Io`] forbids panics here, with the connection's name.
 //! Only what the real one may do happens: completions of one direction of a connection keep their order, a short soft
@@ -36,6 +37,8 @@ pub use world::{SimSocket, SimWaker};
 
 /// When a simulated world begins: 1 January 2026, in Unix microseconds.
 const START_US: i64 = 1_767_225_600_000_000;
+/// What a turn takes: time does not stand still while there is always something to do.
+const TURN_US: u64 = 3;
 
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -496,6 +499,7 @@ impl Io for SimIo {
 
     fn turn(&mut self, output: TurnOutput<'_>, wait: Option<Duration>) -> io::Result<()> {
         self.turns += 1;
+        self.clock.worked_us.fetch_add(TURN_US, Ordering::Relaxed);
         self.stats.enters += 1;
         self.stats.submissions += output.sends.len() as u64;
         for send in output.sends {
@@ -578,9 +582,10 @@ impl Io for SimIo {
 
     fn use_slab(&mut self, _slab: &[u8]) {}
 
-    /// A fixed time, and what turns have waited since, where nobody has set the clock.
+    /// A fixed time, and what turns have taken and waited since, where nobody has set the clock.
     fn now_us(&self) -> i64 {
-        START_US + self.waited_us() as i64 + self.clock.set_us.load(Ordering::Relaxed)
+        let passed_us = self.waited_us() + self.clock.worked_us.load(Ordering::Relaxed);
+        START_US + passed_us as i64 + self.clock.set_us.load(Ordering::Relaxed)
     }
 
     fn stats(&self) -> &IoStats {

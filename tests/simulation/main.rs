@@ -336,12 +336,16 @@ impl Crew {
         Crew { threads: threads.collect(), dice: Dice::new(seed ^ 0x7ead) }
     }
 
-    fn step(&mut self, server: &mut Server<SimIo>) {
+    fn step_threads(&mut self) {
         for thread in &mut self.threads {
             for _ in 0..self.dice.below(4) {
                 assert!(thread.step().unwrap(), "nobody told the thread to end");
             }
         }
+    }
+
+    fn step(&mut self, server: &mut Server<SimIo>) {
+        self.step_threads();
         // Clients go home in the middle of everything, and come back.
         if !self.threads.is_empty() && self.dice.happens(3) {
             let config = &mut server.engine().state.config;
@@ -493,6 +497,49 @@ fn a_late_reader_gets_everything_and_others_do_not_wait() {
         server.io().peer_close(quick);
         step_until(&mut server, "the end of both", |server| server.connected() == 0 && server.io().idle());
         assert_empty(&mut server);
+    }
+}
+
+/// A client that reads nothing before it has written everything: what it wrote is taken from it, also where its replies wait
+/// in great numbers and its commands had to wait for room on their way to the main thread.
+#[test]
+fn a_client_that_writes_first_does_not_wait_for_itself() {
+    const COMMANDS: usize = 30_000;
+    let request = [&b"*2\r\n$4\r\nECHO\r\n"[..], &bulk(&[b'x'; 1000])].concat();
+    for (seed, threads) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
+        let config = Config { io_threads_always_active: threads > 0, ..at_most(100) };
+        let (mut server, listener) = server(seed, SimOptions::calm(), config);
+        // The main thread takes one parcel in a turn, so that all others are always under way.
+        server.set_turn_commands_max(1);
+        let mut crew = Crew::new(&mut server, seed, threads);
+        let writer = server.io().connect(listener);
+        server.io().peer_write(writer, &request);
+        step_until(&mut server, "the first answer", |server| {
+            crew.step_threads();
+            server.io().peer_read(writer).len() == bulk(&[b'x'; 1000]).len()
+        });
+        step_until(&mut server, "a place on a thread", |_| {
+            crew.step_threads();
+            threads == 0 || crew.threads.iter().any(|thread| thread.connected() == 1)
+        });
+        server.io().peer_write(writer, &request.repeat(COMMANDS - 1));
+        step_until(&mut server, "the last request", |server| {
+            (0..100).for_each(|_| crew.step_threads());
+            server.io().peer_unreceived(writer) == 0
+        });
+        let mut heard = 0;
+        step_until(&mut server, "the last answer", |server| {
+            crew.step(server);
+            heard += server.io().peer_read(writer).len();
+            heard == (COMMANDS - 1) * bulk(&[b'x'; 1000]).len()
+        });
+        server.io().peer_close(writer);
+        step_until(&mut server, "the end", |server| {
+            crew.step(server);
+            server.connected() == 0 && server.io().idle() && crew.is_idle()
+        });
+        assert_empty(&mut server);
+        crew.assert_empty();
     }
 }
 

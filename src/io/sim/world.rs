@@ -13,6 +13,8 @@ use super::peer::Peer;
 pub(super) struct Clock {
     /// Microseconds that turns have waited in vain.
     pub(super) waited_us: AtomicU64,
+    /// Microseconds that turns have taken.
+    pub(super) worked_us: AtomicU64,
     /// How far somebody has set the wall clock since the start.
     pub(super) set_us: AtomicI64,
 }

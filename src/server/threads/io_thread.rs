@@ -578,6 +578,9 @@ impl<I: Io> IoThread<I> {
             let conn = guest.wire.conn;
             if guest.holds_back() {
                 stash(&mut guest.wire, &self.io);
+                // It waits for no parcel any more: it may have more unread than one that does.
+                guest.wire.parked = false;
+                self.to_rearm.push(conn);
                 self.note_dirty(slot);
                 continue;
             }
