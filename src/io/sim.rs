@@ -38,7 +38,7 @@ pub use world::{SimSocket, SimWaker};
 /// When a simulated world begins: 1 January 2026, in Unix microseconds.
 const START_US: i64 = 1_767_225_600_000_000;
 /// What a turn takes: time does not stand still while there is always something to do.
-const TURN_US: u64 = 3;
+const TURN_US: u64 = 100;
 
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
