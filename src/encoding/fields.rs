@@ -1,4 +1,5 @@
-//! HOT PATH. Texts with a value each, hashed: what a big hash is, and with empty values a big set. Any one thread.
+//! HOT PATH. Texts with a value each, hashed: what a big hash is, and without values the long members of a big set. Any one
+//! thread.
 //!
 //! A field and its value lie in one allocation (see `entry`), found through the table that keys are found through. Fields
 //! are chosen by clients, so the hash is keyed: each map brings the key of the server.
@@ -7,7 +8,7 @@
 
 use super::entry::{Entry, INLINE_MAX, NewValue, Stored};
 use super::listpack::Element;
-use super::table::{AHEAD, Rehash, Remains, Table};
+use super::table::{Rehash, Remains, Table};
 use crate::base::integer::parse_i64;
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
@@ -137,53 +138,6 @@ impl Fields {
     /// The hash of a name.
     pub fn hash(&self, name: &[u8]) -> u64 {
         self.key.0.hash13(name)
-    }
-
-    /// An empty map for so many fields.
-    pub fn for_fields(len: usize, key: SipKey) -> Fields {
-        Fields { table: Table::for_items(len), key: FieldHasher(key) }
-    }
-
-    /// Shows all names, in the order of [`Fields::iter`], until `see` has enough. Those to come are on their way
-    /// meanwhile.
-    #[inline]
-    pub fn visit_names<'f>(&'f self, mut see: impl FnMut(&'f [u8]) -> bool) {
-        let near = |field: &Field| prefetch_line(field.address());
-        self.table.visit_groups(near, |fields| fields.iter().all(|field| see(field.key())));
-    }
-
-    /// Which of these names are there: a bit for each, the lowest for the first. Only those are looked for that have a
-    /// bit in `wanted`, among the first [`AHEAD`]: all at the same time, because the memory is waited for.
-    pub fn which(&self, names: &[&[u8]], wanted: u32) -> u32 {
-        let mut hashes = [0; AHEAD];
-        let is_wanted = |index: &usize| wanted >> index & 1 != 0;
-        let indices = || (0..names.len().min(AHEAD)).filter(is_wanted);
-        for index in indices() {
-            hashes[index] = self.hash(names[index]);
-            self.table.prefetch_bucket(hashes[index]);
-        }
-        for index in indices() {
-            self.table.prefetch_items(hashes[index], Field::address);
-        }
-        let is_there = |index: usize| self.table.get(hashes[index], |field| field.key() == names[index]).is_some();
-        indices().filter(|index| is_there(*index)).fold(0, |bits, index| bits | 1 << index)
-    }
-
-    /// Adds names without values, the first [`AHEAD`] of these. `new`: none of them is there.
-    pub fn add_names(&mut self, names: &[&[u8]], new: bool) {
-        let mut hashes = [0; AHEAD];
-        for (hash, name) in hashes.iter_mut().zip(names) {
-            *hash = self.hash(name);
-            self.table.prefetch_bucket(*hash);
-        }
-        if !new {
-            hashes.iter().take(names.len()).for_each(|hash| self.table.prefetch_items(*hash, Field::address));
-        }
-        for (hash, name) in hashes.into_iter().zip(names) {
-            if new || self.table.get(hash, |field| field.key() == *name).is_none() {
-                self.table.insert_unique(hash, Field::new(name, stored(b""), None), &self.key);
-            }
-        }
     }
 
     /// All fields, in no order.
@@ -318,46 +272,6 @@ mod tests {
             };
             prop_assert_eq!(&of(&fields), &model);
             prop_assert_eq!(&of(&fields.clone()), &model);
-        }
-    }
-
-    #[test]
-    fn names_are_looked_for_together() {
-        let mut fields = Fields::for_fields(1000, SipKey::new(1, 2));
-        let numbers: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
-        let names: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
-        names[..1000].chunks(AHEAD).for_each(|names| fields.add_names(names, true));
-        assert_eq!((fields.len(), fields.which(&names[992..1008], u32::MAX)), (1000, 0x00ff));
-        assert_eq!(fields.which(&names[992..1008], 0x0f0f), 0x000f);
-        names[990..1990].chunks(AHEAD).for_each(|names| fields.add_names(names, false));
-        assert_eq!((fields.len(), fields.contains(b"1989"), fields.contains(b"1990")), (1990, true, false));
-        let (mut seen, mut shown) = (BTreeSet::new(), Vec::new());
-        fields.visit_names(|name| {
-            shown.push(name);
-            seen.insert(name.to_vec())
-        });
-        assert_eq!(seen.len(), 1990);
-        assert!(shown.into_iter().eq(fields.iter().map(|(name, _)| name)));
-        let mut count = 0;
-        fields.visit_names(|_| {
-            count += 1;
-            count < 100
-        });
-        assert_eq!(count, 100);
-    }
-
-    #[test]
-    fn a_map_for_many_has_their_buckets() {
-        for len in [0, 1, 4, 5, 6, 9, 10, 1000, 4608, 4609, 30_000] {
-            let mut fields = Fields::for_fields(len, SipKey::new(1, 2));
-            let buckets = fields.table.buckets();
-            (0..len).for_each(|number| assert!(fields.set(number.to_string().as_bytes(), b"")));
-            assert_eq!((fields.table.buckets(), fields.table.is_moving()), (buckets, false), "{len}");
-            let mut grown = self::fields();
-            (0..len).for_each(|number| _ = grown.set(number.to_string().as_bytes(), b""));
-            assert_eq!(grown.table.buckets(), buckets, "{len}");
-            assert!((0..len).all(|number| fields.remove(number.to_string().as_bytes())));
-            assert!(fields.is_empty());
         }
     }
 

@@ -4,6 +4,7 @@ pub mod entry;
 pub mod fields;
 pub mod intset;
 pub mod listpack;
+pub mod members;
 pub mod old_packs;
 pub mod ordered;
 pub mod quicklist;

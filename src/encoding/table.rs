@@ -386,22 +386,6 @@ impl<T> Table<T> {
         self.segments.iter().flatten().flat_map(Bucket::chain).flat_map(Bucket::items)
     }
 
-    /// Shows all items, in bucket order, some at a time, until `see` has enough. `near` gets each of them some time before.
-    #[inline]
-    pub fn visit_groups<'t>(&'t self, mut near: impl FnMut(&'t T), mut see: impl FnMut(&[&'t T]) -> bool) {
-        let mut items = self.iter().inspect(|item| near(item));
-        let (mut now, mut next) = (Vec::with_capacity(AHEAD), Vec::with_capacity(AHEAD));
-        now.extend(items.by_ref().take(AHEAD));
-        while !now.is_empty() {
-            next.extend(items.by_ref().take(AHEAD));
-            if !see(&now) {
-                return;
-            }
-            std::mem::swap(&mut now, &mut next);
-            next.clear();
-        }
-    }
-
     /// How many buckets hold no item, one item, and so on, with what overflows from them.
     pub fn bucket_lens(&self) -> Vec<usize> {
         let mut counts = Vec::new();

@@ -137,6 +137,21 @@ fn growth_and_shrinkage_keep_the_load_in_bounds() {
 }
 
 #[test]
+fn a_table_for_many_has_their_buckets() {
+    for len in [0, 1, 4, 5, 6, 9, 10, 1000, 4608, 4609, 30_000] {
+        let mut numbers = Numbers { table: Table::for_items(len as usize), hash: spread };
+        let buckets = numbers.table.buckets();
+        let mut grown = Numbers::new(spread);
+        (1..=len).for_each(|number| numbers.insert(number));
+        (1..=len).for_each(|number| grown.insert(number));
+        numbers.check();
+        assert_eq!((numbers.table.buckets(), grown.table.buckets()), (buckets, buckets), "{len}");
+        assert!((1..=len).all(|number| numbers.remove(number)));
+        assert!(numbers.table.is_empty());
+    }
+}
+
+#[test]
 fn one_change_moves_few_items() {
     let calls = std::cell::Cell::new(0);
     let mut table = Table::new();

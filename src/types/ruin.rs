@@ -10,12 +10,15 @@ use super::set::Set;
 use super::sorted_set::{SortedSet, TreeRemains};
 use super::{Collection, Value};
 use crate::encoding::fields::FieldsRemains;
+use crate::encoding::members::MembersRemains;
 use crate::encoding::quicklist::Quicklist;
 
 /// Parts of a value that are left.
 pub enum Ruin {
     /// Nodes of a list.
     Nodes(Box<Quicklist>),
+    /// Members of a set.
+    Members(MembersRemains),
     /// Fields of a table.
     Fields(FieldsRemains),
     /// Fields of a table, and the order in which they would have expired.
@@ -31,7 +34,7 @@ impl Ruin {
     pub fn of(value: Value) -> Ruin {
         match value {
             Value::Other(Collection::List(List::Quick(quick))) => Ruin::Nodes(quick),
-            Value::Other(Collection::Set(Set::Table(table))) => Ruin::Fields(table.into_remains()),
+            Value::Other(Collection::Set(Set::Table(table))) => Ruin::Members(table.into_remains()),
             Value::Other(Collection::Hash(Hash::Other(form))) => match *form {
                 Form::Table(table) => Ruin::Fields(table.into_remains()),
                 Form::TimedTable(table) => {
@@ -49,6 +52,7 @@ impl Ruin {
     pub fn drop_some(&mut self, work: usize) -> usize {
         match self {
             Ruin::Nodes(quick) => quick.drop_some(work),
+            Ruin::Members(remains) => remains.drop_some(work),
             Ruin::Fields(remains) => remains.drop_some(work),
             Ruin::TimedFields(remains, order) => match drop_first(order, work) {
                 0 => 0,

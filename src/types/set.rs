@@ -5,9 +5,9 @@
 
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
-use crate::encoding::fields::Fields;
 use crate::encoding::intset::Intset;
 use crate::encoding::listpack::{self, Element, Listpack};
+use crate::encoding::members::Members;
 use crate::encoding::table::AHEAD;
 
 /// The most integers that a set may be told to keep sorted.
@@ -34,7 +34,7 @@ pub enum Set {
     /// Few and short members.
     Pack(Listpack),
     /// Any.
-    Table(Box<Fields>),
+    Table(Box<Members>),
 }
 
 const _: () = assert!(size_of::<Set>() == 24);
@@ -64,10 +64,10 @@ fn texts<'r, 'e>(group: &[Element<'e>], room: &'r mut [&'e [u8]; AHEAD]) -> Opti
 }
 
 /// Adds members to a table, up to [`AHEAD`]. `new`: it has none of them.
-fn add_group(table: &mut Fields, group: &[Element<'_>], new: bool) {
+fn add_group(table: &mut Members, group: &[Element<'_>], new: bool) {
     match texts(group, &mut [&b""[..]; AHEAD]) {
-        Some(names) => table.add_names(names, new),
-        None => group.iter().for_each(|member| _ = table.set(&member.to_cow(), b"")),
+        Some(texts) => table.add_all(texts, new),
+        None => group.iter().for_each(|member| _ = table.add(&member.to_cow())),
     }
 }
 
@@ -79,7 +79,7 @@ impl Set {
         } else if count <= limits.pack {
             Set::Pack(Listpack::new())
         } else {
-            Set::Table(Box::new(Fields::new(limits.key)))
+            Set::Table(Box::new(Members::new(limits.key)))
         }
     }
 
@@ -112,7 +112,7 @@ impl Set {
         match self {
             Set::Ints(ints) => ints.memory_usage(),
             Set::Pack(pack) => pack.memory_usage(),
-            Set::Table(table) => size_of::<Fields>() + table.memory_usage(),
+            Set::Table(table) => size_of::<Members>() + table.memory_usage(),
         }
     }
 
@@ -137,10 +137,10 @@ impl Set {
     }
 
     /// Turns the set into a table.
-    fn table(&mut self, limits: &SetLimits) -> &mut Fields {
+    fn table(&mut self, limits: &SetLimits) -> &mut Members {
         if !matches!(self, Set::Table(_)) {
-            let mut table = Fields::new(limits.key);
-            self.each(|member| _ = table.set(&member.to_cow(), b""));
+            let mut table = Members::new(limits.key);
+            self.each(|member| _ = table.add(&member.to_cow()));
             *self = Set::Table(Box::new(table));
         }
         match self {
@@ -171,7 +171,7 @@ impl Set {
     #[inline]
     pub fn add(&mut self, text: &[u8], limits: &SetLimits) -> bool {
         match self {
-            Set::Table(table) => table.set(text, b""),
+            Set::Table(table) => table.add(text),
             Set::Pack(pack) => {
                 if pack.find(text, pack.first(), 0).is_some() {
                     return false;
@@ -182,7 +182,7 @@ impl Set {
                 if fits {
                     pack.push_back(text);
                 } else {
-                    self.table(limits).set(text, b"");
+                    self.table(limits).add(text);
                 }
                 true
             }
@@ -214,7 +214,7 @@ impl Set {
             pack.push_back(text);
             *self = Set::Pack(pack);
         } else {
-            self.table(limits).set(text, b"");
+            self.table(limits).add(text);
         }
     }
 
@@ -249,7 +249,7 @@ impl Set {
         match self {
             Set::Ints(ints) => _ = ints.iter().all(|number| see(Element::Int(number))),
             Set::Pack(pack) => _ = pack.iter().all(see),
-            Set::Table(table) => table.visit_names(|name| see(Element::Bytes(name))),
+            Set::Table(table) => table.visit(|text| see(Element::Bytes(text))),
         }
     }
 
@@ -264,7 +264,7 @@ impl Set {
     /// A member chosen at random.
     pub fn random(&self, rng: &mut Rng) -> Option<Element<'_>> {
         match self {
-            Set::Table(table) => table.random(rng).map(|(name, _)| Element::Bytes(name)),
+            Set::Table(table) => table.random(rng).map(Element::Bytes),
             Set::Ints(ints) if !ints.is_empty() => ints.get(rng.below(ints.len() as u64) as usize).map(Element::Int),
             Set::Pack(pack) if !pack.is_empty() => {
                 pack.seek(rng.below(pack.len() as u64) as usize).map(|place| pack.get(place))
@@ -309,7 +309,7 @@ impl Set {
 
     /// A set of these members, each of which comes once: what more of them than a smaller encoding may have makes.
     pub fn table_of(members: &[Element<'_>], limits: &SetLimits) -> Set {
-        let mut table = Fields::for_fields(members.len(), limits.key);
+        let mut table = Members::for_members(members.len(), limits.key);
         members.chunks(AHEAD).for_each(|group| add_group(&mut table, group, true));
         Set::Table(Box::new(table))
     }
@@ -317,7 +317,7 @@ impl Set {
     /// Everything that is in any of these sets, of which one is big.
     pub fn big_union(sets: &[&Set], limits: &SetLimits) -> Set {
         let largest = sets.iter().map(|set| set.len()).max().unwrap_or(0);
-        let mut table = Fields::for_fields(largest, limits.key);
+        let mut table = Members::for_members(largest, limits.key);
         for set in sets {
             let new = table.is_empty();
             set.visit_groups(|group| {
@@ -331,7 +331,7 @@ impl Set {
     /// Visits some members and returns the next cursor; 0 starts and ends. A small set is visited at once.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>)) -> u64 {
         match self {
-            Set::Table(table) => table.scan(cursor, |name, _| visit(Element::Bytes(name))),
+            Set::Table(table) => table.scan(cursor, |text| visit(Element::Bytes(text))),
             _ => {
                 self.each(visit);
                 0
@@ -341,8 +341,8 @@ impl Set {
 
     /// A set of a pack that came from elsewhere: each member once, and more than none.
     pub fn from_pack(pack: Listpack, limits: &SetLimits) -> Option<Set> {
-        let mut seen = Fields::new(limits.key);
-        if pack.is_empty() || !pack.iter().all(|member| seen.set(&member.to_cow(), b"")) {
+        let mut seen = Members::new(limits.key);
+        if pack.is_empty() || !pack.iter().all(|member| seen.add(&member.to_cow())) {
             return None;
         }
         Some(if pack.len() <= limits.pack { Set::Pack(pack) } else { Set::Table(Box::new(seen)) })

@@ -123,7 +123,7 @@ fn write_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
         Set::Table(table) => {
             out.push(TYPE_SET);
             rdb::write_len(out, table.len());
-            table.iter().for_each(|(name, _)| rdb::write_string(out, name, compress));
+            table.iter().for_each(|text| rdb::write_string(out, text, compress));
         }
     }
 }
