@@ -216,6 +216,30 @@ fn a_soft_limit_ends_a_client_that_stays_above_it() {
     assert_eq!(server.info("stats", "client_output_buffer_limit_disconnections"), "1");
 }
 
+/// A client cannot move while it is still written to: what it is sent meanwhile counts as well.
+#[test]
+fn a_listener_that_is_to_move_is_held_to_its_limit() {
+    if !is_torc() {
+        return harness::skip("the number of threads of another server cannot be changed");
+    }
+    let server =
+        Server::with("--io-threads 2 --io-threads-always-active yes --client-output-buffer-limit pubsub 8mb 0 0");
+    let (mut deaf, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut deaf);
+    deaf.run("SUBSCRIBE c");
+    eventually("it lives on a thread", || field(&line_of(&mut control, id), "io-thread") != "0");
+    let message = "m".repeat(100_000);
+    eventually("output waits", || {
+        assert_eq!(control.run(&format!("PUBLISH c {message}")).integer(), 1);
+        number(&line_of(&mut control, id), "omem") > 0
+    });
+    play(&server, "CONFIG SET io-threads 1 => +OK");
+    eventually("who can has moved", || server.info("threads", "io_thread_0").starts_with("clients=2,"));
+    let sent = (0..200).take_while(|_| control.run(&format!("PUBLISH c {message}")).integer() == 1).count();
+    assert!((60..90).contains(&sent), "{sent} messages waited");
+    assert_eq!(server.info("stats", "client_output_buffer_limit_disconnections"), "1");
+}
+
 #[test]
 fn who_has_not_authenticated_may_leave_little_unread() {
     let server = Server::with("--requirepass secret");

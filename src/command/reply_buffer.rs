@@ -195,6 +195,16 @@ pub struct OutputFigures {
 }
 
 impl OutputFigures {
+    /// Together with what waits elsewhere.
+    #[must_use]
+    pub fn and(self, other: OutputFigures) -> OutputFigures {
+        OutputFigures {
+            buffered: self.buffered.max(other.buffered),
+            blocks: self.blocks + other.blocks,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
     /// With what was written in this turn too.
     #[must_use]
     pub fn with_unsent(self, unsent: Unsent, buffer: usize) -> OutputFigures {

@@ -73,6 +73,8 @@ pub struct ThreadFigures {
     pub turns: Counter,
     /// System calls for its connections.
     pub syscalls: Counter,
+    /// Parcels of the main thread that it is done with: what was in them is written, or reported as waiting.
+    pub carried_out: Counter,
 }
 
 impl ThreadFigures {

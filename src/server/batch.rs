@@ -322,7 +322,7 @@ impl<I: Io> Server<I> {
         written.add(self.reply().copied_since(start), self.reply().bytes_since(start));
         if self.engine.state.client_memory.is_on() || self.is_over_limit(slot, written) {
             self.note_written(slot, start);
-            self.check_unsent(slot);
+            self.check_unsent(slot, Unsent::default());
             self.account(slot);
             return self.reply().mark();
         }

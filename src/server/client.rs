@@ -12,7 +12,7 @@ use crate::resp::args::OwnedArgs;
 use crate::resp::parse::ProtocolError;
 use crate::server::batch::STALLED_INPUT_BYTES;
 use crate::server::event_loop::OWN;
-use crate::server::threads::WireFigures;
+use crate::server::threads::{Untold, WireFigures};
 use crate::server::turn::PARKED_INPUT_BYTES;
 use crate::server::wire::Wire;
 
@@ -38,6 +38,10 @@ pub struct Client {
     pub moving: Option<usize>,
     /// What is in its buffers there, as far as something is.
     pub(in crate::server) figures: Option<Box<WireFigures>>,
+    /// What its thread was handed for it and has not said anything of.
+    pub(in crate::server) untold: Untold,
+    /// That is kept although the thread is done with it.
+    pub(in crate::server) untold_stays: bool,
     /// Since when the soft limit of its output is exceeded, in Unix milliseconds.
     pub soft_limit_since_ms: Option<i64>,
     /// What belongs to the network. While it lives elsewhere, this one stands for it: it holds what was written in this turn,
@@ -59,6 +63,8 @@ impl Client {
             home: OWN,
             moving: None,
             figures: None,
+            untold: Untold::default(),
+            untold_stays: false,
             soft_limit_since_ms: None,
             wire: Wire::new(conn),
         }
@@ -73,6 +79,8 @@ impl Client {
     pub fn output_and(&self, written: Unsent) -> OutputFigures {
         let unsent = self.unsent.and(written);
         match &self.figures {
+            // On its way it has some there and some here.
+            Some(figures) if self.wire.pending.is_some() => figures.output.and(self.wire.output(unsent)),
             Some(figures) => figures.output.with_unsent(unsent, figures.reply_buffer.size()),
             None => self.wire.output(unsent),
         }
@@ -80,7 +88,7 @@ impl Client {
 
     /// Bytes of output that wait for its socket.
     pub fn waiting_bytes(&self) -> usize {
-        self.figures.as_ref().map_or_else(|| self.wire.pending_bytes(), |figures| figures.pending_bytes)
+        self.figures.as_ref().map_or(0, |figures| figures.pending_bytes) + self.wire.pending_bytes()
     }
 
     /// Whether its commands have to wait.

@@ -94,7 +94,7 @@ impl<I: Io> Server<I> {
             }
             client.unsent.add(range.len(), range.len() + large);
             client.wire.written.push(range);
-            if accounts || client.unsent.bytes() >= self.output_watch {
+            if accounts || client.unsent.bytes() + client.untold.all().bytes() >= self.output_watch {
                 full.push(client.conn);
             }
         }
@@ -112,7 +112,9 @@ impl<I: Io> Server<I> {
             if self.client(conn).is_none() {
                 continue;
             }
-            self.check_unsent(conn.slot);
+            // Its commands may wait for what it reads; what others send it may not.
+            let untold = self.untold(conn.slot);
+            self.check_unsent(conn.slot, untold);
             let over = self.engine.session(Slot(conn.slot)).flags.contains(SessionFlags::CLOSE_ASAP);
             // The caller's own end comes behind its command.
             if over && conn.slot != caller {

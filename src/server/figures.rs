@@ -22,7 +22,7 @@ impl<I: Io> Server<I> {
         net.reply_start = None;
         net.output = output;
         net.reads_slowly =
-            client.figures.as_ref().map_or(client.wire.pending.is_some(), |figures| figures.pending_bytes > 0);
+            client.figures.as_ref().map_or(client.wire.pending.is_some(), |_| client.waiting_bytes() > 0);
         net.reply_buffer = client.wire.reply_buffer;
     }
 

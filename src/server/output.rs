@@ -193,17 +193,17 @@ impl<I: Io> Server<I> {
         self.limits_of(slot).is_hard_over(client.output_and(written).bytes as u64)
     }
 
-    /// A client that passes its limit with what it wrote in this turn is to be closed, though the socket might take it all:
-    /// nothing more runs, and it gets nothing.
+    /// A client that passes its limit with what it wrote in this turn, and with what its thread has said nothing of, is to be
+    /// closed, though the socket might take it all: nothing more runs, and it gets nothing.
     #[cold]
-    pub(super) fn check_unsent(&mut self, slot: u32) {
-        if self.is_over_limit(slot, Unsent::default()) {
+    pub(super) fn check_unsent(&mut self, slot: u32, untold: Unsent) {
+        if self.is_over_limit(slot, untold) {
             self.note_over_limit(slot, "scheduled to be closed ASAP");
             self.engine.session_mut(Slot(slot)).flags.insert(SessionFlags::CLOSE_ASAP);
         }
     }
 
-    fn note_over_limit(&mut self, slot: u32, closing: &str) {
+    pub(super) fn note_over_limit(&mut self, slot: u32, closing: &str) {
         let line = self.describe(slot);
         log::warning(format_args!("Client {line} {closing} for overcoming of output buffer limits."));
         self.engine.state.stats.output_buffer_limit_disconnections += 1;
@@ -230,7 +230,7 @@ impl<I: Io> Server<I> {
     /// Closes a client that has not authenticated and has more output than such a one may. Returns whether it did.
     #[cold]
     pub(super) fn close_unauthenticated(&mut self, slot: u32) -> bool {
-        self.check_unsent(slot);
+        self.check_unsent(slot, Unsent::default());
         let over = self.engine.session(Slot(slot)).flags.contains(SessionFlags::CLOSE_ASAP);
         if over {
             self.close_after_output(slot);

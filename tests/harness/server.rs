@@ -38,9 +38,10 @@ pub(crate) struct Server {
     may_exit: bool,
 }
 
-/// The binary under test: `TORC_TEST_SERVER`, or the one that cargo built.
+/// The binary under test: another server in `TORC_TEST_SERVER`, another build of ours in `TORC_TEST_BUILD`, or the one that
+/// cargo built.
 pub(crate) fn binary() -> PathBuf {
-    match std::env::var_os("TORC_TEST_SERVER") {
+    match std::env::var_os("TORC_TEST_SERVER").or_else(|| std::env::var_os("TORC_TEST_BUILD")) {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env!("CARGO_BIN_EXE_torc-server")),
     }

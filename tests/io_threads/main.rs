@@ -1,10 +1,13 @@
-//! Tests of the built server that are run with I/O threads as well: everything about connections. The harness tells by this
-//! crate's name to have threads that are always in use; `TORC_TEST_IO_THREADS=3` does so for every test.
+//! Tests of the built server that are run with I/O threads as well: everything about connections and what they take. The
+//! harness tells by this crate's name to have threads that are always in use; `TORC_TEST_IO_THREADS=3` does so for every
+//! test.
 
 #![allow(clippy::disallowed_methods, reason = "a test is a real client: it opens sockets and reads the clock")]
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![allow(clippy::duplicate_mod, reason = "each file brings the harness along, as it does when it stands alone")]
 
+#[path = "../client_memory.rs"]
+mod client_memory;
 #[path = "../clients.rs"]
 mod clients;
 #[path = "../connections.rs"]

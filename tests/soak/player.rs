@@ -27,9 +27,18 @@ impl fmt::Display for End {
 /// What became of something.
 pub(crate) type Outcome<T = ()> = Result<T, End>;
 
+/// What a connection goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Tcp,
+    Unix,
+    Tls,
+}
+
 /// One connection.
 pub(crate) struct Player {
     client: Client,
+    way: Way,
     /// It speaks RESP3.
     pub(crate) is_resp3: bool,
 }
@@ -37,12 +46,13 @@ pub(crate) struct Player {
 impl Player {
     /// Connects over TCP, a Unix socket or TLS, and says its name.
     pub(crate) fn connect(world: &World, dice: &mut Dice, name: &str) -> Outcome<Player> {
-        let client = match dice.below(5) {
-            0 => world.server.connect_unix(),
-            1 => Client::try_tls(world.tls_address, &world.trust).map_err(broken)?,
-            _ => Client::try_tcp(world.server.address()).map_err(|error| End::Wrong(error.to_string()))?,
+        let way = [Way::Unix, Way::Tls, Way::Tcp, Way::Tcp, Way::Tcp][dice.below(5)];
+        let client = match way {
+            Way::Unix => world.server.connect_unix(),
+            Way::Tls => Client::try_tls(world.tls_address, &world.trust).map_err(|why| broken(why, way))?,
+            Way::Tcp => Client::try_tcp(world.server.address()).map_err(|error| End::Wrong(error.to_string()))?,
         };
-        let mut player = Player { client, is_resp3: false };
+        let mut player = Player { client, way, is_resp3: false };
         if dice.one_in(3) {
             player.upgrade()?;
         }
@@ -64,7 +74,7 @@ impl Player {
     /// Sends bytes.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Outcome {
         self.client.try_send(bytes).map_err(|error| {
-            let text = format!("sending {} bytes: {error}", bytes.len());
+            let text = format!("sending {} bytes over {:?}: {error}", bytes.len(), self.way);
             match error.kind() {
                 std::io::ErrorKind::BrokenPipe
                 | std::io::ErrorKind::ConnectionReset
@@ -95,7 +105,7 @@ impl Player {
 
     /// The next reply or push.
     pub(crate) fn reply(&mut self) -> Outcome<Value> {
-        self.client.try_reply().map_err(broken)
+        self.client.try_reply().map_err(|why| broken(why, self.way))
     }
 
     /// The next reply or push must be this one.
@@ -104,7 +114,8 @@ impl Player {
         if got == *due {
             return Ok(());
         }
-        Err(End::Wrong(format!("{} was due, and {} came", shortened(due), shortened(&got))))
+        let (due, got) = (shortened(due), shortened(&got));
+        Err(End::Wrong(format!("{due} was due over {:?}, and {got} came", self.way)))
     }
 
     /// These are due, in this order.
@@ -138,6 +149,11 @@ impl Player {
         }
     }
 
+    /// Whether what arrived can be read although sending failed: rustls sends what it has before it reads.
+    pub(crate) fn can_read_after_failure(&self) -> bool {
+        self.way != Way::Tls
+    }
+
     /// What stands for an array that is none.
     pub(crate) fn no_array(&self) -> Value {
         if self.is_resp3 { Value::Null } else { Value::NilArray }
@@ -166,13 +182,14 @@ pub(crate) fn bulk(text: &str) -> Value {
 }
 
 /// Why there is no reply.
-fn broken(why: String) -> End {
+fn broken(why: String, way: Way) -> End {
     let is_closed = why.starts_with("closed after")
         || why.contains("close_notify")
         || why.contains("Connection reset")
         || why.contains("Broken pipe")
         || why.contains("eof")
         || why.contains("end of file");
+    let why = format!("{why} over {way:?}");
     if is_closed { End::Closed(why) } else { End::Wrong(why) }
 }
 

@@ -100,6 +100,8 @@ pub struct IoThread<I: Io> {
     syscalls_seen: u64,
     /// How many commands were in the parcel when it was last kept back to look for more.
     looked_at: usize,
+    /// Parcels of the main thread that are carried out without its having been told.
+    untold: u64,
 }
 
 impl<I: Io> IoThread<I> {
@@ -130,6 +132,7 @@ impl<I: Io> IoThread<I> {
             sends_short_seen: 0,
             syscalls_seen: 0,
             looked_at: 0,
+            untold: 0,
         }
     }
 
@@ -151,6 +154,7 @@ impl<I: Io> IoThread<I> {
     /// One turn. False once the thread is to end.
     pub fn step(&mut self) -> io::Result<bool> {
         let mut parcel = self.links.from_main.pop();
+        self.untold += u64::from(parcel.is_some());
         if let Some(parcel) = parcel.as_deref_mut() {
             self.carry_out(parcel);
         }
@@ -163,6 +167,10 @@ impl<I: Io> IoThread<I> {
         self.see_off();
         self.report_figures();
         self.send_parcel();
+        // Whose output waits has to be known before it counts as written.
+        if self.untold > 0 && self.before.is_empty() && self.after.is_empty() {
+            self.links.figures.carried_out.add(std::mem::take(&mut self.untold));
+        }
         self.io.recycle();
         self.rearm();
         let retired = self.retired && self.connected == 0 && self.after.is_empty() && self.is_idle();
@@ -590,7 +598,7 @@ impl<I: Io> IoThread<I> {
             let gathered = guest.wire.carry(guest.seat, &self.io, &limits, &mut parcel.batch, &mut parcel.carried);
             if !guest.let_in && parcel.batch.items.len() > first {
                 guest.waits = true;
-                parcel.strangers.push(guest.seat);
+                parcel.strangers.push((guest.seat, guest.wire.has_input()));
             }
             look_up(parcel, first, &self.links.lookup);
             match gathered {

@@ -10,6 +10,7 @@ mod io_thread;
 mod moves;
 mod parcel;
 mod spawn;
+mod untold;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::server::wire::Outgoing;
 pub use io_thread::IoThread;
 pub(in crate::server) use parcel::WireFigures;
 pub(in crate::server) use spawn::spawner;
+pub(in crate::server) use untold::Untold;
 
 /// Places of each queue: more than there are parcels with requests, so that only idle ones find no room.
 const QUEUE_PLACES: usize = 64;
@@ -78,6 +80,8 @@ struct ThreadEnd<I: Io> {
     handle: Option<JoinHandle<()>>,
     /// The commands of its clients when the load was looked at last.
     commands_seen: u64,
+    /// Parcels that it was handed.
+    handed: u64,
 }
 
 impl<I: Io> Default for Threads<I> {
@@ -169,8 +173,8 @@ impl<I: Io> Server<I> {
         if self.engine.state.client_memory.is_on() {
             parcel.batch.items.iter().for_each(|item| self.account(item.seat.slot));
         }
-        for seat in parcel.strangers.drain(..) {
-            if self.client(seat).is_some() {
+        for (seat, more) in parcel.strangers.drain(..) {
+            if self.client(seat).is_some() && !self.leaves_too_much(seat, more) {
                 let let_in = self.engine.state.lets_in(self.engine.session(Slot(seat.slot)));
                 self.threads.orders[thread + 1].push(Order::Next(seat, let_in));
             }
@@ -228,6 +232,7 @@ impl<I: Io> Server<I> {
             if end.to.push(parcel).is_err() {
                 log::warning(format_args!("A parcel for I/O thread {home} found no room"));
             }
+            end.handed += 1;
             if end.bell.should_ring() {
                 self.io.wake(&end.waker);
                 end.figures.woken.add(1);
@@ -254,12 +259,17 @@ impl<I: Io> Server<I> {
         }
         let stats = &mut self.engine.state.stats;
         if client.moving.is_some() {
-            // It is on its way: this is sent where it arrives.
-            return hold_output(&mut self.outgoing, client, &mut self.outs[home]);
+            // It is on its way: this is sent where it arrives. One that reads nothing never does.
+            let conn = client.conn;
+            hold_output(&mut self.outgoing, client, &mut self.outs[home]);
+            return self.check_output(conn, "scheduled to be closed ASAP");
         }
         let unsent = std::mem::take(&mut client.unsent);
         stats.net_output_bytes += unsent.bytes() as u64;
         client.wire.reply_buffer.filled(unsent.bytes());
+        let end = &self.threads.ends[home - 1];
+        let carried_out = if client.untold_stays { 0 } else { end.figures.carried_out.total() };
+        client.untold.add(unsent, end.handed + 1, carried_out);
         let conn = client.conn;
         let orders = &mut self.threads.orders[home];
         orders.extend(client.wire.written.iter().map(|range| Order::Write(conn, range)));
@@ -353,6 +363,7 @@ impl<I: Io> Server<I> {
         let (held, pending) = (figures.buffered, figures.pending_bytes);
         let tls_memory = figures.tls_memory;
         client.figures = Some(Box::new(figures));
+        let pending = pending + client.wire.pending_bytes();
         let was_stalled = std::mem::replace(&mut client.wire.stalled, pending >= stall_bytes);
         let resumes = was_stalled && pending < stall_bytes && client.has_work();
         let held = held + client.deferred_bytes();

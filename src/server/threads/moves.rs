@@ -6,8 +6,8 @@
 use crate::command::session::Slot;
 use crate::io::{ConnId, Io};
 use crate::server::event_loop::{OWN, Server};
-use crate::server::threads::hold_output;
 use crate::server::threads::parcel::{Moving, Order};
+use crate::server::threads::{Untold, hold_output};
 use crate::server::wire::{Pending, Reading, Wire};
 
 impl<I: Io> Server<I> {
@@ -99,13 +99,19 @@ impl<I: Io> Server<I> {
         }
         let held = std::mem::replace(&mut client.wire, *wire).pending.filter(|pending| !pending.is_empty());
         client.figures = None;
+        (client.untold, client.untold_stays) = (Untold::default(), false);
         client.home = OWN;
         client.wire.pending = held;
         self.threads.ends[thread].clients -= 1;
         let stays = client.closing || self.threads.ends.get(target.wrapping_sub(1)).is_none_or(|end| end.retires);
         if !stays {
             let wire = Box::new(std::mem::replace(&mut client.wire, Wire::new(seat)));
-            return self.settle_in(target, Moving { seat, wire, socket });
+            self.settle_in(target, Moving { seat, wire, socket });
+            // Commands that waited for its output wait no longer.
+            if let Some(client) = self.clients[seat.slot as usize].as_deref_mut().filter(|client| client.has_work()) {
+                Self::enqueue(&mut self.ready, client);
+            }
+            return;
         }
         client.wire.conn = seat;
         client.wire.reading = Reading::Idle;

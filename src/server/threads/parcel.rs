@@ -25,8 +25,8 @@ pub(in crate::server) struct Parcel<S> {
     pub(in crate::server) batch: Batch,
     /// The bytes of those commands.
     pub(in crate::server) carried: Vec<u8>,
-    /// Clients among them that have to prove who they are before more of them is parsed.
-    pub(in crate::server) strangers: Vec<ConnId>,
+    /// Clients among them that have to prove who they are before more of them is parsed, and whether more is there.
+    pub(in crate::server) strangers: Vec<(ConnId, bool)>,
     /// What is to be known before the commands are executed.
     pub(in crate::server) before: Vec<Report<S>>,
     /// What follows them.

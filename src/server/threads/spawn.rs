@@ -96,6 +96,7 @@ impl<I: Io> Server<I> {
             retires: false,
             handle: None,
             commands_seen: 0,
+            handed: 0,
         };
         self.threads.ends.push(end);
         self.threads.orders.push(Vec::new());
