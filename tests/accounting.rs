@@ -50,6 +50,15 @@ fn parse(text: &str) -> Script<'_> {
     Script { title, server_args, lines, expected }
 }
 
+fn info_of(client: &mut Client, sections: &[&str]) -> String {
+    client.command(&[&["INFO"], sections].concat()).text()
+}
+
+fn field(info: &str, name: &str) -> u64 {
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("{name} is missing")).parse().unwrap()
+}
+
 struct Play {
     server: Server,
     clients: BTreeMap<char, Client>,
@@ -147,9 +156,11 @@ impl Play {
         let mut codes: Vec<String> = codes.map(|row| row.replace(":count=", " ")).collect();
         codes.sort_unstable();
         figures.extend(codes);
-        let stats = info("stats");
-        let total = stats.lines().find_map(|line| line.strip_prefix("total_error_replies:")).unwrap();
-        figures.push(format!("total {total}"));
+        let stats = info_of(self.client('a'), &["stats", "commandstats"]);
+        let calls = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split([',', '=']).nth(1));
+        let calls: u64 = calls.map(|calls| calls.parse::<u64>().unwrap()).sum();
+        assert_eq!(field(&stats, "total_commands_processed"), calls, "what was processed is what was called");
+        figures.push(format!("total {}", field(&stats, "total_error_replies")));
         figures
     }
 }
@@ -184,4 +195,49 @@ fn the_figures_are_those_of_redis() {
     };
     let differences = differences(PathBuf::from(oracle));
     assert!(differences.is_empty(), "{differences}");
+}
+
+/// How many reads others than the observer have taken, once they are gone.
+fn reads_of_others(observer: &mut Client) -> u64 {
+    let mut info = String::new();
+    eventually("the others are gone", || {
+        info = info_of(observer, &["stats", "clients", "commandstats"]);
+        field(&info, "connected_clients") == 1
+    });
+    let asked = info.lines().find_map(|line| line.strip_prefix("cmdstat_info:calls=")?.split(',').next());
+    field(&info, "total_reads_processed") - asked.map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// The read that brings the end of a connection counts, however it ends, and once.
+fn check_reads(binary: PathBuf) {
+    let server = Server::builder().binary(binary).start();
+    let mut observer = server.connect();
+    let mut before = reads_of_others(&mut observer);
+    type Deed = fn(&mut Client);
+    let deeds: [(&str, u64, Deed); 6] = [
+        ("nothing", 1, |_| {}),
+        ("a command", 2, |client| _ = client.run("PING")),
+        ("a command that is not waited for", 2, |client| client.send(b"PING\r\n")),
+        ("many commands", 2, |client| client.send(&b"PING\r\n".repeat(100))),
+        ("half a command", 2, |client| client.send(b"*1\r\n$4\r\nPI")),
+        ("a command that leaves", 1, |client| _ = client.run("QUIT")),
+    ];
+    for (what, reads, deed) in deeds {
+        let mut client = server.connect();
+        observer.run("PING");
+        let pinged = 1;
+        deed(&mut client);
+        drop(client);
+        let after = reads_of_others(&mut observer);
+        assert_eq!(after - before - pinged, reads, "{what}");
+        before = after;
+    }
+}
+
+#[test]
+fn reads_are_counted_as_by_redis() {
+    check_reads(binary());
+    if let Some(oracle) = std::env::var_os("TORC_ACCOUNTING_ORACLE") {
+        check_reads(PathBuf::from(oracle));
+    }
 }

@@ -125,10 +125,9 @@ impl State {
         }
     }
 
-    /// An execution of the command with this number has blocked its client: it counts by command once the wait is over.
+    /// An execution of the command with this number has blocked its client: it counts once the wait is over.
     #[cold]
     pub(crate) fn note_blocked_call(&mut self, session: &Session, command: usize, ticks: u64) {
-        self.stats.commands_processed += 1;
         self.stats.command_ticks += ticks;
         self.blocking.note_call(session.slot.0, UnfinishedCall { command, ticks });
     }
@@ -149,6 +148,16 @@ impl State {
         Some(call.ticks)
     }
 
+    /// A blocked client is gone. An execution that waited for keys has never ended then, and does not count.
+    #[cold]
+    pub(crate) fn forget_blocked(&mut self, slot: Slot) {
+        match self.blocking.unblock(slot.0) {
+            Some(Waiting::Keys) => _ = self.blocking.take_call(slot.0),
+            _ => _ = self.finish_call(slot, None),
+        }
+        self.plan_observers();
+    }
+
     /// A wait is over without an answer, and what came before it was slow.
     #[cold]
     fn note_slow_wait(&mut self, slot: Slot, request: &OwnedArgs, ticks: u64) {
@@ -160,6 +169,7 @@ impl State {
     }
 
     fn count_call(&mut self, command: usize, ticks: u64) {
+        self.stats.commands_processed += 1;
         self.stats.count_call(command, ticks, self.records_durations.then(|| self.ticks.to_ns(ticks)));
     }
 

@@ -87,9 +87,7 @@ impl Engine {
             transaction::stop_monitoring(state, &mut session);
             state.unsubscribe_all(&mut session);
             if session.is_blocked() {
-                state.blocking.unblock(slot.0);
-                state.plan_observers();
-                state.finish_call(slot, None);
+                state.forget_blocked(slot);
             }
         }
     }

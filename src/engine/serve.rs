@@ -65,8 +65,6 @@ fn try_again(state: &mut State, slot: Slot) {
             state.stats.count_error(reply.last_error_code());
         }
         None => {
-            // It was processed when it began to wait, and counts by command when the wait is over.
-            state.stats.commands_processed = state.stats.commands_processed.saturating_sub(1);
             if let Some(begun) = unfinished {
                 state.stats.commands[begun.command].ticks += begun.ticks;
             }

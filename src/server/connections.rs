@@ -265,6 +265,7 @@ impl<I: Io> Server<I> {
         if error.is_none() && !client.blocked && may_have {
             return self.to_end.push(conn);
         }
+        self.engine.state.stats.reads_processed += 1;
         match error {
             Some(error) => log::verbose(format_args!("Reading from client: {error}")),
             None if log::enabled(LogLevel::Verbose) => {
@@ -285,12 +286,15 @@ impl<I: Io> Server<I> {
             let conn = self.to_end[index];
             // A blocked one would wait for an answer that nobody reads.
             if self.client(conn).is_some_and(|client| client.blocked) {
+                self.engine.state.stats.reads_processed += 1;
                 self.close_now(conn);
                 continue;
             }
             let waits = |client: &Client| (client.wire.stalled || client.wire.parked) && client.has_work();
             let is_over = |client: &mut Client| !client.closing && !waits(client);
             if self.client(conn).is_some_and(is_over) {
+                // The read that brought the end counts once, however often it was said.
+                self.engine.state.stats.reads_processed += 1;
                 self.close_after_output(conn.slot);
             } else if self.client(conn).is_some_and(|client| client.home != OWN && !client.closing) {
                 // Its thread has said it once and for all.
