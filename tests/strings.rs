@@ -486,3 +486,95 @@ fn a_string_may_not_pass_the_largest_bulk() {
         "#,
     );
 }
+
+/// The answers are those of Redis 8.0.6.
+#[test]
+fn bits_are_set_counted_and_joined() {
+    play(
+        &Server::start(),
+        r#"
+        SETBIT b 7 1                        => :0
+        SETBIT b 7 0                        => :1
+        SETBIT b 100 1                      => :0
+        STRLEN b                            => :13
+        GETBIT b 100                        => :1
+        GETBIT b 101                        => :0
+        GETBIT b 4294967295                 => :0
+        GETBIT none 5                       => :0
+        SETBIT b 4294967296 1               => -ERR bit offset is not an integer or out of range
+        SETBIT b -1 1                       => -ERR bit offset is not an integer or out of range
+        SETBIT b 1 2                        => -ERR bit is not an integer or out of range
+        SET t foobar                        => +OK
+        BITCOUNT t                          => :26
+        BITCOUNT t 0 0                      => :4
+        BITCOUNT t 1 1                      => :6
+        BITCOUNT t 5 30 BIT                 => :17
+        BITCOUNT t -2 -1                    => :7
+        BITCOUNT t 0                        => -ERR syntax error
+        BITCOUNT none                       => :0
+        BITPOS t 1                          => :1
+        BITPOS t 0                          => :0
+        BITPOS t 1 2                        => :17
+        BITPOS t 1 7 15 BIT                 => :9
+        BITPOS t 2                          => -ERR The bit argument must be 1 or 0.
+        BITPOS none 0                       => :0
+        BITPOS none 1                       => :-1
+        SET u abcdef                        => +OK
+        BITOP AND d t u                     => :6
+        GET d                               => "`bc`ab"
+        BITOP XOR d t u none                => :6
+        STRLEN d                            => :6
+        BITOP NOT d none                    => :0
+        EXISTS d                            => :0
+        BITOP NOT d t u                     => -ERR BITOP NOT must be called with a single source key.
+        BITOP NAND d t u                    => -ERR syntax error
+        BITFIELD f SET u8 0 255 GET u4 0 INCRBY u8 0 10 => [:0, :15, :9]
+        BITFIELD f OVERFLOW SAT INCRBY u8 0 250 OVERFLOW FAIL INCRBY u8 0 250 GET i8 #0 => [:255, (nil), :-1]
+        BITFIELD f GET u64 0                => -ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
+        BITFIELD_RO f GET u8 0              => [:255]
+        BITFIELD_RO f SET u8 0 1            => -ERR BITFIELD_RO only supports the GET subcommand
+        RPUSH l x                           => :1
+        SETBIT l 0 1                        => -WRONGTYPE Operation against a key holding the wrong kind of value
+        BITCOUNT l                          => -WRONGTYPE Operation against a key holding the wrong kind of value
+        BITOP AND d l t                     => -WRONGTYPE Operation against a key holding the wrong kind of value
+        "#,
+    );
+}
+
+/// The answers are those of Redis 8.0.6.
+#[test]
+fn hyperloglogs_count_about() {
+    play(
+        &Server::start(),
+        r#"
+        RPUSH l x                           => :1
+        SET t foobar                        => +OK
+        PFADD h a b c                       => :1
+        PFADD h a                           => :0
+        PFCOUNT h                           => :3
+        PFADD h2 c d                        => :1
+        PFCOUNT h h2                        => :4
+        PFCOUNT none                        => :0
+        PFMERGE h3 h h2 none                => +OK
+        PFCOUNT h3                          => :4
+        PFMERGE h4                          => +OK
+        PFCOUNT h4                          => :0
+        STRLEN h4                           => :18
+        TYPE h                              => +string
+        PFADD h4                            => :0
+        PFADD h5                            => :1
+        EXISTS h5                           => :1
+        PFADD l x                           => -WRONGTYPE Operation against a key holding the wrong kind of value
+        PFCOUNT l                           => -WRONGTYPE Operation against a key holding the wrong kind of value
+        PFADD t x                           => -WRONGTYPE Key is not a valid HyperLogLog string value.
+        PFCOUNT t                           => -WRONGTYPE Key is not a valid HyperLogLog string value.
+        PFMERGE t h                         => -WRONGTYPE Key is not a valid HyperLogLog string value.
+        PFMERGE h t                         => -WRONGTYPE Key is not a valid HyperLogLog string value.
+        PFDEBUG ENCODING h                  => +sparse
+        PFDEBUG TODENSE h                   => :1
+        PFDEBUG ENCODING h                  => +dense
+        PFCOUNT h                           => :3
+        STRLEN h                            => :12304
+        "#,
+    );
+}

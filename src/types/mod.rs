@@ -280,3 +280,6 @@ impl Entry<Value> {
         self.allocation_bytes() + self.whole().map_or(0, Value::memory_usage)
     }
 }
+
+#[cfg(test)]
+mod fairness_tests;
