@@ -261,6 +261,48 @@ fn commands_know_their_types() {
     );
 }
 
+/// How many can be asked for, as in Redis 8.0.6.
+#[test]
+fn random_choices_have_bounds() {
+    play(
+        &Server::start(),
+        r#"
+        HSET h a 1                          => :1
+        ZADD z 1 a                          => :1
+        SADD s a                            => :1
+        SRANDMEMBER s -9223372036854775808  => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        SRANDMEMBER none -9223372036854775808 => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        HRANDFIELD h -9223372036854775808   => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        HRANDFIELD none -9223372036854775808 => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        ZRANDMEMBER z -9223372036854775808  => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        ZRANDMEMBER h -9223372036854775808  => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        HRANDFIELD h -9223372036854775808 WITHVALUES => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        ZRANDMEMBER z -9223372036854775808 WITHSCORES => -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        HRANDFIELD h 4611686018427387904 WITHVALUES => -ERR value is out of range
+        ZRANDMEMBER z 4611686018427387904 WITHSCORES => -ERR value is out of range
+        ZRANDMEMBER h 4611686018427387904 WITHSCORES => -ERR value is out of range
+        HRANDFIELD h -4611686018427387904 WITHVALUES => -ERR value is out of range
+        ZRANDMEMBER z -4611686018427387904 WITHSCORES => -ERR value is out of range
+        ZRANDMEMBER h -4611686018427387904 WITHSCORES => -ERR value is out of range
+        HRANDFIELD h 4611686018427387903 WITHVALUES => ["a", "1"]
+        ZRANDMEMBER z 4611686018427387903 WITHSCORES => ["a", "1"]
+        ZRANDMEMBER h 4611686018427387903 WITHSCORES => -WRONGTYPE Operation against a key holding the wrong kind of value
+        HRANDFIELD h 9223372036854775807 WITHVALUES => -ERR value is out of range
+        ZRANDMEMBER z 9223372036854775807 WITHSCORES => -ERR value is out of range
+        ZRANDMEMBER h 9223372036854775807 WITHSCORES => -ERR value is out of range
+        HRANDFIELD none -4611686018427387903 WITHVALUES => []
+        ZRANDMEMBER none -4611686018427387903 WITHSCORES => []
+        SRANDMEMBER none -9223372036854775807 => []
+        HRANDFIELD none -9223372036854775807 => []
+        ZRANDMEMBER none -9223372036854775807 => []
+        SRANDMEMBER h -9223372036854775807  => -WRONGTYPE Operation against a key holding the wrong kind of value
+        SRANDMEMBER s 9223372036854775807   => ["a"]
+        SPOP s -1                           => -ERR value is out of range, must be positive
+        HRANDFIELD h 4611686018427387904 FOO => -ERR syntax error
+        "#,
+    );
+}
+
 /// What other commands store serves those who wait for it, and is announced.
 #[test]
 fn stored_results_serve_those_who_wait() {

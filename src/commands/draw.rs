@@ -9,6 +9,8 @@ use crate::command::error::{CommandError, NOT_AN_INTEGER};
 
 /// The most answers that may be asked for with repetitions: more than any client can want, and still a bound.
 const REPEATED_MAX: i64 = i32::MAX as i64;
+/// The most pairs that may be asked for, in either way: what Redis can count the texts of.
+const PAIRS_MAX: i64 = i64::MAX / 2;
 
 const OUT_OF_RANGE: CommandError = CommandError::fixed("value is out of range");
 const NO_OPPOSITE: CommandError =
@@ -20,7 +22,20 @@ pub(crate) fn count(text: &[u8]) -> Result<i64, CommandError> {
     if count == i64::MIN {
         return Err(NO_OPPOSITE);
     }
-    if count < -REPEATED_MAX { Err(OUT_OF_RANGE) } else { Ok(count) }
+    Ok(count)
+}
+
+/// Whether so many pairs may be asked for.
+pub(crate) fn check_pairs(count: Option<i64>) -> Result<(), CommandError> {
+    match count {
+        Some(count) if !(-PAIRS_MAX..=PAIRS_MAX).contains(&count) => Err(OUT_OF_RANGE),
+        _ => Ok(()),
+    }
+}
+
+/// Whether something may be answered so often, where there is something.
+pub(crate) fn check_repeated(count: Option<i64>) -> Result<(), CommandError> {
+    if count.is_some_and(|count| count < -REPEATED_MAX) { Err(OUT_OF_RANGE) } else { Ok(()) }
 }
 
 /// Chooses some of many that are met one after the other, each with the same chance.
@@ -71,7 +86,15 @@ mod tests {
         assert_eq!(count(b"-5").ok(), Some(-5));
         assert_eq!(count(b"9223372036854775807").ok(), Some(i64::MAX));
         assert_eq!(count(b"-9223372036854775808").err(), Some(NO_OPPOSITE));
-        assert_eq!(count(b"-4611686018427387905").err(), Some(OUT_OF_RANGE));
+        assert_eq!(count(b"-9223372036854775807").ok(), Some(-i64::MAX));
+        let limit = 4_611_686_018_427_387_903;
+        for (count, fits) in [(limit, true), (-limit, true), (limit + 1, false), (-limit - 1, false), (i64::MAX, false)]
+        {
+            assert_eq!(check_pairs(Some(count)).is_ok(), fits, "{count}");
+        }
+        assert_eq!((check_repeated(Some(-REPEATED_MAX)), check_repeated(Some(i64::MAX))), (Ok(()), Ok(())));
+        assert_eq!(check_repeated(Some(-REPEATED_MAX - 1)), Err(OUT_OF_RANGE));
+        assert_eq!((check_pairs(None), check_repeated(None)), (Ok(()), Ok(())));
         assert_eq!(count(b"x").err(), Some(NOT_AN_INTEGER));
     }
 }

@@ -9,6 +9,7 @@ use super::hash::{Form, Hash, HashLimits};
 use super::list::List;
 use super::set::{Set, SetLimits};
 use super::sorted_set::{SortedSet, SortedSetLimits};
+use super::timed_hash::TIME_MAX_MS;
 use super::{Collection, KeyEntry, TypeLimits, Value};
 use crate::encoding::intset::Intset;
 use crate::encoding::listpack::Listpack;
@@ -332,7 +333,8 @@ fn read_timed_hash(reader: &mut Reader<'_>, base_ms: i64, limits: &HashLimits) -
             return Err(Malformed);
         }
         if after_ms > 0 {
-            let at_ms = base_ms.checked_add(after_ms).filter(|&at_ms| at_ms > 0).ok_or(Malformed)?;
+            let at_ms =
+                base_ms.checked_add(after_ms).filter(|at_ms| (1..=TIME_MAX_MS).contains(at_ms)).ok_or(Malformed)?;
             hash.set_time(&name, Some(at_ms), limits);
         }
     }
@@ -623,6 +625,14 @@ mod tests {
                 Some(Malformed),
                 "{elements:?}"
             );
+        }
+        // The latest time, and the one after it.
+        for (time, fits) in [((1i64 << 48) - 1, true), (1 << 48, false)] {
+            let time = time.to_le_bytes();
+            let table = [&b"\x18"[..], &time, b"\x01\x01\x01a\xc0\x01"].concat();
+            let pack = pack(&[b"\x81a\x02\x01\x01\xf4", &time[..], b"\t"].concat(), 3);
+            assert_eq!(read(&mut Reader::new(&table), &limits()).is_ok(), fits, "{table:?}");
+            assert_eq!(read(&mut Reader::new(&pack), &limits()).is_ok(), fits, "{pack:?}");
         }
         for body in [
             &b"\x18\0\0\0\0\0\0\0\0\0"[..],

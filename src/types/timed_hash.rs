@@ -16,6 +16,9 @@ use crate::encoding::listpack::{Element, Listpack, Place};
 /// What stands in the place of a time where a field stays.
 const STAYS: i64 = 0;
 
+/// The latest time of a field that comes from elsewhere, in Unix milliseconds.
+pub const TIME_MAX_MS: i64 = (1 << 48) - 1;
+
 /// Whether the time of a field is over: Redis keeps it through the very millisecond of its expiry.
 #[inline]
 pub fn is_over(at_ms: Option<i64>, now_ms: i64) -> bool {
@@ -62,7 +65,7 @@ impl TimedPack {
         let mut texts = pack.iter();
         while let (Some(name), Some(_), Some(time)) = (texts.next(), texts.next(), texts.next()) {
             let at_ms = time_of(time);
-            sound &= seen.set(&name.to_cow(), b"") && matches!(time, Element::Int(STAYS..));
+            sound &= seen.set(&name.to_cow(), b"") && matches!(time, Element::Int(STAYS..=TIME_MAX_MS));
             sound &= at_ms.is_none() || last.is_some_and(|last| at_ms.is_some_and(|at_ms| last <= at_ms));
             last = at_ms;
         }

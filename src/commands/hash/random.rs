@@ -45,9 +45,15 @@ fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         4 if args.get(3).eq_ignore_ascii_case(b"withvalues") => true,
         _ => return Err(SYNTAX),
     };
+    if with_values {
+        draw::check_pairs(count)?;
+    }
     let (key, key_hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let mut rng = ctx.state.rng.clone();
     let hash = read_hash(ctx.state, ctx.session, key, key_hash)?;
+    if hash.is_some() {
+        draw::check_repeated(count)?;
+    }
     if hash.is_some_and(|hash| hash.live_len(now_ms) < hash.len()) {
         remove_all_late(ctx, key, key_hash)?.settle(ctx, key);
         let now = ctx.state.keyspace.db(ctx.session.db).live(key, key_hash, now_ms);

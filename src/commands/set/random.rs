@@ -103,6 +103,9 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     };
     let mut rng = ctx.state.rng.clone();
     let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
+    if set.is_some() {
+        draw::check_repeated(count)?;
+    }
     match (set, count) {
         (None, None) => ctx.reply.null(),
         (None, Some(_)) => ctx.reply.array(0),

@@ -41,8 +41,14 @@ fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
         4 if args.get(3).eq_ignore_ascii_case(b"withscores") => true,
         _ => return Err(SYNTAX),
     };
+    if with_scores {
+        draw::check_pairs(count)?;
+    }
     let mut rng = ctx.state.rng.clone();
     let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
+    if set.is_some() {
+        draw::check_repeated(count)?;
+    }
     match (set, count) {
         (None, None) => ctx.reply.null(),
         (None, Some(_)) => ctx.reply.array(0),
