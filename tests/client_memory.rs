@@ -109,6 +109,31 @@ fn what_a_client_costs_is_the_sum_of_what_it_has() {
 }
 
 #[test]
+fn the_request_that_waits_counts_with_its_arguments() {
+    let server = fixed("");
+    let mut control = server.connect();
+    for (request, argv) in [("BLPOP list 0", 10), ("WAIT 1 0", 6)] {
+        let mut client = server.connect();
+        let id = id_of(&mut client);
+        let base = number(&line_of(&mut control, id), "tot-mem");
+        client.send(format!("{request}\r\n").as_bytes());
+        eventually("it is blocked", || field(&line_of(&mut control, id), "flags") == "b");
+        let line = line_of(&mut control, id);
+        assert_eq!(number(&line, "argv-mem"), argv, "{line}");
+        assert!(number(&line, "tot-mem") > base, "{line}");
+    }
+    let mut client = server.connect();
+    let id = id_of(&mut client);
+    control.run("CLIENT PAUSE 60000 WRITE");
+    client.send_command(&["SET", "key", &"v".repeat(1000)]);
+    eventually("it is paused", || field(&line_of(&mut control, id), "flags") == "b");
+    assert_eq!(fields(&line_of(&mut control, id), "qbuf argv-mem"), "qbuf=0 argv-mem=1006");
+    control.run("CLIENT UNPAUSE");
+    client.reply();
+    assert_eq!(fields(&line_of(&mut control, id), "qbuf argv-mem"), "qbuf=0 argv-mem=0");
+}
+
+#[test]
 fn reply_buffers_follow_the_replies() {
     let server = Server::with("--enable-debug-command yes");
     let (mut client, mut control) = (server.connect(), server.connect());

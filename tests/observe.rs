@@ -7,7 +7,7 @@
 
 mod harness;
 
-use harness::{Server, play, play_on};
+use harness::{Client, Server, Value, eventually, play, play_on};
 
 #[test]
 fn the_slow_log_keeps_what_was_slow() {
@@ -105,5 +105,49 @@ fn turns_of_the_event_loop_are_counted() {
         ("debug", "eventloop_cmd_per_cycle_max"),
     ] {
         assert!(number(section, field) > 0, "{field}");
+    }
+}
+
+/// The commands in the slow log, the oldest first, and their arguments.
+fn slow_commands(control: &mut Client) -> Vec<String> {
+    let entries = control.run("SLOWLOG GET 20").items();
+    let words = |entry: &Value| entry.items()[3].items().iter().map(Value::text).collect::<Vec<_>>().join(" ");
+    let commands: Vec<String> = entries.iter().rev().map(words).collect();
+    commands.into_iter().filter(|command| !command.starts_with("INFO") && !command.starts_with("SLOWLOG")).collect()
+}
+
+#[test]
+fn a_wait_is_logged_when_it_is_over() {
+    let server = Server::with("--slowlog-log-slower-than 0");
+    let mut control = server.connect();
+    for (request, end, logged) in [
+        ("WAIT 1 0", "CLIENT UNBLOCK $id", &["WAIT 1 0", "CLIENT UNBLOCK $id"][..]),
+        ("WAIT 1 0", "CLIENT UNBLOCK $id ERROR", &["WAIT 1 0", "WAIT 1 0", "CLIENT UNBLOCK $id ERROR"]),
+        ("WAIT 1 0", "CLIENT KILL ID $id", &["WAIT 1 0", "CLIENT KILL ID $id"]),
+        ("BLPOP l 0", "CLIENT UNBLOCK $id", &["BLPOP l 0", "CLIENT UNBLOCK $id"]),
+        ("BLPOP l 0", "CLIENT UNBLOCK $id ERROR", &["BLPOP l 0", "CLIENT UNBLOCK $id ERROR"]),
+        ("BLPOP l 0", "CLIENT KILL ID $id", &["CLIENT KILL ID $id"]),
+        ("BLPOP l 0", "LPUSH l x", &["LPUSH l x", "BLPOP l 0"]),
+        ("WAIT 1 0", "", &["WAIT 1 0"]),
+        ("BLPOP l 0", "", &[]),
+    ] {
+        let mut client = server.connect();
+        let id = client.run("CLIENT ID").integer().to_string();
+        control.run("SLOWLOG RESET");
+        client.send(format!("{request}\r\n").as_bytes());
+        eventually("it is blocked", || control.run("INFO clients").text().contains("blocked_clients:1\r"));
+        if !end.is_empty() {
+            control.run(&end.replace("$id", &id));
+        }
+        drop(client);
+        eventually("it is gone", || control.run("INFO clients").text().contains("connected_clients:1\r"));
+        let mut wanted: Vec<String> = logged.iter().map(|command| command.replace("$id", &id)).collect();
+        let mut found = slow_commands(&mut control);
+        if end.starts_with("CLIENT KILL") {
+            // Redis closes the client at once, Torc behind the command that kills it.
+            wanted.sort_unstable();
+            found.sort_unstable();
+        }
+        assert_eq!(found, wanted, "{request}, ended by {end:?}");
     }
 }

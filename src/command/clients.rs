@@ -25,12 +25,15 @@ const UNBLOCKED: &[u8] = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
 
 /// Blocking.
 impl State {
-    /// The caller waits from now on, for at most `timeout_ms` (0: for ever). The command answers nothing now.
-    pub(crate) fn block(&mut self, session: &mut Session, waiting: Waiting, timeout_ms: i64) {
+    /// The caller waits from now on, for at most `timeout_ms` (0: for ever). The command, whose request `args` is, answers
+    /// nothing now.
+    #[cold]
+    pub(crate) fn block(&mut self, session: &mut Session, waiting: Waiting, args: Args<'_>, timeout_ms: i64) {
         let until = |timeout_ms: i64| self.precise_unix_us().saturating_add(timeout_ms.saturating_mul(1000));
         let deadline_us = (timeout_ms > 0).then(|| until(timeout_ms));
         session.flags.insert(SessionFlags::BLOCKED);
         self.blocking.block(session.slot.0, waiting, deadline_us);
+        session.waiting_command = Some(Box::new(OwnedArgs::from_args(args)));
         self.plan_deadline();
     }
 
@@ -46,15 +49,15 @@ impl State {
     ) {
         let client = session.slot.0;
         match self.blocking.deadline_of_try(client) {
-            None => self.block(session, Waiting::Keys, timeout_ms),
+            None => self.block(session, Waiting::Keys, args, timeout_ms),
             Some(deadline_us) => {
                 session.flags.insert(SessionFlags::BLOCKED);
                 self.blocking.block(client, Waiting::Keys, deadline_us);
+                session.waiting_command = Some(Box::new(OwnedArgs::from_args(args)));
                 self.plan_deadline();
             }
         }
         self.blocking.keys.wait(client, session.db, keys);
-        session.waiting_command = Some(Box::new(OwnedArgs::from_args(args)));
         self.plan_observers();
     }
 
@@ -115,9 +118,15 @@ impl State {
             (Unblock::Timeout, Waiting::Keys) => b"*-1\r\n",
             (Unblock::Timeout, Waiting::Unpausing) => return,
         };
-        let ticks = self.finish_call(slot, (how == Unblock::Error).then_some(waiting));
-        if let (Some(request), Some(ticks)) = (request, ticks.filter(|ticks| *ticks >= self.slow_ticks)) {
-            self.note_slow_wait(slot, &request, ticks);
+        let failed = (how == Unblock::Error).then_some(waiting);
+        let ticks = self.finish_call(slot, failed);
+        if let (Some(request), Some(ticks)) = (request, ticks) {
+            let counts_twice = failed.is_some_and(|waiting| waiting != Waiting::Keys);
+            let session = self.sessions.take(slot);
+            for ticks in [Some(ticks), counts_twice.then_some(0)].into_iter().flatten() {
+                self.note_slow_wait(&session, &request, ticks);
+            }
+            self.sessions.put(session);
         }
         if !muted {
             let text = self.effects.outbox.write(|out| out.extend_from_slice(text));
@@ -150,22 +159,21 @@ impl State {
 
     /// A blocked client is gone. An execution that waited for keys has never ended then, and does not count.
     #[cold]
-    pub(crate) fn forget_blocked(&mut self, slot: Slot) {
-        match self.blocking.unblock(slot.0) {
-            Some(Waiting::Keys) => _ = self.blocking.take_call(slot.0),
-            _ => _ = self.finish_call(slot, None),
+    pub(crate) fn forget_blocked(&mut self, session: &Session) {
+        let client = session.slot;
+        if self.blocking.unblock(client.0) == Some(Waiting::Keys) {
+            self.blocking.take_call(client.0);
+        } else if let (Some(ticks), Some(request)) = (self.finish_call(client, None), &session.waiting_command) {
+            self.note_slow_wait(session, request, ticks);
         }
         self.plan_observers();
     }
 
-    /// A wait is over without an answer, and what came before it was slow.
-    #[cold]
-    fn note_slow_wait(&mut self, slot: Slot, request: &OwnedArgs, ticks: u64) {
-        let session = self.sessions.take(slot);
-        if let Some(command) = session.last_command {
-            self.note_slow(&session, command, request.as_args(), ticks);
+    /// A wait is over, and nothing runs that would say how long what came before it took.
+    fn note_slow_wait(&mut self, session: &Session, request: &OwnedArgs, ticks: u64) {
+        if let Some(command) = session.last_command.filter(|_| ticks >= self.slow_ticks) {
+            self.note_slow(session, command, request.as_args(), ticks);
         }
-        self.sessions.put(session);
     }
 
     fn count_call(&mut self, command: usize, ticks: u64) {

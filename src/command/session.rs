@@ -214,7 +214,7 @@ pub struct Session {
     pub last_command: Option<&'static Command>,
     /// Open transaction.
     pub transaction: Option<Box<Transaction>>,
-    /// The command that waits for keys, while it does.
+    /// The request that waits, while it does; none while a pause makes it wait.
     pub waiting_command: Option<Box<OwnedArgs>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<TrackingFacts>>,

@@ -105,7 +105,7 @@ fn wait(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     }
-    ctx.state.block(ctx.session, Waiting::Replicas, timeout_ms);
+    ctx.state.block(ctx.session, Waiting::Replicas, args, timeout_ms);
     Ok(())
 }
 
@@ -125,7 +125,7 @@ fn waitaof(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     }
-    ctx.state.block(ctx.session, Waiting::AppendOnlyFiles, timeout_ms);
+    ctx.state.block(ctx.session, Waiting::AppendOnlyFiles, args, timeout_ms);
     Ok(())
 }
 

@@ -68,7 +68,7 @@ pub(super) fn run(
     if state.observes_keys {
         state.touch_expired(Some(session));
     }
-    // One that waits for keys is noted once, when the wait is over.
+    // One that waits is noted when the wait is over.
     (elapsed >= state.slow_ticks && session.waiting_command.is_none()).then_some(elapsed)
 }
 

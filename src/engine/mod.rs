@@ -87,7 +87,7 @@ impl Engine {
             transaction::stop_monitoring(state, &mut session);
             state.unsubscribe_all(&mut session);
             if session.is_blocked() {
-                state.forget_blocked(slot);
+                state.forget_blocked(&session);
             }
         }
     }

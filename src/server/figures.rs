@@ -3,9 +3,16 @@
 
 #![forbid(unsafe_code)]
 
-use crate::command::session::Slot;
+use crate::command::session::{SessionFlags, Slot};
 use crate::io::Io;
+use crate::resp::args::OwnedArgs;
 use crate::server::event_loop::Server;
+
+/// How many arguments a request has, and their bytes.
+fn size_of_args(args: &OwnedArgs) -> (usize, usize) {
+    let args = args.as_args();
+    (args.len(), args.bytes_total())
+}
 
 impl<I: Io> Server<I> {
     /// Has the session of a client know what is in its buffers now.
@@ -13,11 +20,17 @@ impl<I: Io> Server<I> {
         let Some(client) = self.clients[slot as usize].as_deref() else { return };
         let output = client.output();
         let input = client.figures.as_ref().map_or_else(|| client.wire.input(), |figures| figures.input);
-        let net = &mut self.engine.session_mut(Slot(slot)).net;
-        net.qbuf = input.waiting + client.deferred_bytes();
+        let session = self.engine.session_mut(Slot(slot));
+        let deferred = client.deferred_bytes();
+        // The request that waits has been taken apart: those behind it have not.
+        let postponed = client.deferred.front().filter(|_| session.flags.contains(SessionFlags::POSTPONED));
+        let (arguments, postponed_bytes) = postponed.map_or((0, 0), |(_, args)| size_of_args(args));
+        let (more_arguments, waiting_bytes) = session.waiting_command.as_deref().map_or((0, 0), size_of_args);
+        let net = &mut session.net;
+        net.qbuf = input.waiting + deferred - postponed_bytes;
         net.qbuf_free = input.room;
-        net.argv_mem = input.argument_bytes;
-        net.arguments = input.arguments;
+        net.argv_mem = input.argument_bytes + postponed_bytes + waiting_bytes;
+        net.arguments = input.arguments + arguments + more_arguments;
         net.received = 0;
         net.reply_start = None;
         net.output = output;
