@@ -80,6 +80,8 @@ pub struct State {
     pub registry: Registry,
     /// What I/O threads count.
     pub io_threads: Vec<Arc<ThreadFigures>>,
+    /// What those counted that have ended.
+    pub ended_threads: ThreadFigures,
     /// Clients live on I/O threads.
     pub io_threads_active: bool,
     /// What the server has to do after the current command.
@@ -176,6 +178,7 @@ impl State {
             recent_peaks: RecentPeaks::default(),
             registry,
             io_threads: Vec::new(),
+            ended_threads: ThreadFigures::default(),
             io_threads_active: false,
             effects: Effects::default(),
             facts,
@@ -252,7 +255,12 @@ impl State {
 
     /// Bytes received from clients, wherever they live.
     pub fn net_input_bytes(&self) -> u64 {
-        self.stats.net_input_bytes + self.io_threads.iter().map(|thread| thread.input_bytes.get()).sum::<u64>()
+        self.stats.net_input_bytes + self.all_threads().map(|thread| thread.input_bytes.get()).sum::<u64>()
+    }
+
+    /// What I/O threads count, those that have ended together as one of them.
+    pub fn all_threads(&self) -> impl Iterator<Item = &ThreadFigures> {
+        self.io_threads.iter().map(|thread| &**thread).chain([&self.ended_threads])
     }
 
     /// Counts the executions that are only noted yet, before somebody reads the counts or what they depend on changes.
@@ -394,7 +402,7 @@ impl State {
     /// CONFIG RESETSTAT.
     pub fn reset_stats(&mut self) {
         self.stats.reset();
-        self.io_threads.iter().for_each(|thread| thread.restart());
+        self.all_threads().for_each(ThreadFigures::restart);
         self.stats.expired_keys_before_reset = self.expired_keys_ever();
     }
 

@@ -197,6 +197,10 @@ impl TurnOutput<'_> {
 
 /// Classes of how many completions were collected at once: none, 1, 2 to 3, 4 to 7, and so on.
 pub const COLLECTED_CLASSES: usize = 14;
+/// How many of the numbers of [`IoStats`] are counters.
+pub const IO_COUNTERS: usize = COLLECTED_CLASSES + 12;
+/// How many numbers those are.
+pub const IO_NUMBERS: usize = IO_COUNTERS + 3;
 
 /// Counters of the Io side since start. What a back end does not have stays at zero.
 #[derive(Clone, Copy, Debug, Default)]
@@ -253,23 +257,64 @@ impl IoStats {
 
     /// What was counted since the counters stood as `before` says; what is no counter is as it is now.
     pub fn since(&self, before: &IoStats) -> IoStats {
+        let (now, before) = (self.numbers(), before.numbers());
+        IoStats::of_numbers(&std::array::from_fn(|place| {
+            if place < IO_COUNTERS { now[place] - before[place] } else { now[place] }
+        }))
+    }
+
+    /// Together with those of another back end.
+    #[must_use]
+    pub fn and(&self, other: &IoStats) -> IoStats {
+        let (mine, others) = (self.numbers(), other.numbers());
+        IoStats::of_numbers(&std::array::from_fn(|place| mine[place] + others[place]))
+    }
+
+    /// All of them: first the [`IO_COUNTERS`], then what is no counter.
+    #[inline]
+    pub fn numbers(&self) -> [u64; IO_NUMBERS] {
+        let mut numbers = [0; IO_NUMBERS];
+        let (counters, levels) = numbers.split_at_mut(IO_COUNTERS);
+        let (classes, others) = counters.split_at_mut(COLLECTED_CLASSES);
+        classes.copy_from_slice(&self.collected);
+        others.copy_from_slice(&[
+            self.syscalls,
+            self.enters,
+            self.submissions,
+            self.completions,
+            self.overflows,
+            self.starved,
+            self.rearms_accept,
+            self.rearms_recv,
+            self.sends_soft,
+            self.sends_short,
+            self.sends_owned,
+            self.slab_registrations,
+        ]);
+        levels.copy_from_slice(&[self.recv_buffers, self.recv_buffers_used, self.recv_buffers_used_max]);
+        numbers
+    }
+
+    /// What [`IoStats::numbers`] gave.
+    pub fn of_numbers(numbers: &[u64; IO_NUMBERS]) -> IoStats {
+        let at = |place: usize| numbers[COLLECTED_CLASSES + place];
         IoStats {
-            syscalls: self.syscalls - before.syscalls,
-            enters: self.enters - before.enters,
-            submissions: self.submissions - before.submissions,
-            completions: self.completions - before.completions,
-            collected: std::array::from_fn(|class| self.collected[class] - before.collected[class]),
-            overflows: self.overflows - before.overflows,
-            starved: self.starved - before.starved,
-            rearms_accept: self.rearms_accept - before.rearms_accept,
-            rearms_recv: self.rearms_recv - before.rearms_recv,
-            sends_soft: self.sends_soft - before.sends_soft,
-            sends_short: self.sends_short - before.sends_short,
-            sends_owned: self.sends_owned - before.sends_owned,
-            slab_registrations: self.slab_registrations - before.slab_registrations,
-            recv_buffers: self.recv_buffers,
-            recv_buffers_used: self.recv_buffers_used,
-            recv_buffers_used_max: self.recv_buffers_used_max,
+            collected: std::array::from_fn(|class| numbers[class]),
+            syscalls: at(0),
+            enters: at(1),
+            submissions: at(2),
+            completions: at(3),
+            overflows: at(4),
+            starved: at(5),
+            rearms_accept: at(6),
+            rearms_recv: at(7),
+            sends_soft: at(8),
+            sends_short: at(9),
+            sends_owned: at(10),
+            slab_registrations: at(11),
+            recv_buffers: at(12),
+            recv_buffers_used: at(13),
+            recv_buffers_used_max: at(14),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::io::{IO_COUNTERS, IO_NUMBERS, IoStats};
+
 /// A counter with one writer, and what it stood at when CONFIG RESETSTAT was run.
 #[derive(Debug, Default)]
 pub struct Counter {
@@ -44,6 +46,49 @@ impl Counter {
     }
 }
 
+/// What the Io side of a thread counts, written by it, and what it stood at when CONFIG RESETSTAT was run.
+#[derive(Debug, Default)]
+pub struct IoFigures {
+    total: [AtomicU64; IO_NUMBERS],
+    before: [AtomicU64; IO_NUMBERS],
+}
+
+impl IoFigures {
+    /// They are these now. Only their thread says so.
+    #[inline]
+    pub fn publish(&self, stats: &IoStats) {
+        for (place, number) in self.total.iter().zip(stats.numbers()) {
+            place.store(number, Ordering::Relaxed);
+        }
+    }
+
+    /// What they are, or were a moment ago.
+    pub fn get(&self) -> IoStats {
+        let (total, before) = (numbers_in(&self.total), numbers_in(&self.before));
+        IoStats::of_numbers(&std::array::from_fn(|place| total[place].saturating_sub(before[place])))
+    }
+
+    /// They count from here on. Only the main thread does this.
+    fn restart(&self) {
+        for (before, total) in self.before.iter().zip(&self.total).take(IO_COUNTERS) {
+            before.store(total.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds what a thread that has ended counted.
+    fn take_over(&self, ended: &IoFigures) {
+        let mut more = numbers_in(&self.total);
+        for (mine, counted) in more.iter_mut().zip(ended.get().numbers()).take(IO_COUNTERS) {
+            *mine += counted;
+        }
+        self.publish(&IoStats::of_numbers(&more));
+    }
+}
+
+fn numbers_in(places: &[AtomicU64; IO_NUMBERS]) -> [u64; IO_NUMBERS] {
+    std::array::from_fn(|place| places[place].load(Ordering::Relaxed))
+}
+
 /// What a thread counts since it began.
 #[derive(Debug, Default)]
 pub struct ThreadFigures {
@@ -71,8 +116,10 @@ pub struct ThreadFigures {
     pub asleep_us: Counter,
     /// Turns of its loop.
     pub turns: Counter,
-    /// System calls for its connections.
-    pub syscalls: Counter,
+    /// Bytes that are sent from where they lie.
+    pub bytes_by_reference: Counter,
+    /// What its Io side asks of the kernel.
+    pub io: IoFigures,
     /// Parcels of the main thread that it is done with: what was in them is written, or reported as waiting.
     pub carried_out: Counter,
 }
@@ -82,9 +129,21 @@ impl ThreadFigures {
     pub fn restart(&self) {
         let counters =
             [&self.reads, &self.writes, &self.input_bytes, &self.output_bytes, &self.batches, &self.commands];
-        let others =
-            [&self.wakeups_sent, &self.wakeups_elided, &self.woken, &self.asleep_us, &self.turns, &self.syscalls];
-        counters.into_iter().chain(others).for_each(Counter::restart);
+        let others = [&self.wakeups_sent, &self.wakeups_elided, &self.woken, &self.asleep_us, &self.turns];
+        counters.into_iter().chain(others).chain([&self.bytes_by_reference]).for_each(Counter::restart);
+        self.io.restart();
+    }
+
+    /// Adds what a thread that has ended counted for all of them. Only the main thread does this, to figures that no
+    /// thread writes any more.
+    pub fn take_over(&self, ended: &ThreadFigures) {
+        let all =
+            |of: &ThreadFigures| [of.reads.get(), of.writes.get(), of.input_bytes.get(), of.bytes_by_reference.get()];
+        let mine = [&self.reads, &self.writes, &self.input_bytes, &self.bytes_by_reference];
+        for (counter, more) in mine.into_iter().zip(all(ended)) {
+            counter.add(more);
+        }
+        self.io.take_over(&ended.io);
     }
 }
 
@@ -104,5 +163,28 @@ mod tests {
         counter.restart();
         counter.add(2);
         assert_eq!((counter.get(), counter.total()), (2, 11));
+    }
+
+    #[test]
+    fn what_ended_threads_counted_stays() {
+        let (all, ended) = (ThreadFigures::default(), ThreadFigures::default());
+        let mut stats = IoStats { syscalls: 5, sends_soft: 3, recv_buffers: 8, ..IoStats::default() };
+        stats.collected(2);
+        ended.io.publish(&stats);
+        ended.reads.add(7);
+        ended.restart();
+        ended.reads.add(1);
+        stats.syscalls += 10;
+        stats.collected(100);
+        ended.io.publish(&stats);
+        for round in 1..3 {
+            all.take_over(&ended);
+            assert_eq!(all.reads.get(), round);
+            let counted = all.io.get();
+            assert_eq!((counted.syscalls, counted.sends_soft, counted.completions), (10 * round, 0, 100 * round));
+            assert_eq!((counted.collected[2], counted.collected[7]), (0, round));
+            assert_eq!(counted.recv_buffers, 0, "its buffers are gone");
+        }
+        assert_eq!(ended.io.get().recv_buffers, 8);
     }
 }

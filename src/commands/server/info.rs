@@ -279,7 +279,7 @@ fn threads(source: &Source<'_>, text: &mut InfoText) {
                 thread.queue_high_water.get(),
                 thread.asleep_us.get(),
                 thread.turns.get(),
-                thread.syscalls.get(),
+                thread.io.get().syscalls,
             ),
         );
     }
@@ -348,7 +348,7 @@ const DEFRAGMENTATION: [&str; 6] = [
 /// The end of the stats section: receptions, transmissions, turns of the event loop, refusals.
 fn traffic(state: &State, text: &mut InfoText) {
     let stats = &state.stats;
-    let threads = |count: fn(&ThreadFigures) -> u64| state.io_threads.iter().map(|thread| count(thread)).sum::<u64>();
+    let threads = |count: fn(&ThreadFigures) -> u64| state.all_threads().map(count).sum::<u64>();
     let (reads, writes) = (threads(|thread| thread.reads.get()), threads(|thread| thread.writes.get()));
     text.field("total_reads_processed", stats.reads_processed + reads)
         .field("total_writes_processed", stats.writes_processed + writes)

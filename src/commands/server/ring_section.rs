@@ -1,5 +1,5 @@
-//! INFO's ring section: what the network layer asked of the kernel, and what that cost. Redis has no such section. System
-//! calls are those of all threads; the rest is the main thread's ring, and io_thread_N of the section Threads has the others.
+//! INFO's ring section: what the network layer asked of the kernel, and what that cost, on all threads together. Redis has no
+//! such section. The peak of buffers is the sum of every thread's own.
 
 #![forbid(unsafe_code)]
 
@@ -12,10 +12,11 @@ use crate::observe::info::InfoText;
 /// Writes the fields. What a back end does not have is zero.
 pub(super) fn write(state: &State, text: &mut InfoText) {
     let (stats, network) = (&state.stats, &state.facts.network);
-    let io = stats.io.since(&stats.io_before_reset);
-    let elsewhere = state.io_threads.iter().map(|thread| thread.syscalls.get()).sum::<u64>();
-    let (syscalls, commands) = (io.syscalls + elsewhere, stats.commands_processed.max(1));
-    let by_reference = stats.net_output_bytes_by_reference;
+    let here = stats.io.since(&stats.io_before_reset);
+    let io = state.all_threads().fold(here, |sum, thread| sum.and(&thread.io.get()));
+    let (syscalls, commands) = (io.syscalls, stats.commands_processed.max(1));
+    let elsewhere = state.all_threads().map(|thread| thread.bytes_by_reference.get()).sum::<u64>();
+    let by_reference = stats.net_output_bytes_by_reference + elsewhere;
     text.field("ring_backend", network.back_end)
         .field("ring_backend_reason", &network.reason)
         .field("ring_features_used", &network.features_used)
@@ -98,17 +99,29 @@ mod tests {
     }
 
     #[test]
-    fn system_calls_are_those_of_all_threads() {
+    fn all_threads_are_counted_also_those_that_ended() {
         let mut engine = Engine::for_console();
         engine.state.stats.io.syscalls = 10;
-        for calls in [5, 7] {
+        engine.state.stats.net_output_bytes = 1000;
+        let calls = |count| IoStats { syscalls: count, recv_buffers: 4, ..IoStats::default() };
+        for count in [5, 7] {
             let figures = Arc::new(ThreadFigures::default());
-            figures.syscalls.add(calls);
+            figures.io.publish(&calls(count));
+            figures.bytes_by_reference.add(count);
             engine.state.io_threads.push(figures);
         }
-        assert!(engine.run(&["INFO", "ring"]).contains("ring_syscalls:22\\r"));
+        let text = engine.run(&["INFO", "ring"]);
+        for field in ["ring_syscalls:22", "ring_recv_buffers_total:8", "ring_sent_bytes_by_reference:12"] {
+            assert!(text.contains(&format!("{field}\\r")), "{field} in {text}");
+        }
+        let ended = engine.state.io_threads.pop().expect("there are two");
+        engine.state.ended_threads.take_over(&ended);
+        let text = engine.run(&["INFO", "ring"]);
+        for field in ["ring_syscalls:22", "ring_recv_buffers_total:4", "ring_sent_bytes_by_reference:12"] {
+            assert!(text.contains(&format!("{field}\\r")), "{field} in {text}");
+        }
         engine.run(&["CONFIG", "RESETSTAT"]);
-        engine.state.io_threads[1].syscalls.add(2);
+        engine.state.io_threads[0].io.publish(&calls(7));
         engine.state.stats.io.syscalls = 11;
         assert!(engine.run(&["INFO", "ring"]).contains("ring_syscalls:3\\r"));
     }

@@ -97,7 +97,6 @@ pub struct IoThread<I: Io> {
     retired: bool,
     ended: bool,
     sends_short_seen: u64,
-    syscalls_seen: u64,
     /// How many commands were in the parcel when it was last kept back to look for more.
     looked_at: usize,
     /// Parcels of the main thread that are carried out without its having been told.
@@ -130,7 +129,6 @@ impl<I: Io> IoThread<I> {
             retired: false,
             ended: false,
             sends_short_seen: 0,
-            syscalls_seen: 0,
             looked_at: 0,
             untold: 0,
         }
@@ -268,9 +266,7 @@ impl<I: Io> IoThread<I> {
         }
         self.io.poll(&mut self.completions)?;
         figures.turns.add(1);
-        let syscalls = self.io.stats().syscalls;
-        figures.syscalls.add(syscalls - self.syscalls_seen);
-        self.syscalls_seen = syscalls;
+        figures.io.publish(self.io.stats());
         if let Some(parcel) = parcel {
             if self.io.stats().sends_short != self.sends_short_seen {
                 self.sends_short_seen = self.io.stats().sends_short;
@@ -300,7 +296,9 @@ impl<I: Io> IoThread<I> {
                 }
             }
         }
-        self.links.figures.output_bytes.add(self.outgoing.bytes_by_reference as u64);
+        let by_reference = self.outgoing.bytes_by_reference as u64;
+        self.links.figures.output_bytes.add(by_reference);
+        self.links.figures.bytes_by_reference.add(by_reference);
         self.links.figures.writes.add(self.outgoing.sends_len() as u64);
         for conn in late {
             self.output_waits(conn);

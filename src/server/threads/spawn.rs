@@ -182,7 +182,9 @@ impl<I: Io> Server<I> {
             }
             self.threads.orders.pop();
             self.outs.pop();
-            self.engine.state.io_threads.pop();
+            if let Some(figures) = self.engine.state.io_threads.pop() {
+                self.engine.state.ended_threads.take_over(&figures);
+            }
         }
     }
 }
