@@ -40,6 +40,8 @@ pub struct Prepared {
     pub first_key: u16,
     /// What the lookup found.
     pub verdict: Verdict,
+    /// Argument that is looked for in the value at the first key; 0 for none.
+    pub member_arg: u8,
 }
 
 const _: () = assert!(size_of::<Prepared>() == 24);
@@ -47,15 +49,15 @@ const _: () = assert!(size_of::<Prepared>() == 24);
 impl Prepared {
     /// A request that is not looked up yet.
     pub const BLANK: Prepared =
-        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict: Verdict::Unknown };
+        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict: Verdict::Unknown, member_arg: 0 };
 
     pub(crate) fn refused(verdict: Verdict) -> Prepared {
-        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict }
+        Prepared { command: None, hash: 0, id: CommandId(0), first_key: 0, verdict, member_arg: 0 }
     }
 
     #[inline]
     pub(crate) fn found(command: &'static Command, id: CommandId, verdict: Verdict) -> Prepared {
-        Prepared { command: Some(command), hash: 0, id, first_key: 0, verdict }
+        Prepared { command: Some(command), hash: 0, id, first_key: 0, verdict, member_arg: 0 }
     }
 }
 

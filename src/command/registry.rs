@@ -97,6 +97,8 @@ pub struct Registered {
     first_key: u16,
     /// What is found where the number of arguments is right.
     verdict: Verdict,
+    /// The command's argument of this name: here it lies beside what is read anyway.
+    member_arg: u8,
 }
 
 /// All commands of this server.
@@ -154,6 +156,7 @@ impl Registry {
             key: NameKey::of(name.as_bytes()).expect("command names are at most 32 bytes"),
             first_key: first_fixed_key(command),
             verdict: verdict_of(command),
+            member_arg: command.member_arg,
         });
         id
     }
@@ -218,7 +221,11 @@ impl Registry {
         if !command.accepts(args.len()) || command.handler.is_none() {
             return Prepared::found(command, id, Verdict::WrongArity);
         }
-        Prepared { first_key: entry.first_key, ..Prepared::found(command, id, entry.verdict) }
+        Prepared {
+            first_key: entry.first_key,
+            member_arg: entry.member_arg,
+            ..Prepared::found(command, id, entry.verdict)
+        }
     }
 
     /// The entry of `id`.

@@ -328,6 +328,9 @@ pub struct Command {
     pub subcommands: &'static [&'static Command],
     /// Runs it. None only for a pure container.
     pub handler: Option<Handler>,
+    /// Argument that is looked for among the members or fields of the first key's value, as a rule; 0 for none. Where that
+    /// is a big table, what it takes to find it is brought near before the command runs.
+    pub member_arg: u8,
 }
 
 impl Command {
@@ -351,6 +354,7 @@ impl Command {
         args: &[],
         subcommands: &[],
         handler: None,
+        member_arg: 0,
     };
 
     /// Whether `count` arguments (the name included) are acceptable.

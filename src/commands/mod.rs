@@ -47,3 +47,24 @@ pub static ALL: &[&[&Command]] = &[
     transactions::COMMANDS,
     waiting::COMMANDS,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::spec::Flags;
+
+    #[test]
+    fn every_request_has_the_member_that_is_asked_for_early() {
+        let commands = || ALL.iter().copied().flatten().filter(|command| command.member_arg != 0);
+        for command in commands() {
+            assert!(u32::from(command.member_arg) < command.arity.unsigned_abs(), "{}", command.name);
+            assert!(["set", "hash", "sorted-set", "geo"].contains(&command.group), "{}", command.name);
+        }
+        // Those that a request for one member is mostly made of: none was forgotten.
+        for name in
+            ["sadd", "sismember", "srem", "hset", "hget", "hdel", "hincrby", "zadd", "zscore", "zincrby", "zrank"]
+        {
+            assert!(commands().any(|command| command.name == name && command.flags.contains(Flags::FAST)), "{name}");
+        }
+    }
+}

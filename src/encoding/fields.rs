@@ -140,6 +140,20 @@ impl Fields {
         self.key.0.hash13(name)
     }
 
+    /// Asks for where a name is looked for: its bucket. Returns what [`Fields::prefetch_field`] takes.
+    #[inline]
+    pub fn prefetch_bucket(&self, name: &[u8]) -> u64 {
+        let hash = self.hash(name);
+        self.table.prefetch_bucket(hash);
+        hash
+    }
+
+    /// Asks for the field itself, once the bucket has arrived.
+    #[inline]
+    pub fn prefetch_field(&self, hash: u64) {
+        self.table.prefetch_items(hash, Field::address);
+    }
+
     /// All fields, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Element<'_>)> {
         self.table.iter().map(|field| (field.key(), value_of(field)))

@@ -319,6 +319,28 @@ impl Members {
         self.short += 1;
     }
 
+    /// Asks for where a text is looked for: what tells of its page. Returns what [`Members::prefetch_page`] takes. None for
+    /// a long one.
+    #[inline]
+    pub fn prefetch_place(&self, text: &[u8]) -> Option<u64> {
+        if text.len() > SHORT_MAX {
+            return None;
+        }
+        let hash = self.key.hash13(text);
+        if let Some(page) = self.page(self.index_of(hash)) {
+            prefetch_line(std::ptr::from_ref(page));
+        }
+        Some(hash)
+    }
+
+    /// Asks for the page itself, once what tells of it has arrived.
+    #[inline]
+    pub fn prefetch_page(&self, hash: u64) {
+        if let Some(page) = self.page(self.index_of(hash)) {
+            page.prefetch();
+        }
+    }
+
     /// The hashes of the first [`AHEAD`] of these texts that are short, which are on their way from now on.
     #[inline]
     fn approach(&self, texts: &[&[u8]], wanted: u32) -> [u64; AHEAD] {

@@ -30,6 +30,10 @@ pub use crate::engine::cron::CronReport;
 use crate::resp::args::Args;
 use crate::resp::parse::ProtocolError;
 use crate::resp::reply::Reply;
+use crate::types::probe::Probe;
+
+/// Members whose places are asked for before what is there is: as many as a processor can wait for at once, about.
+const MEMBERS_AHEAD: usize = 16;
 
 /// The engine.
 pub struct Engine {
@@ -125,6 +129,28 @@ impl Engine {
         if prepared.first_key != 0 {
             self.state.keyspace.db(self.session(slot).db).prefetch_entry(prepared.hash);
         }
+    }
+
+    /// Asks for what these requests look for in big collections, once the entries of their keys have arrived: first for all
+    /// places of some of them, then for what is there.
+    pub fn prefetch_members<'a>(&self, requests: impl Iterator<Item = (Slot, &'a Prepared, Args<'a>)>) {
+        let (mut probes, mut count) = ([None; MEMBERS_AHEAD], 0);
+        for (slot, prepared, args) in requests {
+            let (key, member) = (usize::from(prepared.first_key), usize::from(prepared.member_arg));
+            if key.min(member) == 0 || key.max(member) >= args.len() {
+                continue;
+            }
+            let db = self.state.keyspace.db(self.session(slot).db);
+            let Some(entry) = db.peek_stored(args.get(key), prepared.hash) else { continue };
+            let Some(probe) = Probe::of(entry, args.get(member)) else { continue };
+            probes[count] = Some(probe);
+            count += 1;
+            if count == MEMBERS_AHEAD {
+                probes.iter_mut().filter_map(Option::take).for_each(Probe::follow);
+                count = 0;
+            }
+        }
+        probes.into_iter().flatten().for_each(Probe::follow);
     }
 
     /// Executes a request of the client in `slot`, whose arguments `request` makes as often as they are asked for, and

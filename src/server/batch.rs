@@ -186,6 +186,7 @@ impl<I: Io> Server<I> {
     #[inline]
     fn prepare(&mut self) {
         let Batch { items, spans, blobs, .. } = &mut self.batch;
+        let mut looks_for_members = false;
         for item in items.iter_mut() {
             let slot = item.seat.slot;
             let Work::Command { prepared, spans: range } = &mut item.work else { continue };
@@ -197,6 +198,7 @@ impl<I: Io> Server<I> {
             };
             let args = Args::new(base, &spans[range.start as usize..range.end as usize], blobs);
             *prepared = self.engine.prepare(args);
+            looks_for_members |= prepared.member_arg != 0;
             self.engine.prefetch_bucket(Slot(slot), prepared);
         }
         if items.len() > 1 {
@@ -205,7 +207,30 @@ impl<I: Io> Server<I> {
                     self.engine.prefetch_entry(Slot(item.seat.slot), prepared);
                 }
             }
+            if looks_for_members {
+                self.prefetch_members(&self.batch, 0..self.batch.items.len(), &[]);
+            }
         }
+    }
+
+    /// Brings near what commands of a batch look for in big collections; the bytes of those that an I/O thread parsed are in
+    /// `carried`.
+    pub(super) fn prefetch_members(&self, batch: &Batch, which: Range<usize>, carried: &[u8]) {
+        let requests = batch.items[which].iter().filter_map(|item| {
+            let Work::Command { prepared, spans } = &item.work else { return None };
+            if prepared.member_arg == 0 || self.clients.get(item.seat.slot as usize)?.is_none() {
+                return None;
+            }
+            let base = match item.source {
+                Source::Received(received) => self.io.bytes(received),
+                Source::Partial => partial_bytes(&self.clients, item.seat.slot),
+                Source::Carried(at, _) => &carried[at as usize..],
+                Source::Deferred(_) => return None,
+            };
+            let spans = &batch.spans[spans.start as usize..spans.end as usize];
+            Some((Slot(item.seat.slot), prepared, Args::new(base, spans, &batch.blobs)))
+        });
+        self.engine.prefetch_members(requests);
     }
 
     /// Executes the batch.

@@ -5,6 +5,7 @@
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;
+pub mod probe;
 pub mod ruin;
 pub mod set;
 pub mod snapshot;

@@ -155,6 +155,20 @@ impl Tree {
         self.members.id(self.hash(member), member).map(|id| self.members.slots.get(id).score)
     }
 
+    /// Asks for where a member is looked for: its bucket. Returns what [`Tree::prefetch_member`] takes.
+    #[inline]
+    pub(super) fn prefetch_bucket(&self, member: &[u8]) -> u64 {
+        let hash = self.hash(member);
+        self.members.table.prefetch_bucket(hash);
+        hash
+    }
+
+    /// Asks for the member itself, once the bucket has arrived.
+    #[inline]
+    pub(super) fn prefetch_member(&self, hash: u64) {
+        self.members.fetch_slot(hash);
+    }
+
     /// The scores of up to [`AHEAD`] members.
     pub(super) fn scores<'m>(
         &self,

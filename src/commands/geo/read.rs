@@ -30,6 +30,7 @@ pub(super) static GEODIST: Command = Command {
         super::specs::UNIT.optional(),
     ],
     handler: Some(geodist),
+    member_arg: 2,
     ..Command::BLANK
 };
 

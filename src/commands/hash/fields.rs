@@ -30,6 +30,7 @@ pub(super) static HSET: Command = Command {
             .children(&[ArgSpec::new("field", ArgKind::String), ArgSpec::new("value", ArgKind::String)]),
     ],
     handler: Some(hset),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -53,6 +54,7 @@ pub(super) static HMSET: Command = Command {
             .children(&[ArgSpec::new("field", ArgKind::String), ArgSpec::new("value", ArgKind::String)]),
     ],
     handler: Some(hmset),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -70,6 +72,7 @@ pub(super) static HSETNX: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::INSERT))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String), ArgSpec::new("value", ArgKind::String)],
     handler: Some(hsetnx),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -88,6 +91,7 @@ pub(super) static HDEL: Command = Command {
     history: &[("2.4.0", "Takes several fields.")],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String).multiple()],
     handler: Some(hdel),
+    member_arg: 2,
     ..Command::BLANK
 };
 

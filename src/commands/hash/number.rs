@@ -31,6 +31,7 @@ pub(super) static HINCRBY: Command = Command {
         ArgSpec::new("increment", ArgKind::Integer),
     ],
     handler: Some(hincrby),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -48,6 +49,7 @@ pub(super) static HINCRBYFLOAT: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String), ArgSpec::new("increment", ArgKind::Double)],
     handler: Some(hincrbyfloat),
+    member_arg: 2,
     ..Command::BLANK
 };
 

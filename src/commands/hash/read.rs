@@ -27,6 +27,7 @@ pub(super) static HGET: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String)],
     handler: Some(hget),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -44,6 +45,7 @@ pub(super) static HMGET: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String).multiple()],
     handler: Some(hmget),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -132,6 +134,7 @@ pub(super) static HEXISTS: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO)],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String)],
     handler: Some(hexists),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -149,6 +152,7 @@ pub(super) static HSTRLEN: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO)],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("field", ArgKind::String)],
     handler: Some(hstrlen),
+    member_arg: 2,
     ..Command::BLANK
 };
 

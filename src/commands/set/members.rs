@@ -28,6 +28,7 @@ pub(super) static SADD: Command = Command {
     history: &[("2.4.0", "Takes several members.")],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String).multiple()],
     handler: Some(sadd),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -46,6 +47,7 @@ pub(super) static SREM: Command = Command {
     history: &[("2.4.0", "Takes several members.")],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String).multiple()],
     handler: Some(srem),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -98,6 +100,7 @@ pub(super) static SISMEMBER: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO)],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String)],
     handler: Some(sismember),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -115,6 +118,7 @@ pub(super) static SMISMEMBER: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String).multiple()],
     handler: Some(smismember),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -135,6 +139,7 @@ pub(super) static SMOVE: Command = Command {
     ],
     args: &[ArgSpec::key("source", 0), ArgSpec::key("destination", 1), ArgSpec::new("member", ArgKind::String)],
     handler: Some(smove),
+    member_arg: 3,
     ..Command::BLANK
 };
 

@@ -47,6 +47,7 @@ pub(super) static ZADD: Command = Command {
             .children(&[ArgSpec::new("score", ArgKind::Double), ArgSpec::new("member", ArgKind::String)]),
     ],
     handler: Some(zadd),
+    member_arg: 3,
     ..Command::BLANK
 };
 
@@ -68,6 +69,7 @@ pub(super) static ZINCRBY: Command = Command {
         ArgSpec::new("member", ArgKind::String),
     ],
     handler: Some(zincrby),
+    member_arg: 3,
     ..Command::BLANK
 };
 

@@ -25,6 +25,7 @@ pub(super) static ZSCORE: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String)],
     handler: Some(zscore),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -42,6 +43,7 @@ pub(super) static ZMSCORE: Command = Command {
     key_specs: &[key_specs::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String).multiple()],
     handler: Some(zmscore),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -81,6 +83,7 @@ pub(super) static ZRANK: Command = Command {
         ArgSpec::pure_token("withscore", "WITHSCORE").optional(),
     ],
     handler: Some(zrank),
+    member_arg: 2,
     ..Command::BLANK
 };
 
@@ -103,6 +106,7 @@ pub(super) static ZREVRANK: Command = Command {
         ArgSpec::pure_token("withscore", "WITHSCORE").optional(),
     ],
     handler: Some(zrevrank),
+    member_arg: 2,
     ..Command::BLANK
 };
 

@@ -25,6 +25,7 @@ pub(super) static ZREM: Command = Command {
     history: &[("2.4.0", "Takes several members.")],
     args: &[ArgSpec::key("key", 0), ArgSpec::new("member", ArgKind::String).multiple()],
     handler: Some(zrem),
+    member_arg: 2,
     ..Command::BLANK
 };
 

@@ -196,11 +196,13 @@ impl<I: Io> Server<I> {
     /// Brings near what the commands are going to need.
     #[inline]
     fn prefetch(&mut self, parcel: &Parcel<I::Socket>, which: std::ops::Range<usize>) {
-        let items = &parcel.batch.items[which];
+        let items = &parcel.batch.items[which.clone()];
+        let mut looks_for_members = false;
         for item in items {
             if let Work::Command { prepared, .. } = &item.work
                 && self.client(item.seat).is_some()
             {
+                looks_for_members |= prepared.member_arg != 0;
                 self.engine.prefetch_bucket(Slot(item.seat.slot), prepared);
             }
         }
@@ -210,6 +212,9 @@ impl<I: Io> Server<I> {
             {
                 self.engine.prefetch_entry(Slot(item.seat.slot), prepared);
             }
+        }
+        if looks_for_members {
+            self.prefetch_members(&parcel.batch, which, &parcel.carried);
         }
     }
 
