@@ -199,7 +199,8 @@ fn plain_text_gets_no_answer() {
     }
     site.logs("Error accepting a client connection: wrong version number (addr=127.0.0.1:");
     site.server.assert_serves();
-    assert_eq!(site.server.client_count(), 1);
+    // That one has left, but its thread may say so after another has brought the question.
+    eventually("none of them is left", || site.server.client_count() == 1);
 }
 
 #[test]
