@@ -109,6 +109,16 @@ struct Standing<'a> {
     stored: Cell<Option<usize>>,
 }
 
+impl Standing<'_> {
+    /// Waits until it has dealt with what the last load left. A server that looks for work all the time never has.
+    fn settle(&self) -> anyhow::Result<()> {
+        if !self.server.settles()? {
+            eprintln!("  {} is busy before its load begins", self.spec.name);
+        }
+        Ok(())
+    }
+}
+
 struct Comparison<'a> {
     scenario: &'a Scenario,
     /// Those that can be started, the baseline first.
@@ -224,11 +234,10 @@ impl<'a> Comparison<'a> {
 
     fn load(&self, index: usize, case: &LoadCase, round: u32) -> anyhow::Result<Measured> {
         let standing = &self.standing[index];
+        self.let_run(index)?;
         let plan = self.prepared(standing, case, u64::from(round) + 1)?;
-        for other in &self.standing {
-            other.server.settle()?;
-        }
         let server = &standing.server;
+        standing.settle()?;
         let mut watch = UsageWatch { server, begin: Counters::default(), end: Counters::default() };
         let outcome = told(crew::run(&plan, &mut watch), server)?;
         let (begin, end) = (&watch.begin.usage, &watch.end.usage);
@@ -256,6 +265,14 @@ impl<'a> Comparison<'a> {
             misses: outcome.misses,
             ring,
         })
+    }
+
+    /// Only server number `index` runs: some go on looking for work long after there was any.
+    fn let_run(&self, index: usize) -> anyhow::Result<()> {
+        for (other, standing) in self.standing.iter().enumerate() {
+            standing.server.pause(other != index)?;
+        }
+        Ok(())
     }
 
     /// Brings a server into the state that a case starts from.
@@ -378,13 +395,14 @@ impl<'a> Comparison<'a> {
         for case in &self.scenario.cases {
             let Case::Load(load) = case else { continue };
             let name = case.to_string();
-            for standing in &self.standing {
+            for (index, standing) in self.standing.iter().enumerate() {
                 if self.results.why_not(&name, &standing.spec.name).is_some() {
                     continue;
                 }
+                self.let_run(index)?;
                 let mut plan = self.prepared(standing, load, 1)?;
                 plan.limit = Limit::Time(SYSCALL_PASS);
-                standing.server.settle()?;
+                standing.settle()?;
                 let mut watch = SyscallWatch::new(standing.server.pid(), method);
                 let outcome = told(crew::run(&plan, &mut watch), &standing.server)
                     .with_context(|| format!("{name} on {}", standing.spec.name))?;

@@ -205,19 +205,33 @@ impl RunningServer {
         Ok(status_number(&status, "VmRSS:")? * 1024)
     }
 
+    /// Keeps the server from running at all, or no longer.
+    pub(crate) fn pause(&self, paused: bool) -> anyhow::Result<()> {
+        let signal = if paused { libc::SIGSTOP } else { libc::SIGCONT };
+        process::signal(self.pid(), signal).context("pausing a server")
+    }
+
     /// Waits until the server has dealt with what it was left: closed connections, above all.
     pub(crate) fn settle(&self) -> anyhow::Result<()> {
+        if !self.settles()? {
+            bail!("the server is still busy {} s after its load ended", SETTLE_WAIT.as_secs())
+        }
+        Ok(())
+    }
+
+    /// Waits until the server has nothing to do. False: it stays busy.
+    pub(crate) fn settles(&self) -> anyhow::Result<bool> {
         let start = clock::now();
         let mut before = self.usage()?.cpu_ns;
         while start.elapsed() < SETTLE_WAIT {
             std::thread::sleep(SETTLE_WINDOW);
             let after = self.usage()?.cpu_ns;
             if Duration::from_nanos(after - before) < SETTLE_WINDOW / SETTLE_SHARE {
-                return Ok(());
+                return Ok(true);
             }
             before = after;
         }
-        bail!("the server is still busy {} s after its load ended", SETTLE_WAIT.as_secs())
+        Ok(false)
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
@@ -242,6 +256,8 @@ impl RunningServer {
             return Ok(());
         }
         process::signal(self.pid(), libc::SIGTERM)?;
+        // One that is paused hears it only when it goes on.
+        process::signal(self.pid(), libc::SIGCONT)?;
         let start = clock::now();
         while start.elapsed() < STOP_WAIT {
             if self.child.try_wait()?.is_some() {
