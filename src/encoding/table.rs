@@ -656,18 +656,29 @@ impl<T> Remains<T> {
     }
 
     /// Drops buckets until about `work` of buckets and items is done. Returns what is left of `work`.
-    pub fn drop_some(&mut self, mut work: usize) -> usize {
+    pub fn drop_some(&mut self, work: usize) -> usize {
+        self.take_some(work, drop)
+    }
+
+    /// The same, but each item goes to `each`.
+    pub fn take_some(&mut self, mut work: usize, mut each: impl FnMut(T)) -> usize {
         while work > 0
             && let Some(segment) = self.segments.last_mut()
         {
-            match segment.pop() {
-                Some(bucket) => {
-                    let count: usize = bucket.chain().map(Bucket::count).sum();
-                    self.len -= count;
-                    work = work.saturating_sub(1 + count);
+            let Some(mut bucket) = segment.pop() else {
+                self.segments.pop();
+                continue;
+            };
+            let before = self.len;
+            loop {
+                for item in bucket.slots.iter_mut().filter_map(Option::take) {
+                    self.len -= 1;
+                    each(item);
                 }
-                None => drop(self.segments.pop()),
+                let Some(next) = bucket.next.take() else { break };
+                bucket = *next;
             }
+            work = work.saturating_sub(1 + before - self.len);
         }
         work
     }

@@ -88,14 +88,13 @@ impl Garbage {
 
     /// Drops about `work` buckets, keys and parts of values. Returns true while something is left.
     pub fn drop_some(&mut self, mut work: usize) -> bool {
-        while let Some(value) = self.values.last_mut() {
-            work = value.drop_some(work);
+        while !(self.values.is_empty() && self.entries.is_empty()) {
+            work = self.drop_values(work);
+            work = self.take_entries(work);
             if work == 0 {
                 return true;
             }
-            self.values.pop();
         }
-        work = drop_last(&mut self.entries, work);
         work = drop_last(&mut self.expires, work);
         while let Some(timed) = self.timed.last_mut() {
             work = drop_first(timed, work);
@@ -105,6 +104,37 @@ impl Garbage {
             self.timed.pop();
         }
         !(self.entries.is_empty() && self.expires.is_empty())
+    }
+}
+
+impl Garbage {
+    /// Drops parts of values. Returns what is left of `work`.
+    fn drop_values(&mut self, mut work: usize) -> usize {
+        while work > 0
+            && let Some(value) = self.values.last_mut()
+        {
+            work = value.drop_some(work);
+            if work > 0 {
+                self.values.pop();
+            }
+        }
+        work
+    }
+
+    /// Drops entries, all but those values that take a while. Returns what is left of `work`.
+    fn take_entries(&mut self, mut work: usize) -> usize {
+        let Garbage { entries, values, .. } = self;
+        if let Some(last) = entries.last_mut() {
+            work = last.take_some(work, |entry| {
+                if let Some(value) = entry.into_whole().filter(Garbage::is_worth) {
+                    values.push(Ruin::of(value));
+                }
+            });
+            if last.is_empty() {
+                entries.pop();
+            }
+        }
+        work
     }
 }
 

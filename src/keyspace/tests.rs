@@ -257,6 +257,29 @@ fn flushes_empty_at_once_and_leave_the_rest_as_garbage() {
 }
 
 #[test]
+fn big_values_of_a_flushed_database_go_in_slices() {
+    const MEMBERS: usize = 10_000;
+    let mut keyspace = Keyspace::new(1, 7);
+    for number in 0..3u32 {
+        let key = number.to_le_bytes();
+        let hash = keyspace.hash(&key);
+        let limits = SetLimits { ints: 0, pack: 0, value: 0, key: SipKey::new(1, 2) };
+        let mut set = Set::for_member(b"a", 1, &limits);
+        (1..MEMBERS).for_each(|number| _ = set.add(format!("member {number}").as_bytes(), &limits));
+        keyspace.db_mut(0).put(hash, KeyEntry::new(&key, NewValue::of(set.into()), None), 0);
+    }
+    let mut garbage = keyspace.flush_all();
+    let mut slices = 0;
+    while garbage.drop_some(100) {
+        slices += 1;
+        assert!(garbage.len() <= 3 && slices < 3 * MEMBERS);
+    }
+    // A page of members is one part: that is about ten of them.
+    assert!(slices >= 3 * MEMBERS / 100 / 20, "{slices} slices");
+    assert!(garbage.is_empty());
+}
+
+#[test]
 fn values_are_left_for_later_as_the_rules_say() {
     let off = LazyRules::default();
     let (by_server, by_time) = (LazyRules { server_del: true, ..off }, LazyRules { expire: true, ..off });

@@ -21,7 +21,7 @@ const FORMAT_BEFORE: u32 = 1;
 /// How the figures came about, for whoever reads the file without this program.
 pub(crate) const METHOD: &str = "Servers are bound to cores of their own, the load to others (where the lists overlap, \
 they share). The cases run in turn on one server after the other, round by round, the order of servers rotating; all \
-servers stay up for the load cases, their keys stored before. Load: closed loop, `pipeline` requests in flight on each \
+servers stay up for the load cases, their keys stored before, and rest while another one is measured. Load: closed loop, `pipeline` requests in flight on each \
 connection, or requests due at a given rate, their latency counted from when they were due; keys uniformly at random, \
 every reply checked. server_cpu_ns is the sum of the first field of /proc/PID/task/*/schedstat over the timed part, \
 split into user and system by the ticks of /proc/PID/stat; server_main_cpu_ns is that of the main thread alone; a ratio divides a server's CPU time per request by that of \
