@@ -1,6 +1,6 @@
 //! HOT PATH. Texts, hashed: what a big set is. Any one thread.
 //!
-//! Buckets are split and merged one at a time, as those of `table`. What is in a bucket lies in one allocation, a page,
+//! Buckets are split and merged one at a time (`buckets`). What is in a bucket lies in one allocation, a page,
 //! so that a short member takes little more than its text, and finding it one page:
 //!
 //! ```text
@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::buckets::{Buckets, Rest};
 use super::fields::{Fields, FieldsRemains};
 use super::table::AHEAD;
 use crate::base::rng::Rng;
@@ -32,17 +33,10 @@ const OVERHEAD: usize = 2;
 const PAGES_AHEAD: usize = 4;
 /// Steps in which small pages grow, in bytes.
 const STEP: usize = 32;
-/// Pages in a segment, as a power of two. Growth never copies more than one segment's worth of them.
-const SEGMENT_SHIFT: u32 = 10;
-const SEGMENT_PAGES: usize = 1 << SEGMENT_SHIFT;
-/// A random choice that hits no member this often falls back to the next member in order.
-const RANDOM_TRIES_MAX: usize = 200;
 /// Places that a random choice draws from in half a bucket: more than it ever has, but for the unlikeliest.
 const RANDOM_PLACES: usize = 3 * LOAD;
 /// The same where there is hardly a member, so that a draw hits one in time.
 const RANDOM_PLACES_SPARSE: usize = 4;
-/// The bit of a cursor that says that the short members have been walked over.
-const AMONG_LONG: u64 = 1 << 63;
 
 /// The size to ask the allocator for.
 fn roomy(size: usize) -> usize {
@@ -216,14 +210,11 @@ impl Page {
 }
 
 /// The members.
+#[derive(Clone)]
 pub struct Members {
-    segments: Vec<Vec<Page>>,
+    pages: Buckets<Page>,
     /// Members in pages.
     short: usize,
-    /// Pages: `2^L + s`.
-    count: usize,
-    /// `2^L - 1`.
-    mask: usize,
     /// Members that are too long for pages.
     long: Fields,
     key: SipKey,
@@ -238,17 +229,13 @@ fn tag_of(hash: u64) -> u8 {
 impl Members {
     /// None, to be hashed with this key.
     pub fn new(key: SipKey) -> Members {
-        Members { segments: Vec::new(), short: 0, count: 0, mask: 0, long: Fields::new(key), key }
+        Members { pages: Buckets::new(), short: 0, long: Fields::new(key), key }
     }
 
     /// None, with the buckets that so many members need, so that none is split while they are added.
     pub fn for_members(len: usize, key: SipKey) -> Members {
         let mut members = Members::new(key);
-        if len > 0 {
-            let pages = len.div_ceil(LOAD);
-            (0..pages).for_each(|_| members.push_page(Page::default()));
-            members.mask = (1 << pages.ilog2()) - 1;
-        }
+        (0..len.div_ceil(LOAD)).for_each(|_| members.pages.push(Page::default()));
         members
     }
 
@@ -263,20 +250,10 @@ impl Members {
         self.len() == 0
     }
 
+    /// The page of a hash.
     #[inline]
-    fn index_of(&self, hash: u64) -> usize {
-        let wide = hash as usize & (self.mask << 1 | 1);
-        if wide < self.count { wide } else { hash as usize & self.mask }
-    }
-
-    #[inline]
-    fn page(&self, index: usize) -> Option<&Page> {
-        self.segments.get(index >> SEGMENT_SHIFT)?.get(index & (SEGMENT_PAGES - 1))
-    }
-
-    #[inline]
-    fn page_mut(&mut self, index: usize) -> Option<&mut Page> {
-        self.segments.get_mut(index >> SEGMENT_SHIFT)?.get_mut(index & (SEGMENT_PAGES - 1))
+    fn page_of(&self, hash: u64) -> Option<&Page> {
+        self.pages.get(self.pages.index_of(hash))
     }
 
     /// Whether a text is a member.
@@ -304,17 +281,17 @@ impl Members {
 
     #[inline]
     fn contains_short(&self, hash: u64, text: &[u8]) -> bool {
-        self.page(self.index_of(hash)).is_some_and(|page| page.find(tag_of(hash), text).is_some())
+        self.page_of(hash).is_some_and(|page| page.find(tag_of(hash), text).is_some())
     }
 
     /// Adds a member that is not there.
     #[inline]
     fn add_short(&mut self, hash: u64, text: &[u8]) {
-        if self.short >= self.count * LOAD {
+        if self.short >= self.pages.len() * LOAD {
             self.grow();
         }
-        let index = self.index_of(hash);
-        let page = self.page_mut(index).expect("growing left at least one bucket");
+        let index = self.pages.index_of(hash);
+        let page = self.pages.get_mut(index).expect("growing left at least one bucket");
         page.push(tag_of(hash), text);
         self.short += 1;
     }
@@ -327,7 +304,7 @@ impl Members {
             return None;
         }
         let hash = self.key.hash13(text);
-        if let Some(page) = self.page(self.index_of(hash)) {
+        if let Some(page) = self.page_of(hash) {
             prefetch_line(std::ptr::from_ref(page));
         }
         Some(hash)
@@ -336,7 +313,7 @@ impl Members {
     /// Asks for the page itself, once what tells of it has arrived.
     #[inline]
     pub fn prefetch_page(&self, hash: u64) {
-        if let Some(page) = self.page(self.index_of(hash)) {
+        if let Some(page) = self.page_of(hash) {
             page.prefetch();
         }
     }
@@ -348,7 +325,7 @@ impl Members {
         for (index, (hash, text)) in hashes.iter_mut().zip(texts).enumerate() {
             if wanted >> index & 1 != 0 && text.len() <= SHORT_MAX {
                 *hash = self.key.hash13(text);
-                if let Some(page) = self.page(self.index_of(*hash)) {
+                if let Some(page) = self.page_of(*hash) {
                     page.prefetch();
                 }
             }
@@ -385,7 +362,7 @@ impl Members {
     /// meanwhile.
     #[inline]
     pub fn visit<'m>(&'m self, mut see: impl FnMut(&'m [u8]) -> bool) {
-        for segment in &self.segments {
+        for segment in self.pages.segments() {
             for (index, page) in segment.iter().enumerate() {
                 if let Some(ahead) = segment.get(index + PAGES_AHEAD) {
                     ahead.prefetch();
@@ -405,12 +382,12 @@ impl Members {
             return self.long.remove(text);
         }
         let hash = self.key.hash13(text);
-        let index = self.index_of(hash);
-        let Some(page) = self.page_mut(index) else { return false };
+        let index = self.pages.index_of(hash);
+        let Some(page) = self.pages.get_mut(index) else { return false };
         let Some(place) = page.find(tag_of(hash), text) else { return false };
         page.remove(place);
         self.short -= 1;
-        if self.short < self.count * LOAD_MIN {
+        if self.short < self.pages.len() * LOAD_MIN {
             self.merge_last();
         }
         true
@@ -418,7 +395,7 @@ impl Members {
 
     /// All members, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let short = self.segments.iter().flatten().flat_map(Page::texts);
+        let short = self.pages.iter().flat_map(Page::texts);
         short.chain(self.long.iter().map(|(text, _)| text))
     }
 
@@ -430,77 +407,46 @@ impl Members {
         if rng.below(self.len() as u64) >= self.short as u64 {
             return self.long.random(rng).map(|(text, _)| text);
         }
-        // As many halves of buckets as there were buckets if all were split: one that is not yet split, which holds about
-        // twice as much, is two of them, and its members are in either by turns.
-        let half = self.mask + 1;
-        let places = RANDOM_PLACES.min(RANDOM_PLACES_SPARSE + 2 * self.short / half);
-        for _ in 0..RANDOM_TRIES_MAX {
-            let drawn = rng.below(2 * half as u64) as usize;
-            let (index, second) = if drawn < self.count { (drawn, false) } else { (drawn - half, true) };
-            let is_whole = index >= self.count - half && index < half;
-            let page = self.page(index)?;
-            let share = if is_whole { (page.count() + usize::from(!second)) / 2 } else { page.count() };
-            // Places without a member reject, so that a member's chance does not depend on its neighbours.
-            let drawn = rng.below(share.max(places) as u64) as usize;
-            if drawn < share {
-                return page.texts().nth(if is_whole { 2 * drawn + usize::from(second) } else { drawn });
-            }
-        }
-        let start = rng.below(self.count as u64) as usize;
-        let pages = (start..self.count).chain(0..start).filter_map(|index| self.page(index));
-        pages.flat_map(Page::texts).next()
+        let places = RANDOM_PLACES.min(RANDOM_PLACES_SPARSE + 2 * self.short / self.pages.halves());
+        let (page, number) = self.pages.random(rng, places, Page::count)?;
+        page.texts().nth(number)
     }
 
     /// Visits some members and returns the next cursor; 0 starts and ends. What `Table::scan` promises holds here.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&[u8])) -> u64 {
-        if cursor & AMONG_LONG == 0 {
-            let mask = self.mask as u64;
-            let low = (cursor & mask) as usize;
-            for index in [low, low + self.mask + 1] {
-                // The second is there only where the bucket was split in this round.
-                if let Some(page) = self.page(index) {
-                    page.texts().for_each(&mut visit);
-                }
-            }
-            let next = (cursor | !mask).reverse_bits().wrapping_add(1).reverse_bits();
-            return if next == 0 && !self.long.is_empty() { AMONG_LONG } else { next };
+        // The lowest bit says among which it walks, so that cursors stay as small as the buckets are few.
+        if cursor & 1 == 0 {
+            let next = self.pages.scan(cursor >> 1, |page| page.texts().for_each(&mut visit));
+            return if next == 0 && !self.long.is_empty() { 1 } else { next << 1 };
         }
-        match self.long.scan(cursor & !AMONG_LONG, |text, _| visit(text)) {
+        match self.long.scan(cursor >> 1, |text, _| visit(text)) {
             0 => 0,
-            next => next | AMONG_LONG,
+            next => next << 1 | 1,
         }
     }
 
     /// Bytes of all its allocations.
     pub fn memory_usage(&self) -> usize {
-        let pages: usize = self.segments.iter().map(Vec::capacity).sum();
-        let texts: usize = self.segments.iter().flatten().map(|page| page.0.len()).sum();
-        let segments = self.segments.capacity() * size_of::<Vec<Page>>();
-        segments + pages * size_of::<Page>() + texts + self.long.memory_usage()
+        let texts: usize = self.pages.iter().map(|page| page.0.len()).sum();
+        self.pages.bytes() + texts + self.long.memory_usage()
     }
 
     /// The members as garbage, to be dropped in slices.
     pub fn into_remains(self) -> MembersRemains {
-        MembersRemains { segments: self.segments, long: self.long.into_remains() }
+        MembersRemains { pages: self.pages.into_rest(), long: self.long.into_remains() }
     }
 
     /// Splits the next bucket.
     #[inline(never)]
     fn grow(&mut self) {
-        if self.count == 0 {
-            self.push_page(Page::default());
-            return;
-        }
-        let (bit, key) = (self.mask + 1, self.key);
-        let split = self.count - bit;
-        let page = self.page_mut(split).expect("the split pointer is below 2^L");
-        let fresh = page.split(|text| key.hash13(text) as usize & bit != 0);
-        self.push_page(fresh);
-        if self.count == 2 * bit {
-            self.mask = 2 * bit - 1;
-        }
+        let key = self.key;
+        let fresh = match self.pages.next_split_mut() {
+            Some((page, bit)) => page.split(|text| key.hash13(text) as usize & bit != 0),
+            None => Page::default(),
+        };
+        self.pages.push(fresh);
         // The one that comes next, in some insertions' time, is likely far away.
-        if let Some(page) = self.page(self.count - (self.mask + 1)) {
+        if let Some(page) = self.pages.next_split() {
             page.prefetch();
         }
     }
@@ -508,63 +454,10 @@ impl Members {
     /// Empties the last bucket into the one that it was split from.
     #[inline(never)]
     fn merge_last(&mut self) {
-        if self.count <= 1 {
-            if self.short == 0 {
-                self.segments = Vec::new();
-                self.count = 0;
-            }
-            return;
-        }
-        if self.count == self.mask + 1 {
-            self.mask >>= 1;
-        }
-        let last = self.pop_page();
-        let split = self.count - (self.mask + 1);
-        let page = self.page_mut(split).expect("the split pointer is below 2^L");
-        if !last.0.is_empty() {
-            page.append(&last);
-        }
-    }
-
-    fn push_page(&mut self, page: Page) {
-        match self.segments.last_mut() {
-            Some(segment) if segment.len() < SEGMENT_PAGES => segment.push(page),
-            _ => {
-                // A small set stays small: only the first segment grows to its size.
-                let mut segment = Vec::with_capacity(if self.count == 0 { 1 } else { SEGMENT_PAGES });
-                segment.push(page);
-                self.segments.push(segment);
-            }
-        }
-        self.count += 1;
-    }
-
-    fn pop_page(&mut self) -> Page {
-        let only = self.segments.len() == 1;
-        let segment = self.segments.last_mut().expect("there is a bucket");
-        let page = segment.pop().expect("segments are never empty");
-        if segment.is_empty() {
-            self.segments.pop();
-            if self.segments.len() * 4 <= self.segments.capacity() {
-                self.segments.shrink_to(self.segments.len() * 2);
-            }
-        } else if only && segment.len() * 4 <= segment.capacity() {
-            segment.shrink_to(segment.len() * 2);
-        }
-        self.count -= 1;
-        page
-    }
-}
-
-impl Clone for Members {
-    fn clone(&self) -> Members {
-        Members {
-            segments: self.segments.clone(),
-            short: self.short,
-            count: self.count,
-            mask: self.mask,
-            long: self.long.clone(),
-            key: self.key,
+        match self.pages.merge_last() {
+            Some((last, page)) if !last.0.is_empty() => page.append(&last),
+            None if self.short == 0 => self.pages = Buckets::new(),
+            _ => {}
         }
     }
 }
@@ -577,23 +470,15 @@ impl std::fmt::Debug for Members {
 
 /// What is left of members that nobody looks for any more, to be dropped in slices.
 pub struct MembersRemains {
-    segments: Vec<Vec<Page>>,
+    pages: Rest<Page>,
     long: FieldsRemains,
 }
 
 impl MembersRemains {
     /// Drops about `work` pages and long members. Returns what is left of `work`.
     pub fn drop_some(&mut self, mut work: usize) -> usize {
-        while work > 0
-            && let Some(segment) = self.segments.last_mut()
-        {
-            match segment.pop() {
-                Some(page) => {
-                    drop(page);
-                    work -= 1;
-                }
-                None => drop(self.segments.pop()),
-            }
+        while work > 0 && self.pages.pop().is_some() {
+            work -= 1;
         }
         if work == 0 { 0 } else { self.long.drop_some(work) }
     }

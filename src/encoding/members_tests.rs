@@ -21,21 +21,21 @@ fn text(number: u32) -> Vec<u8> {
 impl Members {
     fn check(&self, model: &BTreeSet<Vec<u8>>) {
         let mut short = 0;
-        for (index, page) in self.segments.iter().flatten().enumerate() {
+        for (index, page) in self.pages.iter().enumerate() {
             assert_eq!(page.tags().len(), page.texts().count());
             assert!(page.used() <= page.0.len().max(HEADER));
             assert!(page.count() > 0 || page.0.len() <= STEP, "an empty page keeps memory");
             for (tag, text) in page.tags().iter().zip(page.texts()) {
                 let hash = self.key.hash13(text);
-                assert_eq!((self.index_of(hash), tag_of(hash)), (index, *tag));
+                assert_eq!((self.pages.index_of(hash), tag_of(hash)), (index, *tag));
                 short += 1;
             }
         }
         assert_eq!(short, self.short);
-        assert_eq!(self.segments.iter().map(Vec::len).sum::<usize>(), self.count);
-        assert!(self.count == 0 || (self.mask < self.count && self.count <= 2 * self.mask + 1));
-        assert!(self.short <= self.count * LOAD);
-        assert!(self.count <= 1 || self.short + LOAD_MIN >= self.count * LOAD_MIN);
+        self.pages.check();
+        let pages = self.pages.len();
+        assert!(self.short <= pages * LOAD);
+        assert!(pages <= 1 || self.short + LOAD_MIN >= pages * LOAD_MIN);
         assert_eq!((self.len(), self.is_empty()), (model.len(), model.is_empty()));
         let seen: Vec<&[u8]> = self.iter().collect();
         assert_eq!(seen.len(), model.len());
@@ -100,19 +100,19 @@ fn the_last_member_of_many_is_found_and_drawn() {
     (1..20_000).for_each(|number| _ = members.remove(&text(number)));
     assert_eq!(members.random(&mut Rng::seeded(1)), Some(&text(0)[..]));
     members.check(&BTreeSet::from([text(0)]));
-    assert!(members.count <= 2, "{}", members.count);
+    assert!(members.pages.len() <= 2, "{}", members.pages.len());
 }
 
 #[test]
 fn texts_are_looked_for_together() {
     let mut members = Members::for_members(1000, SipKey::new(1, 2));
-    let pages = members.count;
+    let pages = members.pages.len();
     // One in three is too long for pages.
     let long = |number: u32| vec![b'x'; if number.is_multiple_of(3) { SHORT_MAX } else { 0 }];
     let numbers: Vec<Vec<u8>> = (0..2000).map(|number| [text(number), long(number)].concat()).collect();
     let texts: Vec<&[u8]> = numbers.iter().map(Vec::as_slice).collect();
     texts[..1000].chunks(AHEAD).for_each(|texts| members.add_all(texts, true));
-    assert_eq!((members.count, members.len()), (pages, 1000), "none was split");
+    assert_eq!((members.pages.len(), members.len()), (pages, 1000), "none was split");
     assert_eq!(members.which(&texts[992..1008], u32::MAX), 0x00ff);
     assert_eq!(members.which(&texts[992..1008], 0x0f0f), 0x000f);
     texts[990..1990].chunks(AHEAD).for_each(|texts| members.add_all(texts, false));
@@ -143,7 +143,7 @@ fn remains_are_dropped_in_slices() {
     while remains.drop_some(100) == 0 {
         calls += 1;
     }
-    assert!(remains.segments.is_empty() && remains.long.is_empty() && calls > 20, "{calls}");
+    assert!(remains.pages.is_empty() && remains.long.is_empty() && calls > 20, "{calls}");
 }
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Memory layouts without command knowledge. `entry` is an unsafe room.
 
+mod buckets;
 pub mod entry;
 pub mod fields;
 pub mod intset;

@@ -4,32 +4,18 @@
 //! item has to move they are asked for its hash again.
 //!
 //! A bucket is one cache line: six items, a tag (seven bits of the hash) for each, and a link to an overflow bucket.
-//! Buckets are addressed linearly (Litwin, 1980): with `2^L + s` buckets, an item lives in bucket `hash mod 2^(L+1)`
-//! where there is one, else in `hash mod 2^L`. Splitting bucket `s` moves about half of its items to the new bucket
-//! `2^L + s`, the last one; merging is the reverse. So every step is small, whatever the table's size, and a table that
-//! grows has as many buckets as its items need, not up to twice as many:
-//!
-//! ```text
-//!   0        s            2^L      2^L + s
-//!   | split  |  not yet   | halves |          next split: bucket s -> s and 2^L + s
-//! ```
-//!
-//! Buckets lie in segments of 64 KiB, so growth never copies an array and shrinkage gives memory back piece by piece.
+//! `buckets` says which one an item lives in, and which is split next.
 
 #![forbid(unsafe_code)]
 
+use super::buckets::{Buckets, Rest};
 use crate::base::rng::Rng;
 use crate::sys::prefetch::{CACHE_LINE, prefetch_line};
 
 /// Items in a bucket.
 const SLOTS: usize = 6;
-/// Buckets in a segment, as a power of two.
-const SEGMENT_SHIFT: u32 = 10;
-const SEGMENT_BUCKETS: usize = 1 << SEGMENT_SHIFT;
 /// Buckets merged by one removal while the table shrinks.
 const STEPS_PER_CHANGE: usize = 2;
-/// A random choice that hits no item this often falls back to the next item in bucket order.
-const RANDOM_TRIES_MAX: usize = 200;
 /// Items whose memory is asked for before the first of them is shown.
 pub const AHEAD: usize = 16;
 /// Slots that a random choice draws from: more than a bucket has, so that longer chains get their share. A bucket that is
@@ -179,12 +165,9 @@ enum Motion {
 
 /// The table. Without items it owns no memory.
 pub struct Table<T> {
-    segments: Vec<Vec<Bucket<T>>>,
+    /// Overflow not counted.
+    buckets: Buckets<Bucket<T>>,
     len: usize,
-    /// Buckets, overflow not counted: `2^L + s`.
-    count: usize,
-    /// `2^L - 1`.
-    mask: usize,
     /// Overflow buckets.
     overflows: usize,
     motion: Motion,
@@ -199,7 +182,7 @@ impl<T> Default for Table<T> {
 impl<T> Table<T> {
     /// An empty table.
     pub const fn new() -> Table<T> {
-        Table { segments: Vec::new(), len: 0, count: 0, mask: 0, overflows: 0, motion: Motion::Still }
+        Table { buckets: Buckets::new(), len: 0, overflows: 0, motion: Motion::Still }
     }
 
     /// An empty table with the buckets that `len` items need, so that none is split while they are added.
@@ -207,8 +190,7 @@ impl<T> Table<T> {
         let mut table = Table::new();
         if len > 0 {
             let buckets = (len - 1) * 2 / 9 + 1;
-            (0..buckets).for_each(|_| table.push_bucket(Bucket::empty()));
-            table.mask = (1 << buckets.ilog2()) - 1;
+            (0..buckets).for_each(|_| table.buckets.push(Bucket::empty()));
         }
         table
     }
@@ -227,7 +209,7 @@ impl<T> Table<T> {
 
     /// How many buckets there are, overflow not counted.
     pub fn buckets(&self) -> usize {
-        self.count
+        self.buckets.len()
     }
 
     /// Whether buckets are being merged until they hold enough again. Growth keeps up with what is added.
@@ -237,31 +219,20 @@ impl<T> Table<T> {
 
     /// Bytes of the table's own memory; what items point to is not counted.
     pub fn bytes(&self) -> usize {
-        let segments: usize = self.segments.iter().map(Vec::capacity).sum();
-        (segments + self.overflows) * size_of::<Bucket<T>>() + self.segments.capacity() * size_of::<Vec<Bucket<T>>>()
+        self.buckets.bytes() + self.overflows * size_of::<Bucket<T>>()
     }
 
+    /// The bucket of a hash.
     #[inline(always)]
-    fn index_of(&self, hash: u64) -> usize {
-        let wide = hash as usize & (self.mask << 1 | 1);
-        if wide < self.count { wide } else { hash as usize & self.mask }
-    }
-
-    #[inline(always)]
-    fn bucket(&self, index: usize) -> Option<&Bucket<T>> {
-        self.segments.get(index >> SEGMENT_SHIFT)?.get(index & (SEGMENT_BUCKETS - 1))
-    }
-
-    #[inline(always)]
-    fn bucket_mut(&mut self, index: usize) -> Option<&mut Bucket<T>> {
-        self.segments.get_mut(index >> SEGMENT_SHIFT)?.get_mut(index & (SEGMENT_BUCKETS - 1))
+    fn bucket_of(&self, hash: u64) -> Option<&Bucket<T>> {
+        self.buckets.get(self.buckets.index_of(hash))
     }
 
     /// The item of this hash that `eq` accepts.
     #[inline]
     pub fn get(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<&T> {
         let tag = tag_of(hash);
-        let mut bucket = self.bucket(self.index_of(hash))?;
+        let mut bucket = self.bucket_of(hash)?;
         loop {
             let mut matches = bucket.matches(tag);
             while matches != 0 {
@@ -287,8 +258,8 @@ impl<T> Table<T> {
     #[inline]
     pub fn find(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Position> {
         let tag = tag_of(hash);
-        let index = self.index_of(hash);
-        let mut bucket = self.bucket(index)?;
+        let index = self.buckets.index_of(hash);
+        let mut bucket = self.buckets.get(index)?;
         let mut depth = 0;
         loop {
             let mut matches = bucket.matches(tag);
@@ -309,7 +280,7 @@ impl<T> Table<T> {
     /// The item at a position.
     #[inline]
     pub fn at(&self, at: Position) -> Option<&T> {
-        let mut bucket = self.bucket(at.bucket)?;
+        let mut bucket = self.buckets.get(at.bucket)?;
         for _ in 0..at.depth {
             bucket = bucket.next.as_deref()?;
         }
@@ -319,7 +290,7 @@ impl<T> Table<T> {
     /// The item at a position, to be changed. Its hash must stay what it is.
     #[inline]
     pub fn at_mut(&mut self, at: Position) -> Option<&mut T> {
-        let mut bucket = self.bucket_mut(at.bucket)?;
+        let mut bucket = self.buckets.get_mut(at.bucket)?;
         for _ in 0..at.depth {
             bucket = bucket.next.as_deref_mut()?;
         }
@@ -332,8 +303,8 @@ impl<T> Table<T> {
         if self.is_full() {
             self.grow(rehash);
         }
-        let index = self.index_of(hash);
-        let bucket = self.bucket_mut(index).expect("growing left at least one bucket");
+        let index = self.buckets.index_of(hash);
+        let bucket = self.buckets.get_mut(index).expect("growing left at least one bucket");
         let overflowed = bucket.push(tag_of(hash), item);
         self.overflows += usize::from(overflowed);
         self.len += 1;
@@ -358,7 +329,7 @@ impl<T> Table<T> {
     /// Takes out the item at a position. May merge buckets after.
     #[inline]
     pub fn remove_at(&mut self, at: Position) -> Option<T> {
-        let mut bucket = self.bucket_mut(at.bucket)?;
+        let mut bucket = self.buckets.get_mut(at.bucket)?;
         for _ in 1..at.depth {
             bucket = bucket.next.as_deref_mut()?;
         }
@@ -383,13 +354,13 @@ impl<T> Table<T> {
 
     /// All items, in bucket order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.segments.iter().flatten().flat_map(Bucket::chain).flat_map(Bucket::items)
+        self.buckets.iter().flat_map(Bucket::chain).flat_map(Bucket::items)
     }
 
     /// How many buckets hold no item, one item, and so on, with what overflows from them.
     pub fn bucket_lens(&self) -> Vec<usize> {
         let mut counts = Vec::new();
-        for head in self.segments.iter().flatten() {
+        for head in self.buckets.iter() {
             let len = head.chain().map(Bucket::count).sum::<usize>();
             if counts.len() <= len {
                 counts.resize(len + 1, 0);
@@ -399,20 +370,10 @@ impl<T> Table<T> {
         counts
     }
 
-    /// Visits the items of the buckets that `cursor` stands for and returns the next cursor; 0 starts and ends. An item
-    /// that is present from the start of such a walk to its end is visited at least once, whatever is inserted,
-    /// removed, split or merged between the calls: the cursor counts up in its high bits, so that what a split makes of
-    /// a visited bucket counts as visited, and so does the bucket that two visited ones are merged into.
+    /// Visits some items and returns the next cursor; 0 starts and ends. An item that is present from the start of such a
+    /// walk to its end is visited at least once, whatever is inserted, removed, split or merged between the calls.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&T)) -> u64 {
-        let mask = self.mask as u64;
-        let low = (cursor & mask) as usize;
-        for index in [low, low + self.mask + 1] {
-            // The second is there only where the bucket was split in this round.
-            if let Some(head) = self.bucket(index) {
-                head.chain().flat_map(Bucket::items).for_each(&mut visit);
-            }
-        }
-        (cursor | !mask).reverse_bits().wrapping_add(1).reverse_bits()
+        self.buckets.scan(cursor, |head| head.chain().flat_map(Bucket::items).for_each(&mut visit))
     }
 
     /// An item chosen at random, each with nearly the same chance.
@@ -420,36 +381,15 @@ impl<T> Table<T> {
         if self.len == 0 {
             return None;
         }
-        // As many halves of buckets as there were buckets if all were split: one that is not yet split, which holds about
-        // twice as much, is two of them, and its items are in either by turns.
-        let half = self.mask + 1;
-        let slots = RANDOM_SLOTS.min(RANDOM_SLOTS_SPARSE + 4 * self.len / half);
-        for _ in 0..RANDOM_TRIES_MAX {
-            let drawn = rng.below(2 * half as u64) as usize;
-            let (index, second) = if drawn < self.count { (drawn, false) } else { (drawn - half, true) };
-            let is_whole = index >= self.count - half && index < half;
-            let head = self.bucket(index)?;
-            let count: usize = head.chain().map(Bucket::count).sum();
-            // Slots without an item reject, so that an item's chance does not depend on its neighbours. A chain longer
-            // than the draw shares the chance of a full one.
-            let share = if is_whole { (count + usize::from(!second)) / 2 } else { count };
-            let drawn = rng.below(share.max(slots) as u64) as usize;
-            if drawn < share {
-                let slot = if is_whole { 2 * drawn + usize::from(second) } else { drawn };
-                return head.chain().flat_map(Bucket::items).nth(slot);
-            }
-        }
-        let start = rng.below(self.count as u64) as usize;
-        (start..self.count)
-            .chain(0..start)
-            .filter_map(|index| self.bucket(index))
-            .find_map(|head| head.chain().flat_map(Bucket::items).next())
+        let slots = RANDOM_SLOTS.min(RANDOM_SLOTS_SPARSE + 4 * self.len / self.buckets.halves());
+        let (head, number) = self.buckets.random(rng, slots, |head| head.chain().map(Bucket::count).sum())?;
+        head.chain().flat_map(Bucket::items).nth(number)
     }
 
     /// Asks for the bucket of a hash to be brought near, some time before it is looked into.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
-        if let Some(bucket) = self.bucket(self.index_of(hash)) {
+        if let Some(bucket) = self.bucket_of(hash) {
             prefetch_line(std::ptr::from_ref(bucket));
         }
     }
@@ -458,7 +398,7 @@ impl<T> Table<T> {
     /// so it comes some time after `prefetch_bucket`.
     #[inline]
     pub fn prefetch_items(&self, hash: u64, address: impl Fn(&T) -> *const u8) {
-        let Some(bucket) = self.bucket(self.index_of(hash)) else { return };
+        let Some(bucket) = self.bucket_of(hash) else { return };
         let mut matches = bucket.matches(tag_of(hash));
         while matches != 0 {
             if let Some(item) = &bucket.slots[slot_of(matches)] {
@@ -480,7 +420,7 @@ impl<T> Table<T> {
 
     /// The table as garbage, to be dropped in slices.
     pub fn into_remains(self) -> Remains<T> {
-        Remains { segments: self.segments, len: self.len }
+        Remains { buckets: self.buckets.into_rest(), len: self.len }
     }
 
     /// Splits or merges up to `steps` buckets, if the table has to grow or shrink. For the cron: returns true while
@@ -489,7 +429,7 @@ impl<T> Table<T> {
         for _ in 0..steps {
             match self.motion {
                 Motion::Shrinking => self.merge_one(),
-                Motion::Still if self.len == 0 && self.count <= 1 => {
+                Motion::Still if self.len == 0 && self.buckets.len() <= 1 => {
                     self.clear();
                     return false;
                 }
@@ -504,24 +444,24 @@ impl<T> Table<T> {
     /// More than 4.5 items per bucket: one bucket in five has an overflow by then.
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.len * 2 >= self.count * 9
+        self.len * 2 >= self.buckets.len() * 9
     }
 
     /// Fewer than 0.7 items per bucket.
     #[inline(always)]
     fn is_sparse(&self) -> bool {
-        self.len * 10 < self.count * 7 && self.count > 1
+        self.len * 10 < self.buckets.len() * 7 && self.buckets.len() > 1
     }
 
     #[inline(never)]
     fn grow(&mut self, rehash: &impl Rehash<T>) {
-        if self.count == 0 {
-            self.push_bucket(Bucket::empty());
+        if self.buckets.len() == 0 {
+            self.buckets.push(Bucket::empty());
             return;
         }
         self.split_one(rehash);
         // The bucket that comes next, in some insertions' time: what its items point to is likely far away.
-        if let Some(bucket) = self.bucket(self.count - (self.mask + 1)) {
+        if let Some(bucket) = self.buckets.next_split() {
             bucket.items().for_each(|item| rehash.prefetch(item));
         }
     }
@@ -538,11 +478,9 @@ impl<T> Table<T> {
 
     /// Splits the next bucket.
     fn split_one(&mut self, rehash: &impl Rehash<T>) {
-        let bit = self.mask + 1;
-        let index = self.count - bit;
         let mut fresh = Bucket::empty();
         let mut overflows = self.overflows;
-        let head = self.bucket_mut(index).expect("the split pointer is below 2^L");
+        let (head, bit) = self.buckets.next_split_mut().expect("who splits has buckets");
         // Overflow buckets are taken apart, so that what stays closes ranks.
         let mut rest = head.next.take();
         for slot in 0..SLOTS {
@@ -567,24 +505,17 @@ impl<T> Table<T> {
             rest = bucket.next.take();
         }
         self.overflows = overflows;
-        self.push_bucket(fresh);
-        if self.count == 2 * bit {
-            self.mask = 2 * bit - 1;
-        }
+        self.buckets.push(fresh);
     }
 
     /// Empties the last bucket into the one that it was split from; at the end of a level the table comes to rest.
     fn merge_one(&mut self) {
-        if self.count <= 1 {
+        let Some((bucket, head)) = self.buckets.merge_last() else {
             self.motion = Motion::Still;
             return;
-        }
-        if self.count == self.mask + 1 {
-            self.mask >>= 1;
-        }
-        let mut bucket = Box::new(self.pop_bucket());
+        };
+        let mut bucket = Box::new(bucket);
         let mut overflows = self.overflows;
-        let head = self.bucket_mut(self.count - (self.mask + 1)).expect("the split pointer is below 2^L");
         loop {
             for slot in 0..SLOTS {
                 let tag = bucket.tags[slot];
@@ -597,50 +528,15 @@ impl<T> Table<T> {
             bucket = next;
         }
         self.overflows = overflows;
-        if self.count == self.mask + 1 && !self.is_sparse() {
+        if self.buckets.is_level() && !self.is_sparse() {
             self.motion = Motion::Still;
         }
-    }
-
-    fn push_bucket(&mut self, bucket: Bucket<T>) {
-        let first = self.segments.len() <= 1;
-        match self.segments.last_mut() {
-            Some(segment) if segment.len() < SEGMENT_BUCKETS => {
-                if first && segment.len() == segment.capacity() {
-                    segment.reserve_exact(segment.len());
-                }
-                segment.push(bucket);
-            }
-            _ => {
-                // A small table stays small: only the first segment grows to its size.
-                let mut segment = Vec::with_capacity(if self.count == 0 { 1 } else { SEGMENT_BUCKETS });
-                segment.push(bucket);
-                self.segments.push(segment);
-            }
-        }
-        self.count += 1;
-    }
-
-    fn pop_bucket(&mut self) -> Bucket<T> {
-        let only = self.segments.len() == 1;
-        let segment = self.segments.last_mut().expect("the table has a bucket");
-        let bucket = segment.pop().expect("segments are never empty");
-        if segment.is_empty() {
-            self.segments.pop();
-            if self.segments.len() * 4 <= self.segments.capacity() {
-                self.segments.shrink_to(self.segments.len() * 2);
-            }
-        } else if only && segment.len() * 4 <= segment.capacity() {
-            segment.shrink_to(segment.len() * 2);
-        }
-        self.count -= 1;
-        bucket
     }
 }
 
 /// What is left of a table that nobody looks into any more. Dropping it at once takes as long as it has items.
 pub struct Remains<T> {
-    segments: Vec<Vec<Bucket<T>>>,
+    buckets: Rest<Bucket<T>>,
     len: usize,
 }
 
@@ -652,7 +548,7 @@ impl<T> Remains<T> {
 
     /// Whether all memory has been given back.
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.buckets.is_empty()
     }
 
     /// Drops buckets until about `work` of buckets and items is done. Returns what is left of `work`.
@@ -663,12 +559,8 @@ impl<T> Remains<T> {
     /// The same, but each item goes to `each`.
     pub fn take_some(&mut self, mut work: usize, mut each: impl FnMut(T)) -> usize {
         while work > 0
-            && let Some(segment) = self.segments.last_mut()
+            && let Some(mut bucket) = self.buckets.pop()
         {
-            let Some(mut bucket) = segment.pop() else {
-                self.segments.pop();
-                continue;
-            };
             let before = self.len;
             loop {
                 for item in bucket.slots.iter_mut().filter_map(Option::take) {

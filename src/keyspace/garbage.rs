@@ -105,9 +105,7 @@ impl Garbage {
         }
         !(self.entries.is_empty() && self.expires.is_empty())
     }
-}
 
-impl Garbage {
     /// Drops parts of values. Returns what is left of `work`.
     fn drop_values(&mut self, mut work: usize) -> usize {
         while work > 0
