@@ -81,41 +81,43 @@ impl<K: Copy> Node<K> {
         }
     }
 
-    /// Puts an item at a position. Returns the second half where the node had to be split.
-    fn insert(&mut self, at: usize, item: K) -> Option<Node<K>> {
+    /// Puts an item at a position. `last`: nothing comes behind this node. Returns the second half where it had to be split.
+    fn insert(&mut self, at: usize, item: K, last: bool) -> Option<Node<K>> {
         match self {
-            Node::Leaf(items) => insert_in_leaf(items, at, item),
+            Node::Leaf(items) => insert_in_leaf(items, at, item, last),
             Node::Branch(children) => {
                 let (index, within) = child_at(children, at);
+                let last = last && index + 1 == children.len();
                 let child = &mut children[index];
                 child.count += 1;
-                let second = child.node.insert(within, item);
+                let second = child.node.insert(within, item, last);
                 if within == 0 {
                     child.first = item;
                 }
-                second.and_then(|second| adopt(children, index, second))
+                second.and_then(|second| adopt(children, index, second, last))
             }
         }
     }
 
-    /// Puts an item behind all that pass a test. Returns the second half where the node had to be split.
-    fn insert_behind(&mut self, item: K, passes: &mut impl FnMut(&K) -> bool) -> Option<Node<K>> {
+    /// The same behind all that pass a test.
+    fn insert_behind(&mut self, item: K, passes: &mut impl FnMut(&K) -> bool, last: bool) -> Option<Node<K>> {
         match self {
             Node::Leaf(items) => {
                 fetch(items);
                 let at = items.partition_point(passes);
-                insert_in_leaf(items, at, item)
+                insert_in_leaf(items, at, item, last)
             }
             Node::Branch(children) => {
                 let behind = children.partition_point(|child| passes(&child.first));
                 let index = behind.saturating_sub(1);
+                let last = last && index + 1 == children.len();
                 let child = &mut children[index];
                 child.count += 1;
-                let second = child.node.insert_behind(item, passes);
+                let second = child.node.insert_behind(item, passes, last);
                 if behind == 0 {
                     child.first = item;
                 }
-                second.and_then(|second| adopt(children, index, second))
+                second.and_then(|second| adopt(children, index, second, last))
             }
         }
     }
@@ -238,8 +240,8 @@ fn fetch<K>(items: &[K]) {
 }
 
 /// Puts an item at a position of a leaf. Returns the second half where it had to be split.
-fn insert_in_leaf<K>(items: &mut Vec<K>, at: usize, item: K) -> Option<Node<K>> {
-    let mut second = (items.len() == LEAF_MAX).then(|| split(items, at == LEAF_MAX));
+fn insert_in_leaf<K>(items: &mut Vec<K>, at: usize, item: K, last: bool) -> Option<Node<K>> {
+    let mut second = (items.len() == LEAF_MAX).then(|| split(items, last && at == LEAF_MAX));
     match &mut second {
         Some(second) if at > items.len() || items.len() == LEAF_MAX => second.insert(at - items.len(), item),
         _ => items.insert(at, item),
@@ -248,10 +250,10 @@ fn insert_in_leaf<K>(items: &mut Vec<K>, at: usize, item: K) -> Option<Node<K>> 
 }
 
 /// Child `index`, whose count tells of both halves, was split. Returns the second half where this branch had to be, too.
-fn adopt<K: Copy>(children: &mut Vec<Child<K>>, index: usize, second: Node<K>) -> Option<Node<K>> {
+fn adopt<K: Copy>(children: &mut Vec<Child<K>>, index: usize, second: Node<K>, last: bool) -> Option<Node<K>> {
     let second = Child::of(second)?;
     children[index].count -= second.count;
-    let mut half = (children.len() == BRANCH_MAX).then(|| split(children, index + 1 == BRANCH_MAX));
+    let mut half = (children.len() == BRANCH_MAX).then(|| split(children, last));
     match &mut half {
         Some(half) if index + 1 > children.len() || children.len() == BRANCH_MAX => {
             half.insert(index + 1 - children.len(), second);
@@ -277,7 +279,7 @@ fn lost_one<K: Copy>(children: &mut Vec<Child<K>>, index: usize) {
     }
 }
 
-/// Cuts off the second half; where the new item comes last, nothing: what arrives in order fills nodes up.
+/// Cuts off the second half; where the new item comes last of all, nothing: what arrives in order fills nodes up.
 fn split<T>(items: &mut Vec<T>, appends: bool) -> Vec<T> {
     let at = if appends { items.len() } else { items.len() / 2 };
     let mut second = Vec::with_capacity(items.len());
@@ -378,14 +380,14 @@ impl<K: Copy> Ordered<K> {
     pub fn insert(&mut self, at: usize, item: K) {
         assert!(at <= self.len, "positions have no gaps");
         self.len += 1;
-        let second = self.root.insert(at, item);
+        let second = self.root.insert(at, item, true);
         self.grow(second);
     }
 
     /// Puts an item behind all, from the first on, that pass a test that none passes behind one that does not.
     pub fn insert_behind(&mut self, item: K, mut passes: impl FnMut(&K) -> bool) {
         self.len += 1;
-        let second = self.root.insert_behind(item, &mut passes);
+        let second = self.root.insert_behind(item, &mut passes, true);
         self.grow(second);
     }
 
@@ -519,6 +521,16 @@ mod tests {
         assert!(ordered.bytes() < 100_000 * 4 * 5 / 4, "{}", ordered.bytes());
         assert_eq!(check(&ordered.root, true), 4);
         assert_eq!(ordered.partition_point(|item| *item < 77_777), 77_777);
+    }
+
+    #[test]
+    fn what_comes_before_the_last_leaf_in_falling_order_fills_leaves_too() {
+        let mut ordered = Ordered::of_items(&(0..LEAF_MAX as u32).chain([1_000_000]).collect::<Vec<_>>());
+        for number in (1000..101_000).rev() {
+            ordered.insert_behind(number, |item| *item < number);
+        }
+        check(&ordered.root, true);
+        assert!(ordered.bytes() < 100_000 * 4 * 3, "{}", ordered.bytes());
     }
 
     #[test]
