@@ -56,7 +56,7 @@ fn measure(bencher: Bencher, requests: &[OwnedArgs]) {
             engine.prefetch_bucket(SLOT, &looked_up);
             prepared.push(looked_up);
         }
-        prepared.iter().for_each(|prepared| engine.prefetch_entry(SLOT, prepared));
+        engine.prefetch_entries(prepared.iter().map(|prepared| (SLOT, prepared)));
         for (prepared, request) in prepared.iter().zip(batch) {
             engine.execute(SLOT, prepared, || request.as_args(), &mut reply);
         }

@@ -168,7 +168,7 @@ fn prefetched(keyspace: &Keyspace, batch: &[[u8; KEY_BYTES]]) -> [u64; BATCH] {
         db.prefetch_bucket(hash);
         hash
     });
-    hashes.iter().for_each(|hash| db.prefetch_entry(*hash));
+    hashes.iter().for_each(|hash| _ = db.prefetch_entry(*hash));
     hashes
 }
 

@@ -10,10 +10,8 @@ use crate::command::session::Session;
 use crate::command::state::State;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
+use crate::sys::prefetch::AHEAD;
 use crate::types::KeyEntry;
-
-/// How many keys are hashed and prefetched ahead of the one that is worked on.
-const AHEAD: usize = 16;
 
 /// Finds a key of the caller's database for a command that reads it, and counts a hit or a miss.
 #[inline]

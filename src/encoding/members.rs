@@ -14,10 +14,9 @@
 
 use super::buckets::{Buckets, Rest};
 use super::fields::{Fields, FieldsRemains};
-use super::table::AHEAD;
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
-use crate::sys::prefetch::{CACHE_LINE, prefetch_line};
+use crate::sys::prefetch::{AHEAD, CACHE_LINE, prefetch_line};
 
 /// The longest member of a page, in bytes.
 const SHORT_MAX: usize = 64;
@@ -29,6 +28,9 @@ const LOAD_MIN: usize = 3;
 const HEADER: usize = 2;
 /// Bytes of a page for a member, beside its text.
 const OVERHEAD: usize = 2;
+// A group of texts is spoken of in the bits of a word.
+const _: () = assert!(AHEAD <= u32::BITS as usize);
+
 /// Pages that are asked for before the first of them is shown.
 const PAGES_AHEAD: usize = 4;
 /// Steps in which small pages grow, in bytes.
@@ -232,10 +234,15 @@ impl Members {
         Members { pages: Buckets::new(), short: 0, long: Fields::new(key), key }
     }
 
-    /// None, with the buckets that so many members need, so that none is split while they are added.
-    pub fn for_members(len: usize, key: SipKey) -> Members {
+    /// None, with the buckets that members of these lengths need, so that none is split while they are added.
+    pub fn for_lens(lens: impl Iterator<Item = usize>, key: SipKey) -> Members {
+        Members::for_short(lens.filter(|len| *len <= SHORT_MAX).count(), key)
+    }
+
+    /// The same for so many short ones.
+    pub fn for_short(count: usize, key: SipKey) -> Members {
         let mut members = Members::new(key);
-        (0..len.div_ceil(LOAD)).for_each(|_| members.pages.push(Page::default()));
+        (0..count.div_ceil(LOAD)).for_each(|_| members.pages.push(Page::default()));
         members
     }
 
@@ -243,6 +250,11 @@ impl Members {
     #[inline]
     pub fn len(&self) -> usize {
         self.short + self.long.len()
+    }
+
+    /// How many of them are short.
+    pub fn short_len(&self) -> usize {
+        self.short
     }
 
     /// Whether there are none.

@@ -105,7 +105,7 @@ fn the_last_member_of_many_is_found_and_drawn() {
 
 #[test]
 fn texts_are_looked_for_together() {
-    let mut members = Members::for_members(1000, SipKey::new(1, 2));
+    let mut members = Members::for_short(1000, SipKey::new(1, 2));
     let pages = members.pages.len();
     // One in three is too long for pages.
     let long = |number: u32| vec![b'x'; if number.is_multiple_of(3) { SHORT_MAX } else { 0 }];

@@ -16,8 +16,6 @@ use crate::sys::prefetch::{CACHE_LINE, prefetch_line};
 const SLOTS: usize = 6;
 /// Buckets merged by one removal while the table shrinks.
 const STEPS_PER_CHANGE: usize = 2;
-/// Items whose memory is asked for before the first of them is shown.
-pub const AHEAD: usize = 16;
 /// Slots that a random choice draws from: more than a bucket has, so that longer chains get their share. A bucket that is
 /// not yet split has twice as many.
 const RANDOM_SLOTS: usize = 2 * SLOTS;
@@ -105,6 +103,19 @@ impl<T> Bucket<T> {
     #[inline]
     fn chain(&self) -> impl Iterator<Item = &Bucket<T>> {
         std::iter::successors(Some(self), |bucket| bucket.next.as_deref())
+    }
+
+    #[inline]
+    fn prefetch_items(&self, hash: u64, address: impl Fn(&T) -> *const u8) {
+        let mut matches = self.matches(tag_of(hash));
+        while matches != 0 {
+            if let Some(item) = &self.slots[slot_of(matches)] {
+                let start = address(item);
+                prefetch_line(start);
+                prefetch_line(start.wrapping_add(CACHE_LINE));
+            }
+            matches &= matches - 1;
+        }
     }
 
     /// The items of this bucket alone.
@@ -395,21 +406,22 @@ impl<T> Table<T> {
     }
 
     /// Asks for what the items with this hash's tag point to: the two cache lines from `address` on. Reads the bucket,
-    /// so it comes some time after `prefetch_bucket`.
+    /// so it comes some time after `prefetch_bucket`. Returns whether there is an overflow bucket, asked for as well: see
+    /// `prefetch_overflow`.
     #[inline]
-    pub fn prefetch_items(&self, hash: u64, address: impl Fn(&T) -> *const u8) {
-        let Some(bucket) = self.bucket_of(hash) else { return };
-        let mut matches = bucket.matches(tag_of(hash));
-        while matches != 0 {
-            if let Some(item) = &bucket.slots[slot_of(matches)] {
-                let start = address(item);
-                prefetch_line(start);
-                prefetch_line(start.wrapping_add(CACHE_LINE));
-            }
-            matches &= matches - 1;
-        }
-        if let Some(next) = &bucket.next {
-            prefetch_line(std::ptr::from_ref::<Bucket<T>>(next));
+    pub fn prefetch_items(&self, hash: u64, address: impl Fn(&T) -> *const u8) -> bool {
+        let Some(bucket) = self.bucket_of(hash) else { return false };
+        bucket.prefetch_items(hash, address);
+        let Some(next) = &bucket.next else { return false };
+        prefetch_line(std::ptr::from_ref::<Bucket<T>>(next));
+        true
+    }
+
+    /// The same for the items of the overflow bucket, once that has arrived.
+    #[inline]
+    pub fn prefetch_overflow(&self, hash: u64, address: impl Fn(&T) -> *const u8) {
+        if let Some(next) = self.bucket_of(hash).and_then(|bucket| bucket.next.as_deref()) {
+            next.prefetch_items(hash, address);
         }
     }
 

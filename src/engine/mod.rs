@@ -27,13 +27,12 @@ use crate::command::state::State;
 use crate::command::ticks::Ticks;
 use crate::config::Config;
 pub use crate::engine::cron::CronReport;
+use crate::keyspace::Database;
 use crate::resp::args::Args;
 use crate::resp::parse::ProtocolError;
 use crate::resp::reply::Reply;
+use crate::sys::prefetch::AHEAD;
 use crate::types::probe::Probe;
-
-/// Members whose places are asked for before what is there is: as many as a processor can wait for at once, about.
-const MEMBERS_AHEAD: usize = 16;
 
 /// The engine.
 pub struct Engine {
@@ -123,18 +122,34 @@ impl Engine {
         }
     }
 
-    /// Asks for the entry of the first key, once its bucket has arrived.
+    /// Asks for the entries of the first keys of these requests, once their buckets have arrived.
     #[inline]
-    pub fn prefetch_entry(&self, slot: Slot, prepared: &Prepared) {
-        if prepared.first_key != 0 {
-            self.state.keyspace.db(self.session(slot).db).prefetch_entry(prepared.hash);
+    pub fn prefetch_entries<'a>(&self, requests: impl Iterator<Item = (Slot, &'a Prepared)>) {
+        let (mut deeper, mut count) = ([None; AHEAD], 0);
+        let follow = |deeper: &mut [Option<(&Database, u64)>]| {
+            deeper.iter_mut().filter_map(Option::take).for_each(|(db, hash)| db.prefetch_overflow(hash));
+        };
+        for (slot, prepared) in requests {
+            if prepared.first_key == 0 {
+                continue;
+            }
+            let db = self.state.keyspace.db(self.session(slot).db);
+            if db.prefetch_entry(prepared.hash) {
+                deeper[count] = Some((db, prepared.hash));
+                count += 1;
+                if count == AHEAD {
+                    follow(&mut deeper);
+                    count = 0;
+                }
+            }
         }
+        follow(&mut deeper[..count]);
     }
 
     /// Asks for what these requests look for in big collections, once the entries of their keys have arrived: first for all
     /// places of some of them, then for what is there.
     pub fn prefetch_members<'a>(&self, requests: impl Iterator<Item = (Slot, &'a Prepared, Args<'a>)>) {
-        let (mut probes, mut count) = ([None; MEMBERS_AHEAD], 0);
+        let (mut probes, mut count) = ([None; AHEAD], 0);
         for (slot, prepared, args) in requests {
             let (key, member) = (usize::from(prepared.first_key), usize::from(prepared.member_arg));
             if key.min(member) == 0 || key.max(member) >= args.len() {
@@ -145,7 +160,7 @@ impl Engine {
             let Some(probe) = Probe::of(entry, args.get(member)) else { continue };
             probes[count] = Some(probe);
             count += 1;
-            if count == MEMBERS_AHEAD {
+            if count == AHEAD {
                 probes.iter_mut().filter_map(Option::take).for_each(Probe::follow);
                 count = 0;
             }

@@ -128,10 +128,17 @@ impl Database {
         self.table.prefetch_bucket(hash);
     }
 
-    /// Asks for a key's entry to be brought near. Called some time after `prefetch_bucket`.
+    /// Asks for a key's entry to be brought near. Called some time after `prefetch_bucket`. Returns whether it may be in an
+    /// overflow bucket: see `prefetch_overflow`.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.table.prefetch_items(hash, KeyEntry::address);
+    pub fn prefetch_entry(&self, hash: u64) -> bool {
+        self.table.prefetch_items(hash, KeyEntry::address)
+    }
+
+    /// The same for what is in the overflow bucket, some time after `prefetch_entry`.
+    #[inline]
+    pub fn prefetch_overflow(&self, hash: u64) {
+        self.table.prefetch_overflow(hash, KeyEntry::address);
     }
 
     /// Where a key lies that has not expired. An expired one is removed.

@@ -135,7 +135,7 @@ impl Database {
             }
         }
         sample.iter().for_each(|hash| self.prefetch_bucket(hash.get()));
-        sample.iter().for_each(|hash| self.prefetch_entry(hash.get()));
+        sample.iter().for_each(|hash| _ = self.prefetch_entry(hash.get()));
         let mut report = ExpireReport { sampled: sample.len(), ..ExpireReport::default() };
         let mut ttl_sum = 0i128;
         for hash in &*sample {

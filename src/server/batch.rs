@@ -202,11 +202,11 @@ impl<I: Io> Server<I> {
             self.engine.prefetch_bucket(Slot(slot), prepared);
         }
         if items.len() > 1 {
-            for item in items.iter() {
-                if let Work::Command { prepared, .. } = &item.work {
-                    self.engine.prefetch_entry(Slot(item.seat.slot), prepared);
-                }
-            }
+            let commands = items.iter().filter_map(|item| match &item.work {
+                Work::Command { prepared, .. } => Some((Slot(item.seat.slot), prepared)),
+                _ => None,
+            });
+            self.engine.prefetch_entries(commands);
             if looks_for_members {
                 self.prefetch_members(&self.batch, 0..self.batch.items.len(), &[]);
             }

@@ -314,6 +314,12 @@ impl<I: Io> Server<I> {
         (client.conn == conn).then_some(client)
     }
 
+    /// Whether that client is still there.
+    #[inline]
+    pub(super) fn is_here(&self, conn: ConnId) -> bool {
+        self.clients.get(conn.slot as usize).and_then(Option::as_deref).is_some_and(|client| client.conn == conn)
+    }
+
     /// Puts a client into the queue of those with work.
     #[inline]
     pub(super) fn enqueue(ready: &mut VecDeque<u32>, client: &mut Client) {

@@ -2,6 +2,8 @@
 
 /// Bytes in a cache line of every processor this server runs on.
 pub const CACHE_LINE: usize = 64;
+/// So many things that are likely far away are asked for before the first of them is used.
+pub const AHEAD: usize = 16;
 
 /// Asks for the cache line at `address` to be brought near for reading. Any address is allowed, even a dangling one.
 #[inline(always)]

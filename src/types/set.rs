@@ -8,7 +8,7 @@ use crate::base::siphash::SipKey;
 use crate::encoding::intset::Intset;
 use crate::encoding::listpack::{self, Element, Listpack};
 use crate::encoding::members::Members;
-use crate::encoding::table::AHEAD;
+use crate::sys::prefetch::AHEAD;
 
 /// The most integers that a set may be told to keep sorted.
 const INTS_MAX: usize = 1 << 30;
@@ -298,6 +298,9 @@ impl Set {
     /// Which of a group of members are in this set, too: a bit for each, the lowest for the first. Only those are looked
     /// for that have a bit in `wanted`.
     pub fn which(&self, group: &[Element<'_>], wanted: u32) -> u32 {
+        if wanted == 0 {
+            return 0;
+        }
         if let Set::Table(table) = self
             && let Some(names) = texts(group, &mut [&b""[..]; AHEAD])
         {
@@ -309,15 +312,15 @@ impl Set {
 
     /// A set of these members, each of which comes once: what more of them than a smaller encoding may have makes.
     pub fn table_of(members: &[Element<'_>], limits: &SetLimits) -> Set {
-        let mut table = Members::for_members(members.len(), limits.key);
+        let mut table = Members::for_lens(members.iter().map(Element::len), limits.key);
         members.chunks(AHEAD).for_each(|group| add_group(&mut table, group, true));
         Set::Table(Box::new(table))
     }
 
     /// Everything that is in any of these sets, of which one is big.
     pub fn big_union(sets: &[&Set], limits: &SetLimits) -> Set {
-        let largest = sets.iter().map(|set| set.len()).max().unwrap_or(0);
-        let mut table = Members::for_members(largest, limits.key);
+        let short = |set: &&Set| if let Set::Table(table) = set { table.short_len() } else { set.len() };
+        let mut table = Members::for_short(sets.iter().map(short).max().unwrap_or(0), limits.key);
         for set in sets {
             let new = table.is_empty();
             set.visit_groups(|group| {

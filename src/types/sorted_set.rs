@@ -9,7 +9,7 @@ use crate::base::float::{TextBuffer, parse_f64};
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::encoding::listpack::{self, Element, Listpack, Place};
-use crate::encoding::table::AHEAD;
+use crate::sys::prefetch::AHEAD;
 use crate::types::sorted_tree::order;
 pub use crate::types::sorted_tree::{Tree, TreeRemains, Unordered};
 

@@ -18,8 +18,8 @@ use crate::base::siphash::SipKey;
 use crate::encoding::listpack::Element;
 use crate::encoding::ordered::Ordered;
 use crate::encoding::slots::{Chunk, Slots};
-use crate::encoding::table::{AHEAD, Remains, Table};
-use crate::sys::prefetch::prefetch_line;
+use crate::encoding::table::{Remains, Table};
+use crate::sys::prefetch::{AHEAD, prefetch_line};
 
 /// Members that move to other slots for each that is removed, while most slots are free.
 const MOVES_PER_REMOVAL: usize = 2;
@@ -335,11 +335,6 @@ impl Unordered {
         Unordered { members: Members { table: Table::for_items(count), slots: Slots::default() }, key }
     }
 
-    /// Whether there are no members.
-    pub fn is_empty(&self) -> bool {
-        self.members.slots.is_empty()
-    }
-
     /// Adds the first [`AHEAD`] of these members, none twice; `merge` makes one score of the one that a member has and the
     /// one that it comes with.
     pub fn add_group(&mut self, group: &[(Cow<'_, [u8]>, f64)], merge: impl Fn(f64, f64) -> f64) {
@@ -353,6 +348,13 @@ impl Unordered {
                 }
                 None => _ = self.members.add(hash, member, *score),
             }
+        }
+    }
+
+    /// Adds members that are not there.
+    pub fn add_new_group(&mut self, group: &[(Cow<'_, [u8]>, f64)]) {
+        for (member, score) in group {
+            self.members.add(hash_with(self.key, member), member, *score);
         }
     }
 

@@ -16,8 +16,8 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlag
 use crate::command::state::State;
 use crate::commands::{key_specs, lookup};
 use crate::encoding::listpack::Element;
-use crate::encoding::table::AHEAD;
 use crate::resp::args::Args;
+use crate::sys::prefetch::AHEAD;
 use crate::types::KeyEntry;
 use crate::types::set::Set;
 use crate::types::sorted_set::{SortedSet, SortedSetLimits, Unordered};
@@ -436,41 +436,26 @@ fn result(
     Ok((result, options.with_scores))
 }
 
-/// A result is worked out without an order, some members at a time, and in no pack: that would make 0 of -0.
-struct Working {
-    members: Unordered,
-    limits: SortedSetLimits,
-}
-
-impl Working {
-    fn for_members(count: usize, limits: &SortedSetLimits) -> Working {
-        Working { members: Unordered::for_members(count, limits.key), limits: *limits }
-    }
-
-    /// The result in order.
-    fn finish(self) -> SortedSet {
-        if self.members.is_empty() {
-            return SortedSet::for_members(usize::MAX, 0, &self.limits);
-        }
-        SortedSet::Tree(Box::new(self.members.into_tree()))
-    }
+/// The result, which was worked out without an order, some members at a time, and in no pack: that would make 0 of -0.
+fn in_order(members: Unordered) -> SortedSet {
+    SortedSet::Tree(Box::new(members.into_tree()))
 }
 
 fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
     let largest = sources.last().map_or(0, |largest| largest.source.len());
-    let mut union = Working::for_members(largest, limits);
+    let mut union = Unordered::for_members(largest, limits.key);
     for source in sources {
         source.source.visit_groups(|group| {
             group.iter_mut().for_each(|(_, score)| *score = source.weigh(*score));
-            union.members.add_group(group, |there, score| aggregate.of(there, score));
+            union.add_group(group, |there, score| aggregate.of(there, score));
         });
     }
-    union.finish()
+    in_order(union)
 }
 
 fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimits) -> SortedSet {
-    let mut intersection = Working::for_members(0, limits);
-    let Some((smallest, others)) = sources.split_first() else { return intersection.finish() };
+    let mut intersection = Unordered::for_members(0, limits.key);
+    let Some((smallest, others)) = sources.split_first() else { return in_order(intersection) };
     smallest.source.visit_groups(|group| {
         group.iter_mut().for_each(|(_, score)| *score = smallest.weigh(*score));
         for other in others {
@@ -483,22 +468,22 @@ fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedS
                 None => false,
             });
         }
-        intersection.members.add_group(group, |there, _| there);
+        intersection.add_new_group(group);
     });
-    intersection.finish()
+    in_order(intersection)
 }
 
 fn difference(sources: &[Source<'_>], limits: &SortedSetLimits) -> SortedSet {
-    let mut difference = Working::for_members(0, limits);
-    let Some((first, others)) = sources.split_first() else { return difference.finish() };
+    let mut difference = Unordered::for_members(0, limits.key);
+    let Some((first, others)) = sources.split_first() else { return in_order(difference) };
     first.visit_groups(|group| {
         for other in others {
             let mut scores = other.scores(group).into_iter();
             group.retain(|_| scores.next().flatten().is_none());
         }
-        difference.members.add_group(group, |there, _| there);
+        difference.add_new_group(group);
     });
-    difference.finish()
+    in_order(difference)
 }
 
 fn answer(ctx: &mut Context<'_>, args: Args<'_>, operation: Operation) -> Result<(), CommandError> {

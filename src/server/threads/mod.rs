@@ -206,13 +206,11 @@ impl<I: Io> Server<I> {
                 self.engine.prefetch_bucket(Slot(item.seat.slot), prepared);
             }
         }
-        for item in items {
-            if let Work::Command { prepared, .. } = &item.work
-                && self.client(item.seat).is_some()
-            {
-                self.engine.prefetch_entry(Slot(item.seat.slot), prepared);
-            }
-        }
+        let commands = items.iter().filter_map(|item| match &item.work {
+            Work::Command { prepared, .. } if self.is_here(item.seat) => Some((Slot(item.seat.slot), prepared)),
+            _ => None,
+        });
+        self.engine.prefetch_entries(commands);
         if looks_for_members {
             self.prefetch_members(&parcel.batch, which, &parcel.carried);
         }
