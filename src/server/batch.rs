@@ -221,12 +221,10 @@ impl<I: Io> Server<I> {
             if prepared.member_arg == 0 || self.clients.get(item.seat.slot as usize)?.is_none() {
                 return None;
             }
-            let base = match item.source {
-                Source::Received(received) => self.io.bytes(received),
-                Source::Partial => partial_bytes(&self.clients, item.seat.slot),
-                Source::Carried(at, _) => &carried[at as usize..],
-                Source::Deferred(_) => return None,
-            };
+            if let Source::Deferred(_) = item.source {
+                return None;
+            }
+            let base = base_of(&self.io, &self.clients, item, carried);
             let spans = &batch.spans[spans.start as usize..spans.end as usize];
             Some((Slot(item.seat.slot), prepared, Args::new(base, spans, &batch.blobs)))
         });
@@ -318,12 +316,7 @@ impl<I: Io> Server<I> {
                 if prepared.verdict == Verdict::Shows {
                     start = self.show_clients(item, prepared, start);
                 }
-                let base = match item.source {
-                    Source::Received(received) => self.io.bytes(received),
-                    Source::Partial => partial_bytes(&self.clients, slot),
-                    Source::Carried(at, _) => &carried[at as usize..],
-                    Source::Deferred(_) => &[],
-                };
+                let base = base_of(&self.io, &self.clients, item, carried);
                 let spans = &batch.spans[spans.start as usize..spans.end as usize];
                 let request = || match item.source {
                     Source::Deferred(at) => batch.deferred[at as usize].as_args(),
@@ -423,15 +416,11 @@ impl<I: Io> Server<I> {
                 return 0;
             }
         };
-        let base = match item.source {
-            Source::Deferred(at) => {
-                client.deferred.insert(returned, (*prepared, batch.deferred[at as usize].clone()));
-                return 1;
-            }
-            Source::Received(received) => self.io.bytes(received),
-            Source::Partial => partial_bytes(&self.clients, item.seat.slot),
-            Source::Carried(at, _) => &carried[at as usize..],
-        };
+        if let Source::Deferred(at) = item.source {
+            client.deferred.insert(returned, (*prepared, batch.deferred[at as usize].clone()));
+            return 1;
+        }
+        let base = base_of(&self.io, &self.clients, item, carried);
         let spans = &batch.spans[spans.start as usize..spans.end as usize];
         let args = OwnedArgs::from_args(Args::new(base, spans, &batch.blobs));
         let client = self.clients[slot].as_deref_mut().expect("the caller looked");
@@ -479,6 +468,17 @@ impl<I: Io> Server<I> {
                 self.to_rearm.push(conn);
             }
         }
+    }
+}
+
+/// Where the bytes of a command are; those that an I/O thread parsed are in `carried`. One that was kept has its own.
+#[inline]
+fn base_of<'a, I: Io>(io: &'a I, clients: &'a [Option<Box<Client>>], item: &Item, carried: &'a [u8]) -> &'a [u8] {
+    match item.source {
+        Source::Received(received) => io.bytes(received),
+        Source::Partial => partial_bytes(clients, item.seat.slot),
+        Source::Carried(at, _) => &carried[at as usize..],
+        Source::Deferred(_) => &[],
     }
 }
 
