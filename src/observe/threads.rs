@@ -120,8 +120,9 @@ pub struct ThreadFigures {
     pub bytes_by_reference: Counter,
     /// What its Io side asks of the kernel.
     pub io: IoFigures,
-    /// Parcels of the main thread that it is done with: what was in them is written, or reported as waiting.
-    pub carried_out: Counter,
+    /// Parcels of the main thread that it is done with: what was in them is written, or was reported as waiting before this
+    /// was released.
+    pub carried_out: AtomicU64,
 }
 
 impl ThreadFigures {

@@ -155,7 +155,8 @@ impl<I: Io> Server<I> {
         let authenticated = self.engine.state.lets_in(session);
         let limits = Limits { bulk_len_max: config.proto_max_bulk_len, authenticated };
         let unsent = self.clients[slot as usize].as_deref().map_or(0, |client| client.unsent.bytes());
-        if !authenticated && unsent > UNAUTHENTICATED_OUTPUT_MAX && self.close_unauthenticated(slot) {
+        if !authenticated && unsent > UNAUTHENTICATED_OUTPUT_MAX && self.close_unauthenticated(slot, Unsent::default())
+        {
             return Gathered::Failed;
         }
         let client = self.clients[slot as usize].as_deref_mut().expect("a ready client exists");

@@ -209,6 +209,7 @@ impl<I: Io> Server<I> {
             if self.outs[OWN].reply.bytes_held() >= SLAB_FLUSH_BYTES {
                 self.flush(None)?;
             }
+            self.dispatch_much();
             if !self.ready.is_empty() && self.turn_is_over() {
                 self.park_ready();
                 break;

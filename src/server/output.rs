@@ -203,7 +203,7 @@ impl<I: Io> Server<I> {
         }
     }
 
-    pub(super) fn note_over_limit(&mut self, slot: u32, closing: &str) {
+    fn note_over_limit(&mut self, slot: u32, closing: &str) {
         let line = self.describe(slot);
         log::warning(format_args!("Client {line} {closing} for overcoming of output buffer limits."));
         self.engine.state.stats.output_buffer_limit_disconnections += 1;
@@ -227,10 +227,11 @@ impl<I: Io> Server<I> {
         limits.smallest_hard().map_or(STALL_BYTES, |hard| STALL_BYTES.min(hard as usize))
     }
 
-    /// Closes a client that has not authenticated and has more output than such a one may. Returns whether it did.
+    /// Closes a client that has not authenticated and has more output than such a one may, with what its thread has said
+    /// nothing of. Returns whether it did.
     #[cold]
-    pub(super) fn close_unauthenticated(&mut self, slot: u32) -> bool {
-        self.check_unsent(slot, Unsent::default());
+    pub(super) fn close_unauthenticated(&mut self, slot: u32, untold: Unsent) -> bool {
+        self.check_unsent(slot, untold);
         let over = self.engine.session(Slot(slot)).flags.contains(SessionFlags::CLOSE_ASAP);
         if over {
             self.close_after_output(slot);

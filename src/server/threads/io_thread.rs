@@ -99,8 +99,10 @@ pub struct IoThread<I: Io> {
     sends_short_seen: u64,
     /// How many commands were in the parcel when it was last kept back to look for more.
     looked_at: usize,
-    /// Parcels of the main thread that are carried out without its having been told.
-    untold: u64,
+    /// Parcels of the main thread that were taken.
+    taken: u64,
+    /// Those of them that are carried out, with every report of what waits made.
+    carried_out: u64,
 }
 
 impl<I: Io> IoThread<I> {
@@ -130,7 +132,8 @@ impl<I: Io> IoThread<I> {
             ended: false,
             sends_short_seen: 0,
             looked_at: 0,
-            untold: 0,
+            taken: 0,
+            carried_out: 0,
         }
     }
 
@@ -152,7 +155,7 @@ impl<I: Io> IoThread<I> {
     /// One turn. False once the thread is to end.
     pub fn step(&mut self) -> io::Result<bool> {
         let mut parcel = self.links.from_main.pop();
-        self.untold += u64::from(parcel.is_some());
+        self.taken += u64::from(parcel.is_some());
         if let Some(parcel) = parcel.as_deref_mut() {
             self.carry_out(parcel);
         }
@@ -164,11 +167,9 @@ impl<I: Io> IoThread<I> {
         self.gather();
         self.see_off();
         self.report_figures();
+        self.carried_out = self.taken;
         self.send_parcel();
-        // Whose output waits has to be known before it counts as written.
-        if self.untold > 0 && self.before.is_empty() && self.after.is_empty() {
-            self.links.figures.carried_out.add(std::mem::take(&mut self.untold));
-        }
+        self.say_carried_out();
         self.io.recycle();
         self.rearm();
         let retired = self.retired && self.connected == 0 && self.after.is_empty() && self.is_idle();
@@ -710,6 +711,7 @@ impl<I: Io> IoThread<I> {
         let Some(mut parcel) = self.filling.take() else { return };
         parcel.before.append(&mut self.before);
         parcel.after.append(&mut self.after);
+        parcel.carried_out = self.carried_out;
         if parcel.has_no_requests() || self.holds(&parcel) {
             self.filling = Some(parcel);
             return;
@@ -732,6 +734,15 @@ impl<I: Io> IoThread<I> {
             figures.wakeups_sent.add(1);
         } else {
             figures.wakeups_elided.add(1);
+        }
+    }
+
+    /// Parcels say how much is carried out; where there is nothing to send, this does. No report may be left to send.
+    fn say_carried_out(&mut self) {
+        let filled = self.filling.as_ref().is_none_or(|filling| filling.before.is_empty() && filling.after.is_empty());
+        if filled && self.before.is_empty() && self.after.is_empty() {
+            // Whoever sees this sees what was sent before.
+            self.links.figures.carried_out.store(self.carried_out, Ordering::Release);
         }
     }
 

@@ -8,6 +8,8 @@ mod balance;
 mod guest;
 mod io_thread;
 mod moves;
+#[cfg(test)]
+mod output_tests;
 mod parcel;
 mod spawn;
 mod untold;
@@ -25,7 +27,7 @@ use crate::observe::log;
 use crate::observe::threads::ThreadFigures;
 use crate::server::batch::{BATCH_COMMANDS_MAX, Work};
 use crate::server::connections::PROTECTED_MODE;
-use crate::server::event_loop::{OWN, Out, Server};
+use crate::server::event_loop::{OWN, Out, SLAB_FLUSH_BYTES, Server};
 use crate::server::output::stall_bytes_for;
 use crate::server::threads::balance::Load;
 use crate::server::threads::io_thread::Settings;
@@ -82,6 +84,8 @@ struct ThreadEnd<I: Io> {
     commands_seen: u64,
     /// Parcels that it was handed.
     handed: u64,
+    /// How many of those it is done with, and has said of everything in them that is not written.
+    carried_out: u64,
 }
 
 impl<I: Io> Default for Threads<I> {
@@ -163,6 +167,7 @@ impl<I: Io> Server<I> {
         for report in std::mem::take(&mut parcel.before) {
             self.hear(thread, report);
         }
+        self.hear_carried_out(thread, &parcel);
         let count = parcel.batch.items.len();
         self.threads.load.saw_commands(count);
         for first in (0..count).step_by(BATCH_COMMANDS_MAX) {
@@ -223,6 +228,17 @@ impl<I: Io> Server<I> {
         }
     }
 
+    /// The same in the middle of a turn, where commands that had waited made much: whether more of them may run depends on
+    /// what is handed over. Half of what is looked at, for a client that reads shall pass no limit in between.
+    #[inline]
+    pub(super) fn dispatch_much(&mut self) {
+        for home in 1..self.outs.len() {
+            if self.outs[home].reply.bytes_held() >= SLAB_FLUSH_BYTES.min(self.output_watch / 2) {
+                self.dispatch(home);
+            }
+        }
+    }
+
     fn dispatch(&mut self, home: usize) {
         self.note_writes(home);
         let end = &mut self.threads.ends[home - 1];
@@ -245,14 +261,26 @@ impl<I: Io> Server<I> {
 
     /// Turns what clients of a thread wrote into orders.
     fn note_writes(&mut self, home: usize) {
+        if self.outs[home].touched.is_empty() {
+            return;
+        }
+        self.look_carried_out(home);
         for index in 0..self.outs[home].touched.len() {
             let slot = self.outs[home].touched[index];
             self.note_write(home, slot);
+            if let Some(client) = self.clients[slot as usize].as_deref()
+                && (client.moving.is_some() || client.home != home)
+            {
+                // Nobody else says how much waits for it, though an order may have had it held before.
+                let conn = client.conn;
+                self.check_output(conn, "scheduled to be closed ASAP");
+            }
         }
         self.outs[home].touched.clear();
     }
 
-    /// The same for one client, before something is ordered that comes behind its replies.
+    /// The same for one client, before something is ordered that comes behind its replies. Closes nobody: who gives an order
+    /// goes on with the client.
     pub(super) fn note_write(&mut self, home: usize, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref_mut().filter(|client| client.home == home) else {
             return;
@@ -263,22 +291,21 @@ impl<I: Io> Server<I> {
         let stats = &mut self.engine.state.stats;
         if client.moving.is_some() {
             // It is on its way: this is sent where it arrives. One that reads nothing never does.
-            let conn = client.conn;
-            hold_output(&mut self.outgoing, client, &mut self.outs[home]);
-            return self.check_output(conn, "scheduled to be closed ASAP");
+            return hold_output(&mut self.outgoing, client, &mut self.outs[home]);
         }
         let unsent = std::mem::take(&mut client.unsent);
         stats.net_output_bytes += unsent.bytes() as u64;
         client.wire.reply_buffer.filled(unsent.bytes());
         let end = &self.threads.ends[home - 1];
-        let carried_out = if client.untold_stays { 0 } else { end.figures.carried_out.total() };
+        let carried_out = if client.untold_stays { 0 } else { end.carried_out };
         client.untold.add(unsent, end.handed + 1, carried_out);
         let conn = client.conn;
         let orders = &mut self.threads.orders[home];
         orders.extend(client.wire.written.iter().map(|range| Order::Write(conn, range)));
         client.wire.written.clear();
-        if unsent.bytes() >= UNTOLD_MAX {
-            // Before more is made for it, its thread is to say how much it still has.
+        if unsent.bytes() >= UNTOLD_MAX || client.untold.all().bytes() >= self.output_watch {
+            // Before more is made for it, its thread is to say how much it still has. A limit is passed by no more than
+            // Redis' own replies pass it: those to commands that ran together.
             client.wire.stalled = true;
         }
         if client.wire.stalled {

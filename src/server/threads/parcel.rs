@@ -31,6 +31,9 @@ pub(in crate::server) struct Parcel<S> {
     pub(in crate::server) before: Vec<Report<S>>,
     /// What follows them.
     pub(in crate::server) after: Vec<Report<S>>,
+    /// How many parcels of the main thread the thread is done with: what is not written of them is in these reports, or in
+    /// those of a parcel before this one.
+    pub(in crate::server) carried_out: u64,
     /// Replies to clients of the thread.
     pub(in crate::server) reply: Reply,
     /// A thread sent it with requests, and counts on its coming back.
@@ -48,6 +51,7 @@ impl<S> Parcel<S> {
             strangers: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
+            carried_out: 0,
             reply: Reply::new(REPLY_BYTES),
             is_mine: false,
             orders: Vec::new(),

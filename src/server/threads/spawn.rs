@@ -97,6 +97,7 @@ impl<I: Io> Server<I> {
             handle: None,
             commands_seen: 0,
             handed: 0,
+            carried_out: 0,
         };
         self.threads.ends.push(end);
         self.threads.orders.push(Vec::new());

@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::Ordering;
+
 use crate::command::reply_buffer::Unsent;
-use crate::command::session::{SessionFlags, Slot};
+use crate::command::session::Slot;
 use crate::io::{ConnId, Io};
 use crate::server::event_loop::{OWN, Server};
+use crate::server::threads::parcel::{Parcel, Report};
 
 /// That of one client. Two parts, by the number of the last parcel with some of it: the older one is forgotten when its
 /// parcel is carried out, though the client be written to all the time.
@@ -45,13 +48,41 @@ impl Untold {
 }
 
 impl<I: Io> Server<I> {
+    /// A parcel says how many of those before its thread is done with. What of their output waits is told with it, behind its
+    /// commands; as far as limits are about it, that is known from now on.
+    pub(super) fn hear_carried_out(&mut self, thread: usize, parcel: &Parcel<I::Socket>) {
+        for report in &parcel.after {
+            if let Report::Figures(seat, told) = report
+                && let Some(client) = self.client(*seat).filter(|client| client.home != OWN)
+            {
+                let figures = client.figures.get_or_insert_default();
+                (figures.output, figures.reply_buffer) = (told.output, told.reply_buffer);
+            }
+        }
+        let end = &mut self.threads.ends[thread];
+        end.carried_out = end.carried_out.max(parcel.carried_out);
+    }
+
+    /// A thread that has nothing to send says it on its own. That holds once all that it sent before is heard.
+    pub(super) fn look_carried_out(&mut self, home: usize) {
+        let end = &mut self.threads.ends[home - 1];
+        // Pairs with the thread's release: what it had sent by then is in the queue, or was taken out.
+        let carried_out = end.figures.carried_out.load(Ordering::Acquire);
+        if end.from.is_empty() {
+            end.carried_out = end.carried_out.max(carried_out);
+        }
+    }
+
     /// What a client was written that its thread has not said anything of.
     pub(in crate::server) fn untold(&mut self, slot: u32) -> Unsent {
-        let Some(client) = self.clients[slot as usize].as_deref_mut().filter(|client| client.home != OWN) else {
+        let Some(home) = self.clients[slot as usize].as_deref().map(|client| client.home).filter(|home| *home != OWN)
+        else {
             return Unsent::default();
         };
+        self.look_carried_out(home);
+        let Some(client) = self.clients[slot as usize].as_deref_mut() else { return Unsent::default() };
         if !client.untold_stays {
-            client.untold.forget(self.threads.ends[client.home - 1].figures.carried_out.total());
+            client.untold.forget(self.threads.ends[home - 1].carried_out);
         }
         client.untold.all()
     }
@@ -64,13 +95,7 @@ impl<I: Io> Server<I> {
         if let Some(client) = self.client(seat) {
             client.untold_stays = stays;
         }
-        if !stays || !self.is_over_limit(seat.slot, written) {
-            return false;
-        }
-        self.note_over_limit(seat.slot, "scheduled to be closed ASAP");
-        self.engine.session_mut(Slot(seat.slot)).flags.insert(SessionFlags::CLOSE_ASAP);
-        self.close_after_output(seat.slot);
-        true
+        stays && self.close_unauthenticated(seat.slot, written)
     }
 }
 
