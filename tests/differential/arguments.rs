@@ -1,6 +1,6 @@
 //! Arguments by the names that the table of commands gives them.
 
-use super::random::Random;
+use crate::harness::Random;
 
 /// How many connections a round has open at a time.
 pub(crate) const CONNECTIONS: usize = 5;

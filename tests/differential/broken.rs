@@ -2,7 +2,7 @@
 
 use super::arguments::{number, value};
 use super::harness::Client;
-use super::random::Random;
+use crate::harness::Random;
 
 /// Whole requests that are refused, or wait for bytes that never come.
 const REFUSED: &[&[u8]] = &[

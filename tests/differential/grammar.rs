@@ -9,8 +9,8 @@
 //! compared (see `rules.rs`); without one they are the same bytes. Blanks part everything.
 
 use super::arguments::{Arg, argument, number, value};
-use super::random::Random;
 use super::rules::Rule;
+use crate::harness::Random;
 
 /// One line of the table.
 pub(crate) struct Line {

@@ -17,7 +17,6 @@ mod duel;
 mod grammar;
 #[path = "../harness/mod.rs"]
 mod harness;
-mod random;
 mod rules;
 mod shrink;
 
@@ -29,8 +28,7 @@ use std::time::{Duration, Instant};
 use arguments::{Arg, CHANNELS, CONNECTIONS};
 use duel::{Duel, Form, Step};
 use grammar::Line;
-use harness::skip;
-use random::Random;
+use harness::{Random, skip};
 use rules::Rule;
 
 /// Steps between two starts of the servers.
@@ -70,7 +68,7 @@ fn replies_are_those_of_redis() {
 
 /// Plays one round; panics with the shortest failing stream when the servers differ.
 fn play_round(reference: &Path, plan: &Plan, seed: u64, round: u64, commands: usize, end: Option<Instant>) -> usize {
-    let mut random = Random::of_round(seed, round);
+    let mut random = Random::stream(seed, round);
     let mut duel = Duel::start(reference);
     let mut steps = Vec::new();
     for connection in 0..CONNECTIONS {

@@ -8,6 +8,7 @@
 mod authority;
 mod client;
 mod pace;
+mod random;
 mod server;
 mod transcript;
 mod value;
@@ -15,6 +16,7 @@ mod value;
 pub(crate) use authority::{Authority, BOTH_VERSIONS, Identity};
 pub(crate) use client::Client;
 pub(crate) use pace::{TIMEOUT, eventually, skip};
+pub(crate) use random::Random;
 pub(crate) use server::{
     Builder, Server, allow_descriptors, backend_args, binary, free_port, is_torc, kill, wait_for_exit,
 };

@@ -1,16 +1,15 @@
 //! What one connection does from beginning to end: short, with every reply checked, and in many cases broken off in the
 //! middle.
 
-use super::dice::Dice;
 use super::player::{End, Outcome, Player, bulk};
-use crate::harness::{Client, Value};
+use crate::harness::{Client, Random, Value};
 
 /// Length of the value `big`, which lies there from the start.
 pub(crate) const BIG_BYTES: usize = 1 << 20;
 
 /// What a life has beside its connection.
 pub(crate) struct Life<'a> {
-    pub(crate) dice: &'a mut Dice,
+    pub(crate) dice: &'a mut Random,
     /// Keys and channels that begin so are its own.
     pub(crate) own: String,
     pub(crate) player: Player,

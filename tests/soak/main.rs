@@ -12,7 +12,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-mod dice;
 mod lives;
 mod player;
 mod unrest;
@@ -23,8 +22,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use dice::Dice;
-use harness::{Authority, BOTH_VERSIONS, Server, TIMEOUT, eventually, free_port, is_torc, skip};
+use harness::{Authority, BOTH_VERSIONS, Random, Server, TIMEOUT, eventually, free_port, is_torc, skip};
 use lives::{BIG_BYTES, LIVES, Life};
 use player::{End, Outcome, Player};
 
@@ -32,6 +30,8 @@ use player::{End, Outcome, Player};
 const SECONDS: u64 = 6;
 /// Threads of the test, each with one life at a time.
 const WORKERS: u64 = 16;
+// The first lives of all workers are every life once.
+const _: () = assert!(WORKERS as usize >= LIVES.len());
 /// Connections of each that stay all the time.
 const STANDING: usize = 6;
 /// `io-threads` before and after: the main thread alone, for threads have buffers of their own.
@@ -151,7 +151,7 @@ struct Standing {
 }
 
 impl Standing {
-    fn new(world: &World, dice: &mut Dice, key: String) -> Outcome<Standing> {
+    fn new(world: &World, dice: &mut Random, key: String) -> Outcome<Standing> {
         let windows = world.windows.load(Ordering::SeqCst);
         let mut player = Player::connect(world, dice, "standing")?;
         player.send_command(&["DEL", &key])?;
@@ -159,7 +159,7 @@ impl Standing {
         Ok(Standing { player, key, count: 0, windows })
     }
 
-    fn look_at(&mut self, dice: &mut Dice) -> Outcome {
+    fn look_at(&mut self, dice: &mut Random) -> Outcome {
         let count = 1 + dice.below(30) as i64;
         let request = harness::Client::encode(&["INCR", &self.key]).repeat(count as usize);
         self.player.send_in_pieces(&request, dice)?;
@@ -172,7 +172,7 @@ impl Standing {
 }
 
 /// Looks at one of those that stay; makes it anew where it was closed for idleness.
-fn look_at_standing(world: &World, worker: u64, dice: &mut Dice, all: &mut [Option<Standing>]) -> Outcome {
+fn look_at_standing(world: &World, worker: u64, dice: &mut Random, all: &mut [Option<Standing>]) -> Outcome {
     let which = dice.below(all.len());
     let place = &mut all[which];
     if place.is_none() {
@@ -188,10 +188,23 @@ fn look_at_standing(world: &World, worker: u64, dice: &mut Dice, all: &mut [Opti
     Ok(())
 }
 
-fn work(world: &World, worker: u64, round: u64) {
-    let mut dice = Dice::of_worker(world.seed, worker + round * WORKERS);
-    let mut standing: Vec<_> = (0..STANDING).map(|_| None).collect();
+/// The place of a life in the table, the more often the more it weighs.
+fn any_life(dice: &mut Random) -> usize {
     let weights: usize = LIVES.iter().map(|(_, weight, _)| weight).sum();
+    let mut place = dice.below(weights);
+    let index = LIVES.iter().position(|(_, weight, _)| {
+        let here = place < *weight;
+        place = place.wrapping_sub(*weight);
+        here
+    });
+    index.unwrap()
+}
+
+fn work(world: &World, worker: u64, round: u64) {
+    let mut dice = Random::stream(world.seed, worker + round * WORKERS);
+    let mut standing: Vec<_> = (0..STANDING).map(|_| None).collect();
+    // Rare lives are not left to chance: each worker begins with the one that is its own in the order of the table.
+    let mut owed = Some(worker as usize % LIVES.len());
     let mut serial = 0;
     while !world.is_over() {
         serial += 1;
@@ -201,23 +214,18 @@ fn work(world: &World, worker: u64, round: u64) {
         {
             return world.fail(format!("worker {worker}, before life {serial}, one that stays: {end}"));
         }
-        let mut place = dice.below(weights);
-        let index = LIVES.iter().position(|(_, weight, _)| {
-            let here = place < *weight;
-            place = place.wrapping_sub(*weight);
-            here
-        });
-        let index = index.unwrap();
+        let index = owed.unwrap_or_else(|| any_life(&mut dice));
         let is_mortal = dice.one_in(3);
         let name = if is_mortal { "mortal" } else { "safe" };
         let play = LIVES[index].2;
-        let begin = |dice: &mut Dice| -> Outcome<(Player, Player)> {
+        let begin = |dice: &mut Random| -> Outcome<(Player, Player)> {
             Ok((Player::connect(world, dice, name)?, Player::connect(world, dice, "helper")?))
         };
         let outcome = begin(&mut dice).and_then(|(player, helper)| {
+            owed = None;
+            world.lives[index].fetch_add(1, Ordering::Relaxed);
             play(&mut Life { dice: &mut dice, own: format!("w{worker}:"), player, helper })
         });
-        world.lives[index].fetch_add(1, Ordering::Relaxed);
         match outcome {
             Ok(()) => {}
             Err(End::Closed(_)) if is_mortal || world.closed_idle_since(windows) => {
@@ -240,7 +248,7 @@ fn live(world: &World, time: Duration, round: u64) {
         for worker in 0..WORKERS {
             scope.spawn(move || work(world, worker, round));
         }
-        scope.spawn(move || unrest::stir(world, Dice::of_worker(world.seed, u64::MAX - round)));
+        scope.spawn(move || unrest::stir(world, Random::stream(world.seed, u64::MAX - round)));
     });
     if let Some(why) = world.failure.get() {
         panic!("{why}");

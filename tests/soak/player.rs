@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::World;
-use super::dice::Dice;
-use crate::harness::{Client, Value};
+use crate::harness::{Client, Random, Value};
 
 /// How something came to an end before its time.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ pub(crate) struct Player {
 
 impl Player {
     /// Connects over TCP, a Unix socket or TLS, and says its name.
-    pub(crate) fn connect(world: &World, dice: &mut Dice, name: &str) -> Outcome<Player> {
+    pub(crate) fn connect(world: &World, dice: &mut Random, name: &str) -> Outcome<Player> {
         let way = [Way::Unix, Way::Tls, Way::Tcp, Way::Tcp, Way::Tcp][dice.below(5)];
         let client = match way {
             Way::Unix => world.server.connect_unix(),
@@ -85,7 +84,7 @@ impl Player {
     }
 
     /// Sends bytes in a few pieces, with or without a moment in between.
-    pub(crate) fn send_in_pieces(&mut self, bytes: &[u8], dice: &mut Dice) -> Outcome {
+    pub(crate) fn send_in_pieces(&mut self, bytes: &[u8], dice: &mut Random) -> Outcome {
         let mut rest = bytes;
         for _ in 0..dice.below(3) {
             let (piece, behind) = rest.split_at(dice.below(rest.len() + 1));
@@ -170,7 +169,7 @@ impl Player {
     }
 
     /// Does nothing for a moment, and now and then for so long that it may be moved meanwhile.
-    pub(crate) fn linger(&mut self, dice: &mut Dice) {
+    pub(crate) fn linger(&mut self, dice: &mut Random) {
         let most = [2, 2, 2, 200][dice.below(4)];
         dice.pause_ms(most);
     }

@@ -3,9 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::World;
-use super::dice::Dice;
 use super::player::{Outcome, Player};
-use crate::harness::Value;
+use crate::harness::{Random, Value};
 
 /// Most I/O threads there are.
 const THREADS_MAX: usize = 4;
@@ -16,7 +15,7 @@ const WINDOW_STEPS: usize = 15;
 const IDLERS: usize = 4;
 
 /// Does so until the end.
-pub(crate) fn stir(world: &World, mut dice: Dice) {
+pub(crate) fn stir(world: &World, mut dice: Random) {
     let mut idlers = Vec::new();
     let mut step = 0;
     while !world.is_over() || !idlers.is_empty() {
@@ -48,7 +47,7 @@ fn set(world: &World, name: &str, value: usize) {
 }
 
 /// From now on who does nothing for a second is closed.
-fn open_window(world: &World, dice: &mut Dice) -> Outcome<Vec<Player>> {
+fn open_window(world: &World, dice: &mut Random) -> Outcome<Vec<Player>> {
     let idlers = (0..IDLERS).map(|_| Player::connect(world, dice, "idle")).collect();
     world.windows.fetch_add(1, Ordering::SeqCst);
     set(world, "timeout", 1);
@@ -66,7 +65,7 @@ fn close_window(world: &World, idlers: Vec<Player>) -> Outcome {
 }
 
 /// Kills one of those that may be killed.
-fn kill_somebody(world: &World, dice: &mut Dice) {
+fn kill_somebody(world: &World, dice: &mut Random) {
     let mut control = world.server.connect();
     let list = control.run("CLIENT LIST").text();
     let mortals: Vec<&str> = list.lines().filter(|line| line.contains(" name=mortal ")).collect();

@@ -1,12 +1,15 @@
-//! splitmix64: small, and the same on every host. Seeded by the run, so that a round can be had again.
+//! splitmix64: small, and the same on every host. Each round or worker of a run has a stream of its own, by the run's seed, so
+//! that it can be had again.
+
+use std::time::Duration;
 
 /// A stream of random numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The stream of one round of a run.
-    pub(crate) fn of_round(seed: u64, round: u64) -> Random {
-        let mut random = Random(seed ^ round.wrapping_mul(0xD6E8_FEB8_6659_FD93));
+    /// Stream number `number` of a run.
+    pub(crate) fn stream(seed: u64, number: u64) -> Random {
+        let mut random = Random(seed ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93));
         random.next();
         random
     }
@@ -33,5 +36,17 @@ impl Random {
     /// One of several.
     pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
+    }
+
+    /// Text of fewer than `most` letters.
+    pub(crate) fn text(&mut self, most: usize) -> String {
+        let len = self.below(most);
+        let first = self.below(26);
+        (0..len).map(|index| char::from(b'a' + ((first + index * 7) % 26) as u8)).collect()
+    }
+
+    /// Sleeps for less than `most` milliseconds.
+    pub(crate) fn pause_ms(&mut self, most: usize) {
+        std::thread::sleep(Duration::from_millis(self.below(most) as u64));
     }
 }
