@@ -71,6 +71,27 @@ impl Site {
     }
 }
 
+/// What a thread says of a client goes to the main thread at once and costs it as much as a command: a request that leaves
+/// nothing in any buffer is no news, encrypted or not.
+#[test]
+fn requests_that_leave_nothing_behind_are_not_reported() {
+    if !is_torc() {
+        return skip("it has no such figures");
+    }
+    const REQUESTS: u64 = 200;
+    let site = Site::new("--io-threads 2 --io-threads-always-active yes");
+    let mut client = site.connect();
+    let figure = |name: &str| -> u64 {
+        let line = site.server.info("threads", "io_thread_1");
+        line.split(',').find_map(|field| field.strip_prefix(name)).unwrap().parse().unwrap()
+    };
+    client.run("PING");
+    let before = (figure("reports="), figure("commands="));
+    (0..REQUESTS).for_each(|_| assert_eq!(client.run("PING").to_string(), "+PONG"));
+    assert!(figure("commands=") - before.1 >= REQUESTS);
+    assert!(figure("reports=") - before.0 < REQUESTS / 4);
+}
+
 #[test]
 fn both_ports_serve_and_say_so() {
     let site = Site::new("");

@@ -104,6 +104,8 @@ pub struct ThreadFigures {
     pub batches: Counter,
     /// Commands in them.
     pub commands: Counter,
+    /// What it said of its clients in them: buffers that filled, peers that left.
+    pub reports: Counter,
     /// Times it woke the main thread.
     pub wakeups_sent: Counter,
     /// Times the main thread was awake anyway.
@@ -130,7 +132,8 @@ impl ThreadFigures {
     pub fn restart(&self) {
         let counters =
             [&self.reads, &self.writes, &self.input_bytes, &self.output_bytes, &self.batches, &self.commands];
-        let others = [&self.wakeups_sent, &self.wakeups_elided, &self.woken, &self.asleep_us, &self.turns];
+        let others =
+            [&self.reports, &self.wakeups_sent, &self.wakeups_elided, &self.woken, &self.asleep_us, &self.turns];
         counters.into_iter().chain(others).chain([&self.bytes_by_reference]).for_each(Counter::restart);
         self.io.restart();
     }

@@ -270,9 +270,10 @@ fn threads(source: &Source<'_>, text: &mut InfoText) {
             &format!("io_thread_{number}"),
             format_args!(
                 "clients={},reads={reads},writes={writes},batches={batches},commands={commands},commands_per_batch={:.2},\
-                 wakeups_sent={},wakeups_elided={},woken={},queue_high_water={},asleep_us={},turns={},syscalls={}",
+                 reports={},wakeups_sent={},wakeups_elided={},woken={},queue_high_water={},asleep_us={},turns={},syscalls={}",
                 clients[number],
                 commands as f64 / batches.max(1) as f64,
+                thread.reports.get(),
                 thread.wakeups_sent.get(),
                 thread.wakeups_elided.get(),
                 thread.woken.get(),

@@ -38,6 +38,8 @@ pub(super) struct Guest {
     pub(super) dirty: bool,
     /// The main thread believes that there is something in its buffers.
     pub(super) told: bool,
+    /// What it believes that the encryption occupies, in bytes.
+    pub(super) told_tls: usize,
 }
 
 impl Guest {
@@ -55,6 +57,7 @@ impl Guest {
             ended: None,
             dirty: false,
             told: false,
+            told_tls: 0,
         }
     }
 
@@ -91,8 +94,19 @@ impl Guest {
             && self.wire.written.is_empty()
     }
 
+    /// Its figures, where the main thread knows others. Most requests come and go without leaving anything in a buffer.
+    pub(super) fn news(&mut self) -> Option<WireFigures> {
+        let has = self.wire.partial.is_some() || self.wire.pending.is_some();
+        let tls_memory = self.wire.tls_memory();
+        if !has && !self.told && tls_memory == self.told_tls {
+            return None;
+        }
+        (self.told, self.told_tls) = (has, tls_memory);
+        Some(self.figures())
+    }
+
     /// What is in its buffers.
-    pub(super) fn figures(&self) -> WireFigures {
+    fn figures(&self) -> WireFigures {
         let unparsed = self.wire.unparsed();
         WireFigures {
             input: self.wire.input(),

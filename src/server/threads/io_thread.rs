@@ -686,10 +686,8 @@ impl<I: Io> IoThread<I> {
             let slot = self.dirty[index];
             let Some(guest) = self.guests[slot as usize].as_deref_mut() else { continue };
             guest.dirty = false;
-            let has = guest.wire.partial.is_some() || guest.wire.pending.is_some();
-            if has || guest.told || guest.wire.tls.is_some() {
-                guest.told = has;
-                self.after.push(Report::Figures(guest.seat, guest.figures()));
+            if let Some(figures) = guest.news() {
+                self.after.push(Report::Figures(guest.seat, figures));
             }
         }
         self.dirty.clear();
@@ -704,8 +702,8 @@ impl<I: Io> IoThread<I> {
 
     /// Hands the parcel over, where there is something in it.
     fn send_parcel(&mut self) {
-        let reports = self.before.len() + self.after.len();
-        if reports > 0 && !self.open_parcel() {
+        let reports = !self.before.is_empty() || !self.after.is_empty();
+        if reports && !self.open_parcel() {
             return;
         }
         let Some(mut parcel) = self.filling.take() else { return };
@@ -718,6 +716,7 @@ impl<I: Io> IoThread<I> {
         }
         let figures = &self.links.figures;
         let commands = parcel.batch.items.len() as u64;
+        let reports = (parcel.before.len() + parcel.after.len()) as u64;
         parcel.is_mine = true;
         if let Err(mut parcel) = self.links.to_main.push(parcel) {
             // Cannot be: there are fewer parcels than places. Kept for the next turn all the same.
@@ -728,6 +727,7 @@ impl<I: Io> IoThread<I> {
         self.under_way += 1;
         figures.batches.add(1);
         figures.commands.add(commands);
+        figures.reports.add(reports);
         figures.queue_high_water.raise(self.links.to_main.high_water() as u64);
         if self.links.main_bell.should_ring() {
             self.io.wake(&self.links.main_waker);
