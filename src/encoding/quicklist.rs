@@ -1,8 +1,10 @@
-//! A long list: packs of neighbouring elements in order. Elements too big for a pack have a node to themselves, and nodes
-//! far from both ends may be kept compressed. Any one thread.
+//! HOT PATH. A long list: packs of neighbouring elements in order. Elements too big for a pack have a node to themselves,
+//! and nodes far from both ends may be kept compressed. Where they are not, one that another end went past is folded:
+//! it is read as it is then, and opened when it is changed or becomes an end again. Any one thread.
 //!
 //! ```text
 //!   | pack | pack | squeezed | squeezed | plain | squeezed | pack | pack |      with a depth of 2
+//!   | pack | folded | folded | folded | plain | pack | folded | pack |          with a depth of 0, one changed since
 //! ```
 //!
 //! What is inside a node is reached from the nearer end, node by node; the nodes' descriptions lie side by side, so that
@@ -12,8 +14,9 @@
 
 use std::collections::VecDeque;
 
+use super::list_node::Node;
 use super::listpack::{BYTES_MAX, Element, Listpack};
-use crate::base::lzf;
+use super::packed::Packed;
 
 /// The sizes that fills of -1 to -5 stand for, in bytes.
 const FILL_BYTES: [usize; 5] = [4096, 8192, 16_384, 32_768, 65_536];
@@ -21,14 +24,10 @@ const FILL_BYTES: [usize; 5] = [4096, 8192, 16_384, 32_768, 65_536];
 const FILL_COUNT_MAX: i32 = 32_767;
 /// Bytes of a pack that is bounded by a count of elements.
 const COUNTED_BYTES_MAX: usize = 8192;
-/// What a new element may take beside its text, at a guess.
-const OVERHEAD: usize = 8;
-/// A node that has fewer bytes stays as it is.
-const SQUEEZE_MIN: usize = 48;
 /// What two packs have twice: the bytes at their beginning and their end.
 const MERGE_SAVES: usize = 7;
-/// What compression has to save at least, in bytes.
-const SAVING_MIN: usize = 8;
+/// The nodes of a list grow by this part, so that few of a long list's places for nodes are empty.
+const GROWTH_PART: usize = 8;
 
 /// When a pack is full, and how many nodes at either end are never compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +41,7 @@ pub struct Limits {
 }
 
 impl Limits {
+    #[inline]
     fn bytes_max(self) -> Option<usize> {
         (self.fill < 0).then(|| FILL_BYTES[(self.fill.unsigned_abs() as usize - 1).min(FILL_BYTES.len() - 1)])
     }
@@ -69,141 +69,12 @@ impl Limits {
     }
 
     /// Whether a text is too big for any pack.
-    fn is_large(self, len: usize) -> bool {
+    #[inline]
+    pub(super) fn is_large(self, len: usize) -> bool {
         if self.large_min > 0 {
             return len >= self.large_min as usize;
         }
         len > self.bytes_max().unwrap_or(COUNTED_BYTES_MAX)
-    }
-}
-
-#[derive(Clone)]
-enum Node {
-    Pack(Listpack),
-    /// One big element.
-    Plain(Box<[u8]>),
-    Squeezed(Squeezed),
-}
-
-#[derive(Clone)]
-struct Squeezed {
-    bytes: Box<[u8]>,
-    raw_len: u32,
-    count: u32,
-    plain: bool,
-}
-
-impl Node {
-    fn of(text: &[u8], limits: Limits) -> Node {
-        if limits.is_large(text.len()) {
-            return Node::Plain(text.into());
-        }
-        let mut pack = Listpack::new();
-        pack.push_back(text);
-        Node::Pack(pack)
-    }
-
-    fn count(&self) -> usize {
-        match self {
-            Node::Pack(pack) => pack.len(),
-            Node::Plain(_) => 1,
-            Node::Squeezed(squeezed) => squeezed.count as usize,
-        }
-    }
-
-    /// Bytes when it is not compressed.
-    fn raw_len(&self) -> usize {
-        match self {
-            Node::Pack(pack) => pack.bytes_len(),
-            Node::Plain(text) => text.len(),
-            Node::Squeezed(squeezed) => squeezed.raw_len as usize,
-        }
-    }
-
-    fn is_plain(&self) -> bool {
-        match self {
-            Node::Pack(_) => false,
-            Node::Plain(_) => true,
-            Node::Squeezed(squeezed) => squeezed.plain,
-        }
-    }
-
-    fn memory_usage(&self) -> usize {
-        match self {
-            Node::Pack(pack) => pack.memory_usage(),
-            Node::Plain(text) => text.len(),
-            Node::Squeezed(squeezed) => squeezed.bytes.len(),
-        }
-    }
-
-    /// The node in readable form, where it is not.
-    fn opened(&self) -> Option<Node> {
-        let Node::Squeezed(squeezed) = self else { return None };
-        let raw = lzf::decompress(&squeezed.bytes, squeezed.raw_len as usize);
-        let raw = raw.expect("a node is compressed by this file alone");
-        Some(if squeezed.plain {
-            Node::Plain(raw.into())
-        } else {
-            Node::Pack(Listpack::from_bytes(raw).expect("the bytes were a pack before"))
-        })
-    }
-
-    fn open(&mut self) {
-        if let Some(node) = self.opened() {
-            *self = node;
-        }
-    }
-
-    fn squeeze(&mut self) {
-        let (raw, plain) = match self {
-            Node::Pack(pack) => (pack.as_bytes(), false),
-            Node::Plain(text) => (&text[..], true),
-            Node::Squeezed(_) => return,
-        };
-        let Ok(raw_len) = u32::try_from(raw.len()) else { return };
-        if raw.len() < SQUEEZE_MIN {
-            return;
-        }
-        if let Some(bytes) = lzf::compress(raw, raw.len() - SAVING_MIN - 1) {
-            let count = self.count() as u32;
-            *self = Node::Squeezed(Squeezed { bytes: bytes.into(), raw_len, count, plain });
-        }
-    }
-
-    /// Whether a text may be added to this node.
-    fn takes(&self, text: &[u8], limits: Limits) -> bool {
-        !self.is_plain()
-            && !limits.is_large(text.len())
-            && !limits.exceeded(self.raw_len() + text.len() + OVERHEAD, self.count() + 1)
-    }
-
-    /// Shows the elements from `start` on (counted from the end if `backwards`) until `see` has enough. Returns whether
-    /// it wants more.
-    fn visit(&self, start: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) -> bool {
-        match self {
-            Node::Plain(text) => see(Element::Bytes(text)),
-            Node::Squeezed(_) => self.opened().is_none_or(|node| node.visit(start, backwards, see)),
-            Node::Pack(pack) if backwards => {
-                let mut place = pack.seek(pack.len() - 1 - start);
-                while let Some(at) = place {
-                    if !see(pack.get(at)) {
-                        return false;
-                    }
-                    place = pack.previous(at);
-                }
-                true
-            }
-            Node::Pack(pack) => {
-                let mut place = pack.seek(start);
-                while let Some(at) = place {
-                    if !see(pack.get(at)) {
-                        return false;
-                    }
-                    place = pack.next(at);
-                }
-                true
-            }
-        }
     }
 }
 
@@ -243,16 +114,14 @@ impl Quicklist {
     pub fn push_pack(&mut self, pack: Listpack) {
         if !pack.is_empty() {
             self.len += pack.len();
-            self.nodes.push_back(Node::Pack(pack));
-            self.settle(self.nodes.len() - 1);
+            self.add_last(Node::Pack(pack.into()));
         }
     }
 
     /// Adds a node at the end for one element, however small: from a snapshot.
     pub fn push_plain(&mut self, text: &[u8]) {
         self.len += 1;
-        self.nodes.push_back(Node::Plain(text.into()));
-        self.settle(self.nodes.len() - 1);
+        self.add_last(Node::Plain(text.into()));
     }
 
     /// From now on other texts are too big for packs: see [`Limits::large_min`].
@@ -262,14 +131,20 @@ impl Quicklist {
     }
 
     /// The pack that holds everything, where that is one and small.
-    pub fn as_small_pack(&self, limits: Limits) -> Option<&Listpack> {
+    #[inline]
+    pub fn as_small_pack(&self, limits: Limits) -> Option<Packed<'_>> {
+        if self.nodes.len() != 1 {
+            return None;
+        }
         let Some(Node::Pack(pack)) = self.nodes.front() else { return None };
-        (self.nodes.len() == 1 && limits.fits_half(pack.bytes_len(), pack.len())).then_some(pack)
+        let pack = pack.read();
+        limits.fits_half(pack.bytes_len(), pack.len()).then_some(pack)
     }
 
     /// The pack that holds everything, where that is one and not too big.
-    pub fn as_only_pack(&self, limits: Limits) -> Option<&Listpack> {
+    pub fn as_only_pack(&self, limits: Limits) -> Option<Packed<'_>> {
         let Some(Node::Pack(pack)) = self.nodes.front() else { return None };
+        let pack = pack.read();
         (self.nodes.len() == 1 && !limits.exceeded(pack.bytes_len(), pack.len())).then_some(pack)
     }
 
@@ -309,7 +184,7 @@ impl Quicklist {
 
     /// How it is laid out.
     pub fn shape(&self) -> Shape {
-        let squeezed = self.nodes.iter().filter(|node| matches!(node, Node::Squeezed(_))).count();
+        let squeezed = self.nodes.iter().filter(|node| node.is_squeezed()).count();
         Shape { nodes: self.nodes.len(), squeezed, raw_bytes: self.nodes.iter().map(Node::raw_len).sum() }
     }
 
@@ -318,10 +193,40 @@ impl Quicklist {
         for node in &self.nodes {
             let opened = node.opened();
             match opened.as_ref().unwrap_or(node) {
-                Node::Pack(pack) => see(pack.as_bytes(), false),
+                Node::Pack(pack) => see(pack.read().as_bytes(), false),
                 Node::Plain(text) => see(text, true),
-                Node::Squeezed(_) => unreachable!("it was opened"),
+                Node::Squeezed(_) | Node::Folded(_) => unreachable!("it was opened"),
             }
+        }
+    }
+
+    /// Adds a node at the end.
+    fn add_last(&mut self, node: Node) {
+        self.reserve_node();
+        self.nodes.push_back(node);
+        let last = self.nodes.len() - 1;
+        self.passed(last.saturating_sub(1));
+        self.settle(last);
+    }
+
+    /// Adds a node at the front.
+    fn add_first(&mut self, node: Node) {
+        self.reserve_node();
+        self.nodes.push_front(node);
+        self.passed(1);
+        self.settle(0);
+    }
+
+    fn reserve_node(&mut self) {
+        if self.nodes.len() == self.nodes.capacity() {
+            self.nodes.reserve_exact(self.nodes.len() / GROWTH_PART + 1);
+        }
+    }
+
+    /// Node `at` was an end and may be none any more.
+    fn passed(&mut self, at: usize) {
+        if self.limits.depth == 0 && at > 0 && at + 1 < self.nodes.len() {
+            self.nodes[at].fold();
         }
     }
 
@@ -385,8 +290,7 @@ impl Quicklist {
                 return pack.push_back(text);
             }
         }
-        self.nodes.push_back(Node::of(text, self.limits));
-        self.settle(self.nodes.len() - 1);
+        self.add_last(Node::of(text, self.limits));
     }
 
     /// Adds an element at the front.
@@ -400,8 +304,7 @@ impl Quicklist {
                 return pack.push_front(text);
             }
         }
-        self.nodes.push_front(Node::of(text, self.limits));
-        self.settle(0);
+        self.add_first(Node::of(text, self.limits));
     }
 
     /// Adds an element in front of number `pivot`, or behind it. Returns whether there is such an element.
@@ -446,7 +349,7 @@ impl Quicklist {
         let node = &mut self.nodes[at];
         node.open();
         let Node::Pack(pack) = node else { return };
-        match pack.seek(within) {
+        match pack.read().seek(within) {
             Some(place) => pack.insert_before(place, text),
             None => pack.push_back(text),
         }
@@ -457,7 +360,7 @@ impl Quicklist {
         let node = &mut self.nodes[at];
         node.open();
         if let Node::Pack(pack) = node
-            && let Some(place) = pack.seek(within)
+            && let Some(place) = pack.read().seek(within)
         {
             let tail = pack.split_off(place);
             self.nodes.insert(at + 1, Node::Pack(tail));
@@ -494,7 +397,7 @@ impl Quicklist {
         first.open();
         second.open();
         if let (Node::Pack(pack), Node::Pack(more)) = (first, &second) {
-            pack.append(more);
+            pack.append(more.read());
         }
         true
     }
@@ -512,8 +415,8 @@ impl Quicklist {
         node.open();
         if let Node::Pack(pack) = node
             && !self.limits.is_large(text.len())
-            && pack.bytes_len() + text.len() < BYTES_MAX
-            && let Some(place) = pack.seek(within)
+            && pack.read().bytes_len() + text.len() < BYTES_MAX
+            && let Some(place) = pack.read().seek(within)
         {
             pack.replace(place, text);
             self.settle(at);
@@ -543,7 +446,7 @@ impl Quicklist {
             let node = &mut self.nodes[at];
             node.open();
             if let Node::Pack(pack) = node
-                && let Some(place) = pack.seek(within)
+                && let Some(place) = pack.read().seek(within)
             {
                 pack.remove_many(place, left);
             }
@@ -566,7 +469,7 @@ impl Quicklist {
             } else if at == self.nodes.len() {
                 break;
             }
-            removed += remove_equal_in(&mut self.nodes[at], text, max - removed, backwards);
+            removed += self.nodes[at].remove_equal(text, max - removed, backwards);
             if self.nodes[at].count() == 0 {
                 self.nodes.remove(at);
             } else {
@@ -580,21 +483,11 @@ impl Quicklist {
     }
 
     /// Takes the last element out, after `see` saw it.
+    #[inline]
     pub fn pop_back<R>(&mut self, see: impl FnOnce(Element<'_>) -> R) -> Option<R> {
-        let node = self.nodes.back_mut()?;
-        node.open();
-        let (seen, empty) = match node {
-            Node::Pack(pack) => {
-                let place = pack.last()?;
-                let seen = see(pack.get(place));
-                pack.remove(place);
-                (seen, pack.is_empty())
-            }
-            Node::Plain(text) => (see(Element::Bytes(text)), true),
-            Node::Squeezed(_) => return None,
-        };
+        let (seen, was_only) = self.nodes.back_mut()?.pop(true, see)?;
         self.len -= 1;
-        if empty {
+        if was_only {
             self.nodes.pop_back();
             self.settle(self.nodes.len());
         }
@@ -602,21 +495,11 @@ impl Quicklist {
     }
 
     /// Takes the first element out, after `see` saw it.
+    #[inline]
     pub fn pop_front<R>(&mut self, see: impl FnOnce(Element<'_>) -> R) -> Option<R> {
-        let node = self.nodes.front_mut()?;
-        node.open();
-        let (seen, empty) = match node {
-            Node::Pack(pack) => {
-                let place = pack.first()?;
-                let seen = see(pack.get(place));
-                pack.remove(place);
-                (seen, pack.is_empty())
-            }
-            Node::Plain(text) => (see(Element::Bytes(text)), true),
-            Node::Squeezed(_) => return None,
-        };
+        let (seen, was_only) = self.nodes.front_mut()?.pop(false, see)?;
         self.len -= 1;
-        if empty {
+        if was_only {
             self.nodes.pop_front();
             self.settle(self.nodes.len());
         }
@@ -627,12 +510,12 @@ impl Quicklist {
     /// moved away from an end are compressed.
     fn settle(&mut self, at: usize) {
         let (depth, len) = (self.limits.depth as usize, self.nodes.len());
-        if depth == 0 || len == 0 {
-            return;
-        }
-        for from_end in 0..depth.min(len) {
+        for from_end in 0..depth.max(1).min(len) {
             self.nodes[from_end].open();
             self.nodes[len - 1 - from_end].open();
+        }
+        if depth == 0 || len == 0 {
+            return;
         }
         // One change moves a node at most two places away from an end.
         let near = [depth, depth + 1, (len - 1).wrapping_sub(depth), (len - 1).wrapping_sub(depth + 1), at];
@@ -640,46 +523,6 @@ impl Quicklist {
             self.nodes[at].squeeze();
         }
     }
-}
-
-fn remove_equal_in(node: &mut Node, text: &[u8], max: usize, backwards: bool) -> usize {
-    let wanted = Element::of(text);
-    let mut there = false;
-    node.visit(0, false, &mut |element| {
-        there = element == wanted;
-        !there
-    });
-    if !there {
-        return 0;
-    }
-    node.open();
-    match node {
-        Node::Pack(pack) => remove_equal_from_pack(pack, text, max, backwards),
-        // An empty pack stands for nothing until the caller removes it.
-        _ => {
-            *node = Node::Pack(Listpack::new());
-            1
-        }
-    }
-}
-
-/// Removes elements with this text from a pack: the first `max`, from the end if `backwards`. Returns how many.
-pub fn remove_equal_from_pack(pack: &mut Listpack, text: &[u8], max: usize, backwards: bool) -> usize {
-    let wanted = Element::of(text);
-    let mut removed = 0;
-    let mut place = if backwards { pack.last() } else { pack.first() };
-    while let Some(at) = place.filter(|_| removed < max) {
-        let next = if backwards { pack.previous(at) } else { pack.next(at) };
-        place = next;
-        if pack.get(at) == wanted {
-            let after = pack.remove(at);
-            removed += 1;
-            if !backwards {
-                place = after;
-            }
-        }
-    }
-    removed
 }
 
 impl std::fmt::Debug for Quicklist {

@@ -199,12 +199,14 @@ fn check(list: &Quicklist) {
     for (at, node) in list.nodes.iter().enumerate() {
         assert!(node.count() > 0);
         assert!(node.is_plain() || node.count() == 1 || !list.limits.exceeded(0, node.count()));
+        let is_end = at == 0 || at + 1 == list.nodes.len();
+        assert!(!matches!(node, Node::Folded(_)) || depth == 0 && !is_end);
         let inner = depth > 0 && at >= depth && at < list.nodes.len() - depth;
-        assert!(inner || !matches!(node, Node::Squeezed(_)));
+        assert!(inner || !node.is_squeezed());
         let mut copy = node.opened().unwrap_or_else(|| node.clone());
         if inner {
             copy.squeeze();
-            assert_eq!(matches!(copy, Node::Squeezed(_)), matches!(node, Node::Squeezed(_)), "node {at}");
+            assert_eq!(copy.is_squeezed(), node.is_squeezed(), "node {at}");
         }
     }
 }
@@ -232,5 +234,5 @@ fn one_small_pack_is_found() {
     (0..3).for_each(|_| list.push_back(b"x"));
     assert!(list.as_small_pack(SMALL).is_none());
     list.pop_back(|_| ());
-    assert_eq!(list.as_small_pack(SMALL).map(Listpack::len), Some(2));
+    assert_eq!(list.as_small_pack(SMALL).map(Packed::len), Some(2));
 }

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::encoding::listpack::{Element, Listpack};
-use crate::encoding::quicklist::{self, Limits, Quicklist};
+use crate::encoding::quicklist::{Limits, Quicklist};
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl List {
     /// A list of nodes: one pack where there is only one that is not too big.
     pub fn of_nodes(quick: Quicklist, limits: Limits) -> List {
         match quick.as_only_pack(limits) {
-            Some(pack) => List::Pack(pack.clone()),
+            Some(pack) => List::Pack(Listpack::copy_of(pack)),
             None => List::Quick(Box::new(quick)),
         }
     }
@@ -100,7 +100,7 @@ impl List {
         if let List::Quick(quick) = self
             && let Some(pack) = quick.as_small_pack(limits)
         {
-            *self = List::Pack(pack.clone());
+            *self = List::Pack(Listpack::copy_of(pack));
         }
     }
 
@@ -132,16 +132,9 @@ impl List {
 
     /// Shows the elements from `index` on, forwards or backwards, until `see` has enough.
     pub fn visit(&self, index: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) {
-        let pack = match self {
-            List::Quick(quick) => return quick.visit(index, backwards, see),
-            List::Pack(pack) => pack,
-        };
-        let mut place = pack.seek(index);
-        while let Some(at) = place {
-            if !see(pack.get(at)) {
-                return;
-            }
-            place = if backwards { pack.previous(at) } else { pack.next(at) };
+        match self {
+            List::Quick(quick) => quick.visit(index, backwards, see),
+            List::Pack(pack) => _ = pack.read().visit(index, backwards, see),
         }
     }
 
@@ -212,7 +205,7 @@ impl List {
     pub fn remove_equal(&mut self, text: &[u8], max: usize, backwards: bool) -> usize {
         match self {
             List::Quick(quick) => quick.remove_equal(text, max, backwards),
-            List::Pack(pack) => quicklist::remove_equal_from_pack(pack, text, max, backwards),
+            List::Pack(pack) => pack.remove_equal(text, max, backwards),
         }
     }
 }
