@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![allow(clippy::duplicate_mod, reason = "each file brings the harness along, as it does when it stands alone")]
 
+#[path = "../bursts.rs"]
+mod bursts;
 #[path = "../client_memory.rs"]
 mod client_memory;
 #[path = "../clients.rs"]
