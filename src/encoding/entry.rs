@@ -1,14 +1,14 @@
 //! HOT PATH. A key and its value in one allocation behind a thin pointer. Unsafe room. Any one thread at a time.
 //!
 //! ```text
-//!   0        4        8                    +8 if it expires
-//!   | meta   | keylen | [expire, ms: i64]  | value field | key bytes | [inline value bytes]
+//!   0        4              6             8                   +8 if it expires        +8 if its key is long
+//!   | meta   | key's length | inline word | [expire, ms: i64] | [key's length: u64]   | value field | key | [inline value]
 //! ```
 //!
-//! The value field is an `i64` (an integer), a `u32` length (the value's bytes follow the key's), or a `V` (everything
-//! else), which is found without going through another pointer. The allocation's size is not stored: it is always
-//! `size_class` of what the header describes, so a value may be overwritten in place exactly where the old and the new one
-//! share a class.
+//! The value field is nothing (the value's bytes follow the key's), an `i64` (an integer), or a `V` (everything else),
+//! which is found without going through another pointer. The inline word is the length of the bytes that follow the key.
+//! The allocation's size is not stored: it is always `size_class` of what the header describes, so a value may be
+//! overwritten in place exactly where the old and the new one share a class.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -18,8 +18,11 @@ use std::ptr::NonNull;
 /// The largest value kept beside its key, in bytes.
 pub const INLINE_MAX: usize = 512;
 
-/// The longest key, in bytes: what fits the header's field.
+/// The longest key, in bytes.
 pub const KEY_MAX: usize = u32::MAX as usize;
+
+/// The longest key whose length the header has room for, in bytes.
+const SHORT_KEY_MAX: usize = u16::MAX as usize;
 
 const LRU_MASK: u32 = 0x00ff_ffff;
 const KIND_SHIFT: u32 = 24;
@@ -28,6 +31,8 @@ const KIND_MASK: u32 = 3 << KIND_SHIFT;
 const WHOLE_MASK: u32 = (Kind::Whole as u32) << KIND_SHIFT;
 const HAS_EXPIRE: u32 = 1 << 26;
 const RAW: u32 = 1 << 27;
+/// The key's length is in a field of its own.
+const LONG_KEY: u32 = 1 << 28;
 /// What a rebuilt entry keeps of its former meta word.
 const KEPT: u32 = LRU_MASK | RAW;
 
@@ -37,15 +42,18 @@ const ALIGN: usize = 8;
 struct Header {
     /// Access stamp (24 bits), kind of value (2 bits), flags.
     meta: Cell<u32>,
-    key_len: u32,
+    key_len: u16,
+    inline_len: u16,
 }
 
 const HEADER: usize = size_of::<Header>();
+const INLINE_LEN_OFFSET: usize = std::mem::offset_of!(Header, inline_len);
 const _: () = assert!(HEADER == 8 && align_of::<Header>() <= ALIGN);
+const _: () = assert!(INLINE_MAX <= u16::MAX as usize);
 const _: () = assert!(size_of::<Option<Entry<Vec<u8>>>>() == 8);
 // A key of 16 bytes with a value of 64 bytes.
 const _: () =
-    assert!(Shape { kind: Kind::Inline, field: 4, expires: false, key_len: 16, inline_len: 64 }.total() <= 96);
+    assert!(Shape { kind: Kind::Inline, field: 0, expires: false, key_len: 16, inline_len: 64 }.total() <= 96);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -70,8 +78,13 @@ struct Shape {
 
 impl Shape {
     #[inline]
-    const fn field_offset(self) -> usize {
+    const fn long_key_offset(self) -> usize {
         HEADER + if self.expires { 8 } else { 0 }
+    }
+
+    #[inline]
+    const fn field_offset(self) -> usize {
+        self.long_key_offset() + if self.key_len > SHORT_KEY_MAX { 8 } else { 0 }
     }
 
     #[inline]
@@ -136,7 +149,7 @@ impl<V> Entry<V> {
     #[inline(always)]
     const fn field_size(kind: Kind) -> usize {
         match kind {
-            Kind::Inline => 4,
+            Kind::Inline => 0,
             Kind::Int => 8,
             Kind::Whole | Kind::Gone => Self::FIELD,
         }
@@ -164,16 +177,20 @@ impl<V> Entry<V> {
         let start = unsafe { alloc(layout) };
         let Some(raw) = NonNull::new(start.cast::<Header>()) else { handle_alloc_error(layout) };
         let expires = if expire_ms.is_some() { HAS_EXPIRE } else { 0 };
-        let meta = Cell::new(kept & KEPT | (kind as u32) << KIND_SHIFT | expires);
+        let long_key = if key.len() > SHORT_KEY_MAX { LONG_KEY } else { 0 };
+        let meta = Cell::new(kept & KEPT | (kind as u32) << KIND_SHIFT | expires | long_key);
         // SAFETY: the allocation is aligned to 8, big enough for a header, and nobody else's.
-        unsafe { raw.write(Header { meta, key_len: key.len() as u32 }) };
+        unsafe { raw.write(Header { meta, key_len: key.len() as u16, inline_len: inline.len() as u16 }) };
         let mut entry = Entry { raw, owns: PhantomData };
         if let Some(at_ms) = expire_ms {
             entry.write_at(HEADER, at_ms);
         }
+        if long_key != 0 {
+            entry.write_at(shape.long_key_offset(), key.len());
+        }
         match value {
             NewValue::Int(value) => entry.write_at(shape.field_offset(), value),
-            NewValue::Inline(bytes) => entry.write_at(shape.field_offset(), bytes.len() as u32),
+            NewValue::Inline(_) => {}
             NewValue::Whole(value) => entry.write_at(shape.field_offset(), value),
         }
         entry.write_bytes(shape.key_offset(), key);
@@ -244,11 +261,12 @@ impl<V> Entry<V> {
 
     #[inline]
     fn shape(&self) -> Shape {
+        let header = self.header();
         let (kind, expires) = (self.kind(), self.has_expire());
-        let (field, key_len) = (Self::field_size(kind), self.header().key_len as usize);
-        let mut shape = Shape { kind, field, expires, key_len, inline_len: 0 };
-        if kind == Kind::Inline {
-            shape.inline_len = self.read_at::<u32>(shape.field_offset()) as usize;
+        let (field, inline_len) = (Self::field_size(kind), usize::from(header.inline_len));
+        let mut shape = Shape { kind, field, expires, key_len: usize::from(header.key_len), inline_len };
+        if header.meta.get() & LONG_KEY != 0 {
+            shape.key_len = self.read_at(shape.long_key_offset());
         }
         shape
     }
@@ -260,9 +278,18 @@ impl<V> Entry<V> {
         let meta = header.meta.get();
         // The same sum as `Shape::key_offset`, without a branch.
         let expire = (meta & HAS_EXPIRE) >> (HAS_EXPIRE.trailing_zeros() - 3);
-        let number = if meta & KIND_MASK == 0 { 4 } else { 8 };
+        let number = if meta & KIND_MASK == 0 { 0 } else { 8 };
         let field = if meta & WHOLE_MASK == 0 { number } else { Self::FIELD };
-        self.bytes_at(HEADER + expire as usize + field, header.key_len as usize)
+        if meta & LONG_KEY != 0 {
+            return self.long_key();
+        }
+        self.bytes_at(HEADER + expire as usize + field, usize::from(header.key_len))
+    }
+
+    #[cold]
+    fn long_key(&self) -> &[u8] {
+        let shape = self.shape();
+        self.bytes_at(shape.key_offset(), shape.key_len)
     }
 
     /// The value.
@@ -317,7 +344,7 @@ impl<V> Entry<V> {
         match value {
             NewValue::Int(number) if old.kind == Kind::Int => self.write_at(old.field_offset(), number),
             NewValue::Inline(bytes) if self.fits(old, bytes.len()) => {
-                self.write_at(old.field_offset(), bytes.len() as u32);
+                self.write_at(INLINE_LEN_OFFSET, bytes.len() as u16);
                 self.write_bytes(old.key_offset() + old.key_len, bytes);
             }
             NewValue::Whole(whole) if old.kind == Kind::Whole => {
@@ -475,9 +502,31 @@ mod tests {
     }
 
     #[test]
-    fn a_small_pair_takes_96_bytes() {
-        let entry = TestEntry::new(&[b'k'; 16], NewValue::Inline(&[b'v'; 64]), None);
-        assert_eq!(entry.allocation_bytes(), 96);
+    fn a_small_pair_takes_its_bytes_and_eight_more() {
+        for (value, bytes) in [(64, 96), (72, 96), (73, 112)] {
+            let entry = TestEntry::new(&[b'k'; 16], NewValue::Inline(&vec![b'v'; value]), None);
+            assert_eq!(entry.allocation_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn keys_too_long_for_the_header_are_kept() {
+        let key = (0..SHORT_KEY_MAX + 2).map(|index| index as u8).collect::<Vec<_>>();
+        for len in [SHORT_KEY_MAX - 1, SHORT_KEY_MAX, SHORT_KEY_MAX + 1, SHORT_KEY_MAX + 2] {
+            let key = &key[..len];
+            let mut entry = TestEntry::new(key, NewValue::Inline(b"value"), Some(7));
+            assert_eq!((entry.key(), entry.expire_ms()), (key, Some(7)));
+            entry.set_value(NewValue::Inline(b"other"));
+            assert!(matches!(entry.value(), Stored::Inline(b"other")));
+            entry.set_value(NewValue::Whole("text".to_owned()));
+            entry.set_expire(None);
+            assert!(entry.key() == key && matches!(entry.value(), Stored::Whole(text) if text == "text"));
+            entry.set_key(b"short");
+            assert_eq!((entry.key(), entry.allocation_bytes()), (&b"short"[..], 48));
+            entry.set_key(key);
+            assert_eq!(entry.take_whole().as_deref(), Some("text"));
+            assert_eq!(entry.key(), key);
+        }
     }
 
     #[test]
@@ -549,6 +598,7 @@ mod tests {
             1 => any::<i64>().prop_map(Change::Int),
             2 => any::<Option<i64>>().prop_map(Change::Expire),
             1 => prop::collection::vec(any::<u8>(), 0..300).prop_map(Change::Key),
+            1 => (SHORT_KEY_MAX - 3..SHORT_KEY_MAX + 4, any::<u8>()).prop_map(|(len, byte)| Change::Key(vec![byte; len])),
             1 => any::<u32>().prop_map(Change::Lru),
             1 => any::<bool>().prop_map(Change::Raw),
             1 => Just(Change::Upper),
