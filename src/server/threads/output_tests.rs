@@ -13,7 +13,7 @@ use crate::io::ListenerId;
 use crate::io::sim::{PeerId, SimIo, SimOptions};
 use crate::transport::plain::ListenerKind;
 
-/// `client-output-buffer-limit normal` of these tests.
+/// `client-output-buffer-limit` of these tests.
 const LIMIT: usize = 256 << 10;
 /// Turns within which everything happens here.
 const TURNS_MAX: usize = 10_000;
@@ -28,7 +28,8 @@ struct World {
 impl World {
     fn new() -> World {
         let mut config = Config { io_threads_always_active: true, ..Config::default() };
-        config.client_output_buffer_limit.normal.hard = LIMIT as u64;
+        let limits = &mut config.client_output_buffer_limit;
+        (limits.normal.hard, limits.pubsub.hard) = (LIMIT as u64, LIMIT as u64);
         let engine = Engine::new(config, ProcessFacts::detached(), 1);
         let mut server = Server::new(SimIo::new(1, SimOptions::calm()), engine);
         let listener = server.listen(File::open("/dev/null").unwrap().into(), ListenerKind::Unix);
@@ -118,6 +119,29 @@ fn a_client_that_moves_is_closed_once_and_behind_its_commands() {
     world.step_until("its end", |world| world.server.connected() == 1);
     assert_eq!(world.disconnections(), 1);
     assert_eq!(world.run(control, b"EXISTS c\r\n"), b":0\r\n");
+}
+
+/// One message is too much for a listener that is to go home and reads nothing. It is found to be over its limit when it is
+/// sent that, and its end has the message noted.
+#[test]
+fn a_listener_that_moves_is_counted_once() {
+    let mut world = World::new();
+    let control = world.client(1 << 20);
+    let deaf = world.client(0);
+    world.server.io().peer_write(deaf, b"SUBSCRIBE c\r\n");
+    world.step_until("output that waits", |world| world.slot_of_waiting().is_some());
+    let slot = world.slot_of_waiting().unwrap();
+    let conn = world.server.clients[slot].as_deref().unwrap().conn;
+    world.server.move_to(conn, OWN);
+    let message = [&b"PUBLISH c "[..], &vec![b'm'; LIMIT / 8], b"\r\n"].concat();
+    let mut heard = 0;
+    world.server.io().peer_write(control, &message.repeat(10));
+    world.step_until("all answers", |world| {
+        heard += world.server.io().peer_read(control).len();
+        heard == 10 * ":1\r\n".len()
+    });
+    assert_eq!(world.server.connected(), 1);
+    assert_eq!(world.disconnections(), 1);
 }
 
 /// More in all than the limit, in parcels that are below it.
