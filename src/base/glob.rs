@@ -10,6 +10,10 @@
 
 #![forbid(unsafe_code)]
 
+/// A pattern with more `*` than this matches nothing, since each begins a level of nesting in Redis. Several in a row are
+/// one, and those at the very end begin none.
+const STARS_MAX: usize = 1000;
+
 /// Whether `text` as a whole matches `pattern`.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     matches_with::<false>(pattern, text)
@@ -24,7 +28,7 @@ fn matches_with<const NOCASE: bool>(pattern: &[u8], text: &[u8]) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }
-    let (mut at, mut pos) = (0, 0);
+    let (mut at, mut pos, mut stars) = (0, 0, 0);
     // After a `*`: the element that follows it, and the first byte of the text that it has not taken.
     let mut retry: Option<(usize, usize)> = None;
     while pos < text.len() {
@@ -34,6 +38,10 @@ fn matches_with<const NOCASE: bool>(pattern: &[u8], text: &[u8]) -> bool {
             }
             if at == pattern.len() {
                 return true;
+            }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
             }
             retry = Some((at, pos));
             continue;
@@ -188,15 +196,25 @@ mod tests {
 
     #[test]
     fn many_stars_stay_bounded() {
-        let pattern = b"a*".repeat(2_000);
+        let pattern = b"a*".repeat(STARS_MAX);
         let mut text = vec![b'a'; 20_000];
         assert!(matches(&pattern, &text));
         let mut pattern = pattern;
         pattern.push(b'b');
-        // Exponential without the single point of return; here some forty million steps at the very most.
+        // Exponential without the single point of return; here some twenty million steps at the very most.
         assert!(!matches(&pattern, &text));
         text.push(b'b');
         assert!(matches(&pattern, &text));
+    }
+
+    #[test]
+    fn too_many_stars_match_nothing() {
+        let text = vec![b'a'; 3 * STARS_MAX];
+        for (stars, matched) in [(STARS_MAX, true), (STARS_MAX + 1, false)] {
+            assert_eq!(matches(&b"*?".repeat(stars), &text), matched, "{stars}");
+            assert_eq!(matches(&b"***a".repeat(stars), &text), matched, "{stars}");
+            assert_eq!(matches(&[&b"*a".repeat(stars)[..], b"*"].concat(), &text), matched, "{stars}");
+        }
     }
 
     /// The meaning written down recursively, every `*` trying every length.
