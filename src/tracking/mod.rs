@@ -177,9 +177,7 @@ impl Tracking {
             if within(self.keys.len()) {
                 break;
             }
-            let probe = rng.next_u64().to_be_bytes();
-            let behind = self.keys.range::<[u8], _>((Bound::Included(&probe[..]), Bound::Unbounded)).next();
-            let Some(key) = behind.or_else(|| self.keys.first_key_value()).map(|(key, _)| key.clone()) else { return };
+            let Some(key) = random_key(&self.keys, rng) else { return };
             self.forget(&key, 0);
         }
         self.failures = if within(self.keys.len()) { 0 } else { self.failures + 1 };
@@ -241,6 +239,31 @@ impl Tracking {
     }
 }
 
+/// A key chosen at random, though not each with the same chance: down the tree that the keys' bytes make, one branch at a
+/// time, as Redis does it.
+fn random_key(keys: &BTreeMap<Box<[u8]>, Vec<u64>>, rng: &mut Rng) -> Option<Box<[u8]>> {
+    let mut first = keys.first_key_value()?.0;
+    let mut last = keys.last_key_value()?.0;
+    while first != last {
+        // Everything between the two has this much in common.
+        let common = first.iter().zip(last).take_while(|(left, right)| left == right).count();
+        // Byte 0 stands for the key that ends here.
+        let from = first.get(common).map_or(0, |byte| usize::from(*byte) + 1);
+        let until = usize::from(last[common]) + 1;
+        let Some(byte) = (from + rng.below((until - from + 1) as u64) as usize).checked_sub(1) else {
+            return Some(first.clone());
+        };
+        let start = [&first[..common], &[byte as u8]].concat();
+        first = keys.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded)).next()?.0;
+        let branch = first[common];
+        if branch != last[common] {
+            let end = [&first[..common], &[branch + 1]].concat();
+            last = keys.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(&end[..]))).next_back()?.0;
+        }
+    }
+    Some(first.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +320,27 @@ mod tests {
         assert_eq!(tracking.prefixes_len(), 1);
         tracking.stop(2, &[key("foo")]);
         assert!(tracking.is_empty() && tracking.prefixes_len() == 0);
+    }
+
+    #[test]
+    fn keys_are_given_up_everywhere() {
+        let mut rng = Rng::seeded(3);
+        let mut keys: BTreeMap<Box<[u8]>, Vec<u64>> = BTreeMap::new();
+        assert_eq!(random_key(&keys, &mut rng), None);
+        let names = (0..1000).map(|number| format!("user:{number:04}")).chain(["".to_owned(), "user".to_owned()]);
+        keys.extend(names.map(|name| (key(&name), Vec::new())));
+        keys.insert([255; 3].into(), Vec::new());
+        let mut given_up = Vec::new();
+        while let Some(key) = random_key(&keys, &mut rng) {
+            assert!(keys.remove(&key).is_some(), "{key:?}");
+            given_up.push(key);
+        }
+        assert_eq!(given_up.len(), 1003);
+        for tenth in 0..10 {
+            let name = format!("user:0{tenth}");
+            let early = given_up[..200].iter().filter(|key| key.starts_with(name.as_bytes())).count();
+            assert!((5..60).contains(&early), "{early} of {name}");
+        }
     }
 
     #[test]
