@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::command::reply_buffer::REPLY_BUFFER_BYTES;
 use crate::command::session::Session;
 use crate::command::spec::Command;
 use crate::command::state::State;
@@ -33,6 +34,14 @@ impl Context<'_> {
     #[inline]
     pub fn now_ms(&self) -> i64 {
         self.state.clock.unix_ms()
+    }
+
+    /// How many bytes of a reply are worth writing: with more of them the caller is over its output limit, is closed, and gets
+    /// nothing.
+    pub fn reply_room(&self) -> usize {
+        let limit = self.session.output_limit(&self.state.config.client_output_buffer_limit);
+        // What is in the buffer does not count.
+        if limit.hard == 0 { usize::MAX } else { (limit.hard as usize).saturating_add(2 * REPLY_BUFFER_BYTES) }
     }
 
     /// To be called after a command changed, made or removed `key` in the caller's database.

@@ -10,6 +10,7 @@ use crate::command::client_memory::Accounted;
 use crate::command::prepared::Prepared;
 use crate::command::reply_buffer::{OutputFigures, ReplyBuffer};
 use crate::command::spec::Command;
+use crate::config::special::{OutputLimit, OutputLimits};
 use crate::resp::args::OwnedArgs;
 use crate::resp::reply::{Mark, Protocol};
 
@@ -275,6 +276,15 @@ impl Session {
     /// Which limit of its output it is under, and which filter shows it.
     pub fn class(&self) -> ClientClass {
         if self.flags.contains(SessionFlags::PUBSUB) { ClientClass::Pubsub } else { ClientClass::Normal }
+    }
+
+    /// That limit.
+    pub fn output_limit(&self, limits: &OutputLimits) -> OutputLimit {
+        match self.class() {
+            ClientClass::Normal => limits.normal,
+            ClientClass::Replica => limits.replica,
+            ClientClass::Pubsub => limits.pubsub,
+        }
     }
 
     /// Whether commands are queued.

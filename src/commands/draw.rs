@@ -6,6 +6,7 @@
 use crate::base::integer::parse_i64;
 use crate::base::rng::Rng;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
+use crate::resp::reply::Reply;
 
 /// The most answers that may be asked for with repetitions: more than any client can want, and still a bound.
 const REPEATED_MAX: i64 = i32::MAX as i64;
@@ -36,6 +37,20 @@ pub(crate) fn check_pairs(count: Option<i64>) -> Result<(), CommandError> {
 /// Whether something may be answered so often, where there is something.
 pub(crate) fn check_repeated(count: Option<i64>) -> Result<(), CommandError> {
     if count.is_some_and(|count| count < -REPEATED_MAX) { Err(OUT_OF_RANGE) } else { Ok(()) }
+}
+
+/// So many answers are written before somebody looks whether that is too much.
+const ANSWERS_PER_LOOK: usize = 256;
+
+/// Answers `count` times, or until more than `room` bytes are written.
+pub(crate) fn repeat(reply: &mut Reply, count: usize, room: usize, mut answer: impl FnMut(&mut Reply)) {
+    let start = reply.mark();
+    for number in 0..count {
+        if number % ANSWERS_PER_LOOK == 0 && reply.bytes_since(start) > room {
+            return;
+        }
+        answer(reply);
+    }
 }
 
 /// Chooses some of many that are met one after the other, each with the same chance.
@@ -79,6 +94,17 @@ mod tests {
         assert!(chosen.iter().all(|&count| (2800..3200).contains(&count)), "{chosen:?}");
         let mut all = Choice::new(4, 9);
         assert!((0..4).all(|_| all.takes_next(&mut rng)) && !all.takes_next(&mut rng));
+    }
+
+    #[test]
+    fn answers_end_where_there_is_no_room() {
+        for (count, room, written) in
+            [(1000, usize::MAX, 1000), (1000, 4000, 1000), (1000, 3999, 1000), (5000, 4000, 1024)]
+        {
+            let mut reply = Reply::new(0);
+            repeat(&mut reply, count, room, |reply| reply.integer(1));
+            assert_eq!(reply.slab().len(), 4 * written, "{count}, {room}");
+        }
     }
 
     #[test]

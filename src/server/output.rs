@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::command::reply_buffer::{REPLY_BUFFER_BYTES, Unsent};
-use crate::command::session::{ClientClass, SessionFlags, Slot};
+use crate::command::session::{SessionFlags, Slot};
 use crate::config::OutputLimit;
 use crate::io::{ConnId, Errno, Io};
 use crate::observe::log;
@@ -212,12 +212,7 @@ impl<I: Io> Server<I> {
     fn limits_of(&self, slot: u32) -> Limits {
         let state = &self.engine.state;
         let session = self.engine.session(Slot(slot));
-        let limits = &state.config.client_output_buffer_limit;
-        let class = match session.class() {
-            ClientClass::Normal => limits.normal,
-            ClientClass::Replica => limits.replica,
-            ClientClass::Pubsub => limits.pubsub,
-        };
+        let class = session.output_limit(&state.config.client_output_buffer_limit);
         Limits { class, unauthenticated: !state.lets_in(session) }
     }
 

@@ -50,6 +50,7 @@ fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     }
     let (key, key_hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let mut rng = ctx.state.rng.clone();
+    let wanted = Wanted { count, with_values, now_ms, room: ctx.reply_room() };
     let hash = read_hash(ctx.state, ctx.session, key, key_hash)?;
     if hash.is_some() {
         draw::check_repeated(count)?;
@@ -58,16 +59,26 @@ fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         remove_all_late(ctx, key, key_hash)?.settle(ctx, key);
         let now = ctx.state.keyspace.db(ctx.session.db).live(key, key_hash, now_ms);
         let hash = now.and_then(|entry| entry.as_hash().ok());
-        choose(ctx.reply, &mut rng, hash, count, with_values, now_ms);
+        choose(ctx.reply, &mut rng, hash, &wanted);
     } else {
-        choose(ctx.reply, &mut rng, hash, count, with_values, now_ms);
+        choose(ctx.reply, &mut rng, hash, &wanted);
     }
     ctx.state.rng = rng;
     Ok(())
 }
 
+/// What is asked for.
+struct Wanted {
+    count: Option<i64>,
+    with_values: bool,
+    now_ms: i64,
+    /// Bytes that are worth writing.
+    room: usize,
+}
+
 /// Answers fields chosen at random.
-fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, count: Option<i64>, with_values: bool, now_ms: i64) {
+fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, wanted: &Wanted) {
+    let Wanted { count, with_values, now_ms, room } = *wanted;
     let live = hash.map_or(0, |hash| hash.live_len(now_ms));
     let (Some(hash), true) = (hash, live > 0) else {
         return if count.is_some() { reply.array(0) } else { reply.null() };
@@ -81,11 +92,11 @@ fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, count: Option<i
         Some(count) if count < 0 => {
             let count = count.unsigned_abs() as usize;
             begin(reply, count, with_values);
-            for _ in 0..count {
+            draw::repeat(reply, count, room, |reply| {
                 if let Some((name, value)) = draw_live(hash, rng, now_ms) {
                     answer(reply, name, value, with_values);
                 }
-            }
+            });
         }
         Some(count) => {
             let count = usize::try_from(count).unwrap_or(usize::MAX).min(live);

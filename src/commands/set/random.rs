@@ -101,7 +101,7 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
         3 => Some(draw::count(args.get(2))?),
         _ => return Err(SYNTAX),
     };
-    let mut rng = ctx.state.rng.clone();
+    let (mut rng, room) = (ctx.state.rng.clone(), ctx.reply_room());
     let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     if set.is_some() {
         draw::check_repeated(count)?;
@@ -114,12 +114,13 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
             None => ctx.reply.null(),
         },
         (Some(set), Some(count)) if count < 0 => {
-            ctx.reply.array(count.unsigned_abs() as usize);
-            for _ in 0..count.unsigned_abs() {
+            let count = count.unsigned_abs() as usize;
+            ctx.reply.array(count);
+            draw::repeat(ctx.reply, count, room, |reply| {
                 if let Some(member) = set.random(&mut rng) {
-                    reply_element(ctx.reply, member);
+                    reply_element(reply, member);
                 }
-            }
+            });
         }
         (Some(set), Some(count)) => {
             let count = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());

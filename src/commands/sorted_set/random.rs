@@ -44,7 +44,7 @@ fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     if with_scores {
         draw::check_pairs(count)?;
     }
-    let mut rng = ctx.state.rng.clone();
+    let (mut rng, room) = (ctx.state.rng.clone(), ctx.reply_room());
     let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
     if set.is_some() {
         draw::check_repeated(count)?;
@@ -56,9 +56,9 @@ fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
         (Some(set), Some(count)) if count < 0 => {
             let count = count.unsigned_abs() as usize;
             begin_members(ctx.reply, count, with_scores);
-            for _ in 0..count {
-                set.random(&mut rng, |member, score| reply_member(ctx.reply, member, score, with_scores));
-            }
+            draw::repeat(ctx.reply, count, room, |reply| {
+                set.random(&mut rng, |member, score| reply_member(reply, member, score, with_scores));
+            });
         }
         (Some(set), Some(count)) => {
             let count = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
