@@ -97,6 +97,24 @@ impl Slot {
     }
 }
 
+/// What of a connection is in flight, as far as the server has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// A receive of this kind.
+    pub receive: Option<ReceiveKind>,
+    /// An owned send.
+    pub send: bool,
+}
+
+/// The kinds of receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveKind {
+    /// Until it ends.
+    Standing,
+    /// Once, into memory of the server's that the Io side has until then.
+    Into,
+}
+
 /// A listening socket; `socket` is kept only to be closed.
 #[derive(Debug)]
 struct Listener {
@@ -233,6 +251,25 @@ impl SimIo {
     /// Chances from here on.
     pub fn set_options(&mut self, options: SimOptions) {
         self.options = options;
+    }
+
+    /// What is in flight; None where the connection is not here.
+    pub fn in_flight(&self, conn: ConnId) -> Option<InFlight> {
+        let slot = self.slots.get(conn.slot as usize)?;
+        if slot.generation != conn.generation || !slot.is_open() {
+            return None;
+        }
+        let receive = match slot.receiving {
+            Receiving::Nothing => None,
+            Receiving::Standing { .. } => Some(ReceiveKind::Standing),
+            Receiving::Into { .. } => Some(ReceiveKind::Into),
+            // Its end waits to be told.
+            Receiving::Over => {
+                let gives_back = |ready: &Ready| matches!(ready, Ready::Done(Completion::ReceivedInto { conn: of, .. }) if *of == conn);
+                Some(if self.ready.iter().any(gives_back) { ReceiveKind::Into } else { ReceiveKind::Standing })
+            }
+        };
+        Some(InFlight { receive, send: slot.sending })
     }
 
     fn conn_at(&self, index: usize) -> ConnId {

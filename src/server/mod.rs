@@ -11,6 +11,7 @@ mod disposal;
 mod effects;
 pub mod event_loop;
 mod figures;
+mod ledger;
 pub mod listeners;
 mod output;
 pub mod startup;

@@ -9,7 +9,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use torc::command::session::SessionFlags;
 use torc::config::Config;
 use torc::config::special::OutputLimit;
 use torc::config::value::MemoryOrPercent;
@@ -17,10 +16,11 @@ use torc::io::sim::{Dice, PeerId, SimIo, SimOptions};
 use torc::pubsub::Kind;
 use torc::server::event_loop::Server;
 
+use super::audit::{assert_counted, assert_sound};
 use super::author::{Author, Expect, LISTS, SPACES, Story};
 use super::frames::{self, Frame};
 use super::wire::{Trust, Wire};
-use super::{Listening, TLS_WINDOW_MIN, TURNS_MAX, assert_accounted, assert_empty, server_with_tls};
+use super::{Listening, TLS_WINDOW_MIN, TURNS_MAX, assert_empty, server_with_tls};
 
 /// Random seeds when the environment names no other number.
 const SEEDS: u64 = 100;
@@ -331,25 +331,6 @@ fn hello(parts: &[Frame], protocol: i64) -> bool {
     parts.windows(2).any(|pair| pair[0].text() == Some(b"proto") && pair[1] == Frame::Integer(protocol))
 }
 
-/// What is counted is what there is.
-fn assert_counted(server: &mut Server<SimIo>) {
-    let connected = server.connected();
-    let state = &server.engine().state;
-    let with = |flag: SessionFlags| state.sessions.iter().filter(|session| session.flags.contains(flag)).count();
-    assert_eq!(state.sessions.connected(), connected, "sessions");
-    assert_eq!(state.sessions.iter().count(), connected, "sessions");
-    assert_eq!(state.tracking.clients_len(), with(SessionFlags::TRACKING), "clients that track");
-    assert_eq!(state.blocking.len(), with(SessionFlags::BLOCKED), "clients that wait");
-    let watching = state.sessions.iter().filter(|session| session.watched > 0).count();
-    assert_eq!(state.watch.clients_len(), watching, "clients that watch");
-    for (index, kind) in Kind::ALL.into_iter().enumerate() {
-        let by_name: usize = state.pubsub.names(kind).map(|name| state.pubsub.listeners(kind, name).len()).sum();
-        let by_client: usize = state.sessions.iter().map(|session| state.pubsub.count_of(kind, session.slot.0)).sum();
-        let noted: u32 = state.sessions.iter().map(|session| session.subscribed[index]).sum();
-        assert_eq!((by_name, by_client), (by_client, noted as usize), "subscriptions");
-    }
-}
-
 /// A history in the making.
 struct Crowd {
     server: Server<SimIo>,
@@ -360,7 +341,6 @@ struct Crowd {
     members: Vec<Member>,
     /// Others, who say one thing each.
     pokers: Vec<PeerId>,
-    accounts: bool,
 }
 
 impl Crowd {
@@ -402,7 +382,7 @@ impl Crowd {
             member.leaves = member.leaves.filter(|_| rules.leaves);
             members.push(member);
         }
-        Crowd { server, listeners, dice, rules, world, members, pokers: Vec::new(), accounts }
+        Crowd { server, listeners, dice, rules, world, members, pokers: Vec::new() }
     }
 
     fn step(&mut self) {
@@ -412,21 +392,22 @@ impl Crowd {
         }
         assert!(server.step().unwrap(), "nobody told the server to end");
         world.follow(server);
-        assert_counted(server);
-        if self.accounts {
-            assert_accounted(server);
-        }
+        assert_sound(server, &[], true);
     }
 
     /// Somebody comes, disturbs somebody else, and goes.
     fn poke(&mut self) {
         let ids: Vec<u64> = self.server.engine().state.sessions.iter().map(|session| session.id).collect();
         let Some(id) = ids.get(self.dice.below(ids.len().max(1))) else { return };
-        let text = match self.dice.below(6) {
+        let text = match self.dice.below(7) {
             0 if self.rules.kills => format!("CLIENT KILL ID {id}\r\n"),
             1 if self.rules.kills => "CLIENT KILL TYPE pubsub\r\n".to_owned(),
             2 => "CLIENT UNPAUSE\r\n".to_owned(),
             3 => "INFO\r\nCLIENT LIST\r\n".to_owned(),
+            // What clients cost is counted from now on, or no longer.
+            4 if !self.rules.strict => {
+                format!("CONFIG SET maxmemory-clients {}\r\n", [0, 1_u64 << 40][self.dice.below(2)])
+            }
             _ => format!("CLIENT UNBLOCK {id}\r\n"),
         };
         let io = self.server.io();

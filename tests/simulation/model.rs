@@ -1,7 +1,7 @@
 //! What a client says and what it must hear: commands on keys of its own, drawn by the dice, and the exact bytes of
 //! every reply by a naive model. Nothing here comes from the server's code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use torc::io::sim::Dice;
 
@@ -33,8 +33,24 @@ pub(super) struct Script {
     pub(super) sends: Vec<u8>,
     /// Replies as bytes.
     pub(super) expects: Vec<u8>,
+    /// Where the server's number for this client belongs in the replies, and how many digits of it stand there by now.
+    ids: VecDeque<(usize, usize)>,
+    /// That number, as it was heard.
+    id: Vec<u8>,
     /// How it leaves.
     pub(super) ending: Ending,
+}
+
+/// What clients of a run do.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    /// They send big values.
+    pub(super) big: bool,
+    /// They wait and pause each other, which changes no reply. Whoever has shut its sending side meanwhile is closed as Redis
+    /// does it, so that nobody does that then.
+    pub(super) waits: bool,
+    /// They switch protocols in the middle.
+    pub(super) switches: bool,
 }
 
 /// A client's view of its keys.
@@ -49,6 +65,8 @@ struct Model {
     touched: bool,
     /// It waits and pauses now and then.
     waits: bool,
+    /// Which protocol it speaks.
+    protocol: u8,
 }
 
 const NOT_AN_INTEGER: &str = "-ERR value is not an integer or out of range\r\n";
@@ -61,8 +79,24 @@ fn bulk(bytes: &[u8]) -> Vec<u8> {
     reply
 }
 
-fn nil() -> Vec<u8> {
-    b"$-1\r\n".to_vec()
+/// What stands before a client's number in the answer to HELLO, and nowhere else.
+const BEFORE_ID: &[u8] = b"\r\n$2\r\nid\r\n:";
+
+/// The answer to HELLO without the client's number.
+fn greeting(protocol: u8) -> Vec<u8> {
+    let pairs = if protocol == 3 { "%7" } else { "*14" };
+    let mut reply = format!("{pairs}\r\n").into_bytes();
+    for text in ["server", "redis", "version", "8.0.6", "proto"] {
+        reply.extend(bulk(text.as_bytes()));
+    }
+    reply.extend(format!(":{protocol}").into_bytes());
+    reply.extend_from_slice(BEFORE_ID);
+    reply.extend_from_slice(b"\r\n");
+    for text in ["mode", "standalone", "role", "master", "modules"] {
+        reply.extend(bulk(text.as_bytes()));
+    }
+    reply.extend_from_slice(b"*0\r\n");
+    reply
 }
 
 fn integer(value: i64) -> Vec<u8> {
@@ -119,13 +153,17 @@ impl Model {
             return b"-EXECABORT Transaction discarded because of previous errors.\r\n".to_vec();
         }
         if touched {
-            return b"*-1\r\n".to_vec();
+            return if self.protocol == 3 { b"_\r\n".to_vec() } else { b"*-1\r\n".to_vec() };
         }
         let mut reply = format!("*{}\r\n", queued.len()).into_bytes();
         for argv in queued {
             reply.extend(self.run(&argv));
         }
         reply
+    }
+
+    fn nil(&self) -> Vec<u8> {
+        if self.protocol == 3 { b"_\r\n".to_vec() } else { b"$-1\r\n".to_vec() }
     }
 
     fn unwatch(&mut self) {
@@ -146,20 +184,25 @@ impl Model {
             b"PING" if argv.len() == 1 => b"+PONG\r\n".to_vec(),
             b"PING" | b"ECHO" => bulk(&key),
             b"WAIT" => integer(0),
+            b"HELLO" if key == b"4" => b"-NOPROTO unsupported protocol version\r\n".to_vec(),
+            b"HELLO" => {
+                self.protocol = if key.is_empty() { self.protocol } else { key[0] - b'0' };
+                greeting(self.protocol)
+            }
             b"CLIENT" => b"+OK\r\n".to_vec(),
             b"SET" => match argv.get(3).map(|option| &option[..]) {
-                Some(b"NX") if old.is_some() => nil(),
-                Some(b"XX") if old.is_none() => nil(),
+                Some(b"NX") if old.is_some() => self.nil(),
+                Some(b"XX") if old.is_none() => self.nil(),
                 Some(b"GET") => {
                     self.change(&key, argv[2].clone());
-                    old.map_or_else(nil, |old| bulk(&old))
+                    old.map_or_else(|| self.nil(), |old| bulk(&old))
                 }
                 _ => {
                     self.change(&key, argv[2].clone());
                     b"+OK\r\n".to_vec()
                 }
             },
-            b"GET" => old.map_or_else(nil, |old| bulk(&old)),
+            b"GET" => old.map_or_else(|| self.nil(), |old| bulk(&old)),
             b"APPEND" => {
                 let mut value = old.unwrap_or_default();
                 value.extend_from_slice(&argv[2]);
@@ -173,7 +216,7 @@ impl Model {
             b"MGET" => {
                 let mut reply = format!("*{}\r\n", argv.len() - 1).into_bytes();
                 for key in &argv[1..] {
-                    reply.extend(self.values.get(key).map_or_else(nil, |value| bulk(value)));
+                    reply.extend(self.values.get(key).map_or_else(|| self.nil(), |value| bulk(value)));
                 }
                 reply
             }
@@ -251,6 +294,12 @@ impl Model {
     }
 }
 
+/// HELLO in one of its forms.
+fn hello(dice: &mut Dice) -> Vec<Vec<u8>> {
+    let forms = [&["HELLO"][..], &["HELLO", "2"], &["hello", "3"], &["HELLO", "3"], &["HELLO", "4"]];
+    forms[dice.below(forms.len())].iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
 fn value(dice: &mut Dice, big: bool) -> Vec<u8> {
     let kind = match dice.below(20) {
         0..=13 => 0,
@@ -291,9 +340,8 @@ const GARBAGE: [(&[u8], &[u8]); 5] = [
 
 impl Script {
     /// A script for client number `index` with about `commands` requests.
-    /// `waits`: in this run clients wait and pause each other, which changes no reply. Whoever has shut its sending side
-    /// meanwhile is closed as Redis does it, so that nobody does that then.
-    pub(super) fn new(dice: &mut Dice, index: usize, commands: usize, big: bool, waits: bool) -> Script {
+    pub(super) fn new(dice: &mut Dice, index: usize, commands: usize, habits: Habits) -> Script {
+        let Habits { big, waits, switches } = habits;
         let mut model = Model {
             prefix: format!("p{index}:"),
             values: HashMap::new(),
@@ -302,10 +350,11 @@ impl Script {
             watched: Vec::new(),
             touched: false,
             waits,
+            protocol: 2,
         };
         let (mut sends, mut expects) = (Vec::new(), Vec::new());
         for _ in 0..commands {
-            let argv = model.request(dice, big);
+            let argv = if switches && dice.below(12) == 0 { hello(dice) } else { model.request(dice, big) };
             sends.extend(encode(dice, &argv));
             expects.extend(model.answer(&argv));
         }
@@ -333,6 +382,32 @@ impl Script {
             }
             Ending::Close | Ending::Shutdown | Ending::CloseEarly | Ending::Reset => {}
         }
-        Script { sends, expects, ending }
+        let before = expects.windows(BEFORE_ID.len()).enumerate().filter(|(_, bytes)| *bytes == BEFORE_ID);
+        let ids = if switches { before.map(|(at, _)| (at + BEFORE_ID.len(), 0)).collect() } else { VecDeque::new() };
+        Script { sends, expects, ids, id: Vec::new(), ending }
+    }
+
+    /// Takes the client's number from what was heard so far, where it is due. It is the same every time.
+    pub(super) fn learn_id(&mut self, got: &[u8]) {
+        while let Some(&(at, known)) = self.ids.front()
+            && let Some(heard) = got.get(at..)
+        {
+            let digits = heard.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            self.expects.splice(at + known..at + known, heard[known..digits].iter().copied());
+            self.ids.iter_mut().skip(1).for_each(|(later, _)| *later += digits - known);
+            if heard.len() == digits {
+                // More of them may come.
+                self.ids[0].1 = digits;
+                return;
+            }
+            let id = &heard[..digits];
+            assert!(
+                digits > 0 && (self.id.is_empty() || self.id == id),
+                "{} is no number of its own",
+                id.escape_ascii()
+            );
+            self.id = id.to_vec();
+            self.ids.pop_front();
+        }
     }
 }
