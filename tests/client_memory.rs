@@ -134,6 +134,54 @@ fn the_request_that_waits_counts_with_its_arguments() {
 }
 
 #[test]
+fn requests_behind_one_that_waits_count_as_they_came() {
+    let server = fixed("");
+    let (mut control, mut behind) = (server.connect(), b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n".repeat(3));
+    behind.extend_from_slice(b"PING\r\nSET a bc\n*2\r\n$20000\r\n");
+    behind.resize(behind.len() + 700, b'x');
+    for (pause, first) in [(false, &b"*3\r\n$5\r\nBLPOP\r\n$4\r\nlist\r\n$1\r\n0\r\n"[..]), (true, b"SET a b\r\n")] {
+        let mut client = server.connect();
+        let id = id_of(&mut client);
+        if pause {
+            control.run("CLIENT PAUSE 60000 WRITE");
+        }
+        client.send(&[first, &behind].concat());
+        eventually("it waits", || field(&line_of(&mut control, id), "flags") == "b");
+        eventually("all of it is there", || number(&line_of(&mut control, id), "qbuf") == behind.len());
+        control.run("CLIENT UNPAUSE");
+    }
+}
+
+#[test]
+fn a_transaction_costs_its_queue() {
+    let server = fixed("");
+    let (mut client, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut client);
+    client.run("MULTI");
+    let base = number(&line_of(&mut control, id), "tot-mem");
+    for places in [2, 2, 4, 4, 8] {
+        client.run("SET k v");
+        let line = line_of(&mut control, id);
+        assert_eq!(number(&line, "tot-mem"), base + number(&line, "multi-mem") + places * 24, "{line}");
+    }
+}
+
+/// What is beyond the limit is not even written: this would be gigabytes.
+#[test]
+fn a_huge_choice_ends_at_the_limit() {
+    let server = fixed("--client-output-buffer-limit normal 1000000 0 0");
+    play(&server, "HSET h f v => :1\nSADD s m => :1\nZADD z 1 m => :1");
+    for request in ["HRANDFIELD h -2000000000", "SRANDMEMBER s -2000000000", "ZRANDMEMBER z -2000000000 WITHSCORES"] {
+        let mut client = server.connect();
+        client.send(format!("{request}\r\n").as_bytes());
+        assert_eq!(client.read_to_close(), b"", "{request}");
+    }
+    assert!(server.resident() < 200 << 20, "{} bytes", server.resident());
+    let mut client = server.connect();
+    assert_eq!(client.run("HRANDFIELD h -30000").items().len(), 30_000);
+}
+
+#[test]
 fn reply_buffers_follow_the_replies() {
     let server = Server::with("--enable-debug-command yes");
     let (mut client, mut control) = (server.connect(), server.connect());

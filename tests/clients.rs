@@ -365,6 +365,52 @@ fn replies_can_be_switched_off() {
     client.expect(b"+RESET\r\n+PONG\r\n");
 }
 
+/// The one client of its name in CLIENT LIST.
+fn line_of(client: &mut Client, name: &str) -> Option<String> {
+    let list = client.run("CLIENT LIST").text();
+    list.lines().find(|line| line.contains(&format!(" name={name} "))).map(str::to_owned)
+}
+
+/// A session that ends without a reply leaves its connection open, until the peer closes it or is over a limit.
+#[test]
+fn a_session_that_ends_muted_leaves_its_connection() {
+    let server = Server::start();
+    let mut observer = server.connect();
+    for end in [&b"QUIT\r\n"[..], b"*1\r\nwrong\r\n", b"CLIENT KILL TYPE normal SKIPME no\r\n"] {
+        let mut client = server.connect();
+        assert_eq!(client.run("CLIENT SETNAME muted").to_string(), "+OK");
+        client.send(b"CLIENT REPLY OFF\r\n");
+        client.send(end);
+        assert!(client.is_silent_for(QUIET), "it is not closed");
+        client.send(b"SET k v\r\n");
+        assert!(client.is_silent_for(QUIET), "it is still not closed");
+        if end.starts_with(b"CLIENT KILL") {
+            observer = server.connect();
+        }
+        let line = line_of(&mut observer, "muted").unwrap_or_default();
+        assert!(line.contains(" flags=c ") && !line.contains(" qbuf=0 "), "{line}");
+        client.finish_sending();
+        assert_eq!(client.read_to_close(), b"");
+        eventually("it is gone", || line_of(&mut observer, "muted").is_none());
+        assert_eq!(observer.run("EXISTS k").integer(), 0, "behind the end nothing is executed");
+    }
+    let mut client = server.connect();
+    client.send(b"PING\r\nCLIENT REPLY OFF\r\nQUIT\r\n");
+    assert_eq!(client.read_to_close(), b"+PONG\r\n", "there is output to be closed behind");
+    let mut client = server.connect();
+    client.send(b"CLIENT SETNAME muted\r\n");
+    client.expect(b"+OK\r\n");
+    client.send(b"CLIENT REPLY SKIP\r\nQUIT\r\n");
+    assert!(client.is_silent_for(QUIET));
+    observer.run("CONFIG SET client-query-buffer-limit 1mb");
+    let _ = client.try_send(&vec![b'x'; 3 << 20]);
+    eventually("it sent too much", || line_of(&mut observer, "muted").is_none());
+    let mut client = server.connect();
+    client.send(b"CLIENT REPLY OFF\r\nQUIT\r\n");
+    observer.run("CONFIG SET timeout 1");
+    assert_eq!(client.read_to_close(), b"", "its time is over");
+}
+
 fn invalidate(keys: &[&str]) -> Vec<u8> {
     let mut text = format!(">2\r\n$10\r\ninvalidate\r\n*{}\r\n", keys.len());
     keys.iter().for_each(|key| text.push_str(&format!("${}\r\n{key}\r\n", key.len())));

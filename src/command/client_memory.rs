@@ -19,8 +19,10 @@ const LIMIT_MIN: u64 = 128 * 1024;
 
 /// Bytes that an argument costs beside its text.
 const ARGUMENT_BYTES: usize = 8;
-/// Bytes that a queued command costs beside its arguments.
+/// Bytes that a place in a transaction's queue costs, beside the arguments of the command in it.
 const QUEUED_BYTES: usize = 24;
+/// Places of a queue to begin with; it doubles when it is full.
+const QUEUE_PLACES_MIN: usize = 2;
 /// Bytes that a watched key costs.
 const WATCHED_BYTES: usize = 80;
 /// Bytes that a subscription costs its client: the entry of a hash table at its usual filling, and a place in a list. The
@@ -34,12 +36,17 @@ pub fn queued_memory(session: &Session) -> usize {
     session.transaction.as_deref().map_or(0, |open| open.argument_bytes + open.arguments * ARGUMENT_BYTES)
 }
 
+/// Bytes of a queue with so many commands in it.
+fn queue_memory(queued: usize) -> usize {
+    if queued == 0 { 0 } else { queued.next_power_of_two().max(QUEUE_PLACES_MIN) * QUEUED_BYTES }
+}
+
 /// Bytes that a client costs, its virtual reply buffer among them: `tot-mem` of CLIENT LIST, and what is limited.
 pub fn memory_of(session: &Session) -> usize {
     let names = [&session.name, &session.lib_name, &session.lib_ver];
     let name_bytes: usize = names.iter().filter_map(|name| name.as_deref()).map(<[u8]>::len).sum();
     let net = &session.net;
-    let queued = session.transaction.as_deref().map_or(0, |open| open.queued * QUEUED_BYTES);
+    let queued = session.transaction.as_deref().map_or(0, |open| queue_memory(open.queued));
     let prefixes = session.tracking.as_deref().map_or(&[][..], |facts| &facts.prefixes[..]);
     let prefix_bytes: usize = prefixes.iter().map(|prefix| prefix.len() + PREFIX_BYTES).sum();
     size_of::<Session>()

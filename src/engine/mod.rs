@@ -233,9 +233,15 @@ impl Engine {
     pub fn protocol_error(&mut self, slot: Slot, error: ProtocolError, reply: &mut Reply) {
         let session = self.session_mut(slot);
         session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
+        session.begin_reply_skip();
+        let muted = session.flags.intersects(SessionFlags::MUTED);
         reply.set_protocol(session.protocol);
+        let start = reply.mark();
         reply.error(error.reply_text());
         self.state.stats.count_error(reply.last_error_code());
+        if muted {
+            reply.truncate(start);
+        }
     }
 
     /// The line of CLIENT LIST about the client in `slot`, without its end: for the log.

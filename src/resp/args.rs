@@ -120,6 +120,31 @@ impl<'a> Args<'a> {
     pub fn bytes_total(&self) -> usize {
         self.iter().map(<[u8]>::len).sum()
     }
+
+    /// Bytes of the whole request, with what the protocol puts around the arguments. They must lie where they arrived. Spaces
+    /// and quotes of an inline request that nobody needs are not counted.
+    pub fn request_bytes(&self) -> usize {
+        // A kind, the number, a line end.
+        let head = |number: usize| 3 + 1 + number.checked_ilog10().unwrap_or(0) as usize;
+        match self.inline_end() {
+            Some(end) => self.bytes_total() + self.len() - 1 + end,
+            None => head(self.len()) + self.iter().map(|arg| head(arg.len()) + arg.len() + 2).sum::<usize>(),
+        }
+    }
+
+    /// The length of the line end of an inline request; none where this is no such request.
+    fn inline_end(&self) -> Option<usize> {
+        let first = *self.spans.first().filter(|span| span.blob().is_none())?;
+        let before = &self.base[..first.start as usize];
+        let length = before.strip_suffix(b"\r\n").unwrap_or_default();
+        let digits = length.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits > 0 && length[..length.len() - digits].ends_with(b"$") {
+            return None;
+        }
+        let last = self.spans.last().filter(|span| span.blob().is_none());
+        let behind = last.and_then(|span| self.base.get((span.start + span.len) as usize));
+        Some(if behind == Some(&b'\n') { 1 } else { 2 })
+    }
 }
 
 impl std::fmt::Debug for Args<'_> {
@@ -186,5 +211,22 @@ mod tests {
         let owned = OwnedArgs::from_args(args);
         assert_eq!(owned.as_args().get(2), b"big");
         assert_eq!(owned.as_args().bytes_total(), 9);
+    }
+
+    #[test]
+    fn a_request_is_longer_than_its_arguments() {
+        let base = b"PING\r\n*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\nSET a bc\nQUIT\r\n";
+        let request = |spans: &[(usize, usize)]| {
+            let spans: Vec<Span> = spans.iter().map(|(start, len)| Span::in_buffer(*start, *len)).collect();
+            let args = Args::new(base, &spans, &[]);
+            (args.get(0).to_vec(), args.request_bytes())
+        };
+        assert_eq!(request(&[(0, 4)]), (b"PING".to_vec(), b"PING\r\n".len()));
+        assert_eq!(
+            request(&[(14, 4), (25, 10)]),
+            (b"ECHO".to_vec(), b"*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\n".len())
+        );
+        assert_eq!(request(&[(37, 3), (41, 1), (43, 2)]), (b"SET".to_vec(), b"SET a bc\n".len()));
+        assert_eq!(request(&[(46, 4)]), (b"QUIT".to_vec(), b"QUIT\r\n".len()));
     }
 }

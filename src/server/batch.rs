@@ -14,7 +14,7 @@ use crate::io::{ConnId, Io, Received};
 use crate::resp::args::{Args, OwnedArgs, Span};
 use crate::resp::parse::{Limits, ProtocolError};
 use crate::resp::reply::{Mark, Reply};
-use crate::server::client::Client;
+use crate::server::client::{Client, Kept};
 use crate::server::event_loop::{OWN, Out, Server};
 use crate::server::output::UNAUTHENTICATED_OUTPUT_MAX;
 use crate::server::wire::stash;
@@ -59,7 +59,7 @@ pub(super) struct Batch {
     pub(super) spans: Vec<Span>,
     pub(super) blobs: Vec<Bytes>,
     /// Commands that were kept for a client and are executed now.
-    pub(super) deferred: Vec<OwnedArgs>,
+    pub(super) deferred: Vec<Kept>,
     /// Clients whose unfinished command moved on: their buffers are tidied after execution.
     pub(super) partials: Vec<u32>,
     /// How many commands it takes.
@@ -161,24 +161,23 @@ impl<I: Io> Server<I> {
         }
         let client = self.clients[slot as usize].as_deref_mut().expect("a ready client exists");
         let (seat, batch) = (client.conn, &mut self.batch);
-        while let Some((prepared, args)) = client.deferred.pop_front() {
+        while let Some((prepared, kept)) = client.deferred.pop_front() {
             let source = Source::Deferred(batch.deferred.len() as u32);
-            batch.deferred.push(args);
+            batch.deferred.push(kept);
             batch.items.push(Item { seat, source, work: Work::Command { prepared, spans: 0..0 } });
             if batch.is_full() {
                 return Gathered::More;
             }
         }
         if let Some(error) = client.failure.take() {
-            // Nothing behind it is ever read. A command before it may block the client, and the error waits once more.
-            client.wire.inbox.clear();
+            // A command before it may block the client, and the error waits once more.
+            client.wire.end_parsing();
             batch.push_failure(seat, Source::Partial, error);
             return Gathered::Failed;
         }
         let gathered = client.wire.gather(seat, &self.io, &limits, batch);
         if gathered == Gathered::Failed {
-            // Nothing behind the error is ever read, and the Io side wants its buffers back.
-            client.wire.inbox.clear();
+            client.wire.end_parsing();
         }
         gathered
     }
@@ -295,7 +294,7 @@ impl<I: Io> Server<I> {
                 if ends.intersects(SessionFlags::CLOSE_AFTER_REPLY | SessionFlags::CLOSE_ASAP) {
                     self.note_written(current, start);
                     current = u32::MAX;
-                    self.close_after_output(slot);
+                    self.end_session(slot);
                 } else {
                     self.hold(slot);
                     if ends.contains(SessionFlags::POSTPONED) {
@@ -320,7 +319,7 @@ impl<I: Io> Server<I> {
                 let base = base_of(&self.io, &self.clients, item, carried);
                 let spans = &batch.spans[spans.start as usize..spans.end as usize];
                 let request = || match item.source {
-                    Source::Deferred(at) => batch.deferred[at as usize].as_args(),
+                    Source::Deferred(at) => batch.deferred[at as usize].args.as_args(),
                     _ => Args::new(base, spans, &batch.blobs),
                 };
                 self.engine.execute(Slot(slot), prepared, request, &mut self.outs[self.home].reply);
@@ -376,9 +375,9 @@ impl<I: Io> Server<I> {
         start
     }
 
-    /// The client is blocked now: nothing more of it is executed.
+    /// The client is blocked now, or its session is over: nothing more of it is executed.
     #[cold]
-    fn hold(&mut self, slot: u32) {
+    pub(super) fn hold(&mut self, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref_mut() else { return };
         client.blocked = true;
         self.order_hold(slot, true);
@@ -423,9 +422,10 @@ impl<I: Io> Server<I> {
         }
         let base = base_of(&self.io, &self.clients, item, carried);
         let spans = &batch.spans[spans.start as usize..spans.end as usize];
-        let args = OwnedArgs::from_args(Args::new(base, spans, &batch.blobs));
+        let args = Args::new(base, spans, &batch.blobs);
+        let kept = Kept { args: OwnedArgs::from_args(args), request_bytes: args.request_bytes() };
         let client = self.clients[slot].as_deref_mut().expect("the caller looked");
-        client.deferred.push_back((*prepared, args));
+        client.deferred.push_back((*prepared, kept));
         0
     }
 

@@ -16,18 +16,28 @@ use crate::server::threads::{Untold, WireFigures};
 use crate::server::turn::PARKED_INPUT_BYTES;
 use crate::server::wire::Wire;
 
+/// A request that was parsed and has to wait.
+#[derive(Clone)]
+pub struct Kept {
+    /// Its arguments.
+    pub args: OwnedArgs,
+    /// How long it was where it was received.
+    pub request_bytes: usize,
+}
+
 /// One client. Small: thousands of them are idle.
 pub struct Client {
     /// The connection; its slot is that of the session, too.
     pub conn: ConnId,
     /// In the queue of clients that have work this turn.
     pub queued: bool,
-    /// Waits for something: what it sends is kept, nothing of it is executed.
+    /// Waits for something, or its session is over though nothing was written: what it sends is kept, nothing of it is
+    /// executed.
     pub blocked: bool,
     /// Close once everything is written.
     pub closing: bool,
     /// Commands that were parsed and have to wait: for the output to drain, or for what the client is blocked on.
-    pub deferred: VecDeque<(Prepared, OwnedArgs)>,
+    pub deferred: VecDeque<(Prepared, Kept)>,
     /// A protocol error behind them: answered after them, and the end.
     pub failure: Option<ProtocolError>,
     /// How much it wrote that was not offered to the socket yet.
@@ -105,7 +115,7 @@ impl Client {
 
     /// Bytes of the commands that wait.
     pub fn deferred_bytes(&self) -> usize {
-        self.deferred.iter().map(|(_, args)| args.as_args().bytes_total()).sum()
+        self.deferred.iter().map(|(_, kept)| kept.request_bytes).sum()
     }
 
     /// Whether not even its input is taken any more.

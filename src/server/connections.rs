@@ -229,6 +229,21 @@ impl<I: Io> Server<I> {
         self.engine.protocol_error(Slot(slot), error, &mut self.outs[self.home].reply);
     }
 
+    /// A command or a protocol error ended the session. The connection is closed behind its output. Where there is none,
+    /// its replies being muted, it stays, as it does in Redis, until the peer closes it, its time is over, or something is
+    /// to be sent to it.
+    #[cold]
+    pub(super) fn end_session(&mut self, slot: u32) {
+        let untold = self.untold(slot).bytes();
+        let Some(client) = self.clients[slot as usize].as_deref() else { return };
+        let has_output = untold + client.unsent.bytes() + client.waiting_bytes() > 0 || client.wire.pending.is_some();
+        if has_output || self.engine.session(Slot(slot)).flags.contains(SessionFlags::CLOSE_ASAP) {
+            self.close_after_output(slot);
+        } else {
+            self.hold(slot);
+        }
+    }
+
     /// Nothing more is read or executed; the connection is closed once its output is written, or at once where its session
     /// says so.
     pub(super) fn close_after_output(&mut self, slot: u32) {

@@ -68,13 +68,15 @@ impl<I: Io> Server<I> {
     /// all; the receivers there are given the same bytes.
     fn deliver(&mut self, outbox: &Outbox, caller: u32) {
         let mut bases: [Option<Mark>; HOMES_MAX] = [None; HOMES_MAX];
-        let (mut bytes, mut full) = (0, Vec::new());
+        let (mut bytes, mut full, mut over) = (0, Vec::new(), Vec::new());
         let accounts = self.engine.state.client_memory.is_on();
         for letter in outbox.letters() {
             let slot = letter.to.0;
             let Some(client) = self.clients.get_mut(slot as usize).and_then(Option::as_deref_mut) else { continue };
             let ends = SessionFlags::CLOSE_AFTER_REPLY | SessionFlags::CLOSE_ASAP;
             if client.closing || self.engine.session(letter.to).flags.intersects(ends) {
+                // A connection without a session has waited for this.
+                over.extend(client.blocked.then_some(client.conn));
                 continue;
             }
             let home = client.home;
@@ -103,6 +105,7 @@ impl<I: Io> Server<I> {
         let stats = &mut self.engine.state.stats;
         stats.net_output_bytes = (stats.net_output_bytes + bytes as u64).saturating_sub(written as u64);
         self.look_at_receivers(&full, caller);
+        over.into_iter().for_each(|conn| self.close_now(conn));
     }
 
     /// These were sent so much that it may be too much.
@@ -133,6 +136,7 @@ impl<I: Io> Server<I> {
             Self::enqueue(&mut self.ready, client);
         }
         self.order_hold(slot.0, false);
+        self.account(slot.0);
     }
 
     /// SHUTDOWN, or a signal.

@@ -7,6 +7,7 @@ use crate::command::session::{SessionFlags, Slot};
 use crate::io::Io;
 use crate::resp::args::OwnedArgs;
 use crate::server::event_loop::Server;
+use crate::server::wire::Figures;
 
 /// How many arguments a request has, and their bytes.
 fn size_of_args(args: &OwnedArgs) -> (usize, usize) {
@@ -19,15 +20,22 @@ impl<I: Io> Server<I> {
     pub(super) fn mirror(&mut self, slot: u32) {
         let Some(client) = self.clients[slot as usize].as_deref() else { return };
         let output = client.output();
-        let input = client.figures.as_ref().map_or_else(|| client.wire.input(), |figures| figures.input);
+        let mut input = client.figures.as_ref().map_or_else(|| client.wire.input(), |figures| figures.input);
+        if client.blocked {
+            // Behind a request that waits nothing counts as taken apart.
+            let waiting =
+                client.figures.as_ref().map_or_else(|| client.wire.buffered_bytes(), |figures| figures.buffered);
+            input = Figures { waiting, arguments: 0, argument_bytes: 0, ..input };
+        }
         let session = self.engine.session_mut(Slot(slot));
         let deferred = client.deferred_bytes();
         // The request that waits has been taken apart: those behind it have not.
         let postponed = client.deferred.front().filter(|_| session.flags.contains(SessionFlags::POSTPONED));
-        let (arguments, postponed_bytes) = postponed.map_or((0, 0), |(_, args)| size_of_args(args));
+        let taken_apart = postponed.map_or(0, |(_, kept)| kept.request_bytes);
+        let (arguments, postponed_bytes) = postponed.map_or((0, 0), |(_, kept)| size_of_args(&kept.args));
         let (more_arguments, waiting_bytes) = session.waiting_command.as_deref().map_or((0, 0), size_of_args);
         let net = &mut session.net;
-        net.qbuf = input.waiting + deferred - postponed_bytes;
+        net.qbuf = input.waiting + deferred - taken_apart;
         net.qbuf_free = input.room;
         net.argv_mem = input.argument_bytes + postponed_bytes + waiting_bytes;
         net.arguments = input.arguments + arguments + more_arguments;

@@ -2,16 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::command::reply_buffer::Unsent;
 use crate::io::{ConnId, Errno};
 use crate::server::batch::STALLED_INPUT_BYTES;
 use crate::server::threads::parcel::{Report, WireFigures};
 use crate::server::turn::PARKED_INPUT_BYTES;
 use crate::server::wire::{Reading, Wire};
 use crate::transport::tls::EOF_IN_HANDSHAKE;
-
-/// Bytes of unparsed input that a log line may show.
-const UNPARSED_SHOWN: usize = 64;
 
 /// One of them.
 pub(super) struct Guest {
@@ -32,6 +28,8 @@ pub(super) struct Guest {
     pub(super) closing: bool,
     /// To be given back.
     pub(super) leaves: bool,
+    /// The main thread was told of its end.
+    pub(super) parted: bool,
     /// The peer has closed, or the connection broke.
     pub(super) ended: Option<Option<Errno>>,
     /// In the list of those whose figures changed.
@@ -44,6 +42,7 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(seat: ConnId, wire: Box<Wire>, held: bool, let_in: bool) -> Guest {
+        let told = wire.keeps_something();
         Guest {
             seat,
             wire,
@@ -54,9 +53,10 @@ impl Guest {
             deaf: false,
             closing: false,
             leaves: false,
+            parted: false,
             ended: None,
             dirty: false,
-            told: false,
+            told,
             told_tls: 0,
         }
     }
@@ -96,26 +96,12 @@ impl Guest {
 
     /// Its figures, where the main thread knows others. Most requests come and go without leaving anything in a buffer.
     pub(super) fn news(&mut self) -> Option<WireFigures> {
-        let has = self.wire.partial.is_some() || self.wire.pending.is_some();
+        let has = self.wire.keeps_something();
         let tls_memory = self.wire.tls_memory();
         if !has && !self.told && tls_memory == self.told_tls {
             return None;
         }
         (self.told, self.told_tls) = (has, tls_memory);
-        Some(self.figures())
-    }
-
-    /// What is in its buffers.
-    fn figures(&self) -> WireFigures {
-        let unparsed = self.wire.unparsed();
-        WireFigures {
-            input: self.wire.input(),
-            buffered: self.wire.buffered_bytes(),
-            output: self.wire.output(Unsent::default()),
-            pending_bytes: self.wire.pending_bytes(),
-            reply_buffer: self.wire.reply_buffer,
-            tls_memory: self.wire.tls_memory(),
-            unparsed: unparsed[..unparsed.len().min(UNPARSED_SHOWN)].to_vec(),
-        }
+        Some(WireFigures::of(&self.wire))
     }
 }

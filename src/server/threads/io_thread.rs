@@ -26,7 +26,7 @@ use crate::resp::parse::Limits;
 use crate::server::batch::{Gathered, Source, Work};
 use crate::server::threads::guest::Guest;
 use crate::server::threads::parcel::{Moving, Order, Parcel, Report};
-use crate::server::wire::{Added, Outgoing, Reading, stash};
+use crate::server::wire::{Added, Outgoing, Reading, Wire, stash};
 
 /// Most parcels of a thread that are under way to the main thread or being executed there.
 const PARCELS_MAX: usize = 8;
@@ -142,9 +142,19 @@ impl<I: Io> IoThread<I> {
         &mut self.io
     }
 
+    /// The same, for one that looks inside.
+    pub(in crate::server) fn io_side(&self) -> &I {
+        &self.io
+    }
+
     /// How many clients live here.
     pub fn connected(&self) -> usize {
         self.connected
+    }
+
+    /// The wires of its clients, each with the client's connection on the main thread, and whether anything more is parsed.
+    pub(in crate::server) fn wires(&self) -> impl Iterator<Item = (ConnId, &Wire, bool)> {
+        self.guests.iter().flatten().map(|guest| (guest.seat, &*guest.wire, !guest.deaf))
     }
 
     /// Whether nothing is under way.
@@ -655,8 +665,9 @@ impl<I: Io> IoThread<I> {
             // One that is to go home does so all the same: what it is to read may wait there.
             if let Some(error) = guest.ended
                 && (error.is_some() || !(guest.queued || guest.wire.stalled || guest.waits))
-                && !std::mem::replace(&mut guest.deaf, true)
+                && !std::mem::replace(&mut guest.parted, true)
             {
+                guest.deaf = true;
                 self.after.push(guest.farewell(error));
             }
             if !guest.leaves || guest.closing {

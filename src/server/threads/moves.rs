@@ -6,7 +6,7 @@
 use crate::command::session::Slot;
 use crate::io::{ConnId, Io};
 use crate::server::event_loop::{OWN, Server};
-use crate::server::threads::parcel::{Moving, Order};
+use crate::server::threads::parcel::{Moving, Order, WireFigures};
 use crate::server::threads::{Untold, hold_output};
 use crate::server::wire::{Pending, Reading, Wire};
 
@@ -80,9 +80,12 @@ impl<I: Io> Server<I> {
         let let_in = self.engine.state.lets_in(self.engine.session(Slot(seat.slot)));
         let Some(client) = self.client(seat) else { return };
         client.home = home;
+        // Its thread knows that this is known, and reports what becomes of it.
+        client.figures = moving.wire.keeps_something().then(|| Box::new(WireFigures::of(&moving.wire)));
         let held = client.blocked;
         self.threads.ends[home - 1].clients += 1;
         self.threads.orders[home].push(Order::Adopt { moving, held, let_in });
+        self.account(seat.slot);
     }
 
     /// A wire came back.
@@ -127,5 +130,6 @@ impl<I: Io> Server<I> {
         if closing {
             self.to_close.push(seat);
         }
+        self.account(seat.slot);
     }
 }

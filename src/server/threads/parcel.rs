@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::command::reply_buffer::{OutputFigures, ReplyBuffer};
+use crate::command::reply_buffer::{OutputFigures, ReplyBuffer, Unsent};
 use crate::io::{ConnId, Errno};
 use crate::resp::reply::Reply;
 use crate::server::batch::Batch;
@@ -161,4 +161,23 @@ pub(in crate::server) struct WireFigures {
     pub(in crate::server) tls_memory: usize,
     /// First bytes of input that is not parsed, for the log.
     pub(in crate::server) unparsed: Vec<u8>,
+}
+
+/// Bytes of unparsed input that a log line may show.
+const UNPARSED_SHOWN: usize = 64;
+
+impl WireFigures {
+    /// What is in the buffers of this one.
+    pub(in crate::server) fn of(wire: &Wire) -> WireFigures {
+        let unparsed = wire.unparsed();
+        WireFigures {
+            input: wire.input(),
+            buffered: wire.buffered_bytes(),
+            output: wire.output(Unsent::default()),
+            pending_bytes: wire.pending_bytes(),
+            reply_buffer: wire.reply_buffer,
+            tls_memory: wire.tls_memory(),
+            unparsed: unparsed[..unparsed.len().min(UNPARSED_SHOWN)].to_vec(),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::io::{ConnId, Io};
 use crate::resp::args::{Args, Span};
-use crate::resp::parse::{Limits, Step};
+use crate::resp::parse::{Limits, Parser, Step};
 use crate::server::batch::{Batch, Gathered, Source};
 use crate::server::wire::{Reading, Wire};
 
@@ -69,6 +69,11 @@ impl Blob {
         let (before, _) = self.lent.take().unwrap_or((0, 0));
         self.bytes = bytes;
         self.bytes.len().saturating_sub(before)
+    }
+
+    /// Whether the Io side has it.
+    pub fn is_lent(&self) -> bool {
+        self.lent.is_some()
     }
 
     /// Bytes that were there when it was last looked at, and room for them.
@@ -178,8 +183,7 @@ impl Wire {
                 Gathered::All => {}
                 Gathered::More => return Gathered::More,
                 Gathered::Failed => {
-                    // Nothing behind the error is ever read.
-                    self.inbox.clear();
+                    self.end_parsing();
                     return Gathered::Failed;
                 }
             }
@@ -293,6 +297,16 @@ impl Wire {
         if !partial.buf.is_empty() {
             self.partial = Some(partial);
             batch.partials.push(slot);
+        }
+    }
+
+    /// Behind a protocol error nothing is ever parsed: what was received with it goes back to the Io side.
+    #[cold]
+    pub(in crate::server) fn end_parsing(&mut self) {
+        self.inbox.clear();
+        if self.partial.is_none() {
+            // Its place is one in those bytes.
+            self.parser = Parser::new();
         }
     }
 
@@ -421,7 +435,7 @@ impl Partial {
     }
 
     /// Hands a complete big argument to the parser.
-    fn take_blob(&mut self, parser: &mut crate::resp::parse::Parser) {
+    fn take_blob(&mut self, parser: &mut Parser) {
         if self.blob.as_ref().is_some_and(|blob| blob.missing() == 0)
             && let Some(blob) = self.blob.take()
         {

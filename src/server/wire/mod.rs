@@ -94,6 +94,11 @@ impl Wire {
         self.pending.as_ref().map_or(0, |pending| pending.bytes())
     }
 
+    /// Whether there is anything in its buffers.
+    pub fn keeps_something(&self) -> bool {
+        self.partial.is_some() || self.pending.is_some()
+    }
+
     /// Whether something arrived that was not parsed.
     pub fn has_input(&self) -> bool {
         !self.inbox.is_empty() || self.partial.as_ref().is_some_and(|partial| partial.fresh)
