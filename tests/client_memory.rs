@@ -229,6 +229,43 @@ fn a_slow_reader_shows_what_waits_for_it() {
     assert!(largest() > 1 << 20, "it is remembered for some seconds");
 }
 
+/// What a reply may take in memory beside its own bytes: the ends of blocks, the slab that it begins in, buffers of sockets
+/// that other clients have.
+const REPLY_MEMORY_MAX: usize = 2 << 20;
+
+/// A reply of many small elements takes its own size in memory, and less and less as it is read.
+#[test]
+fn a_long_reply_takes_its_own_size_and_goes_as_it_is_read() {
+    if !is_torc() {
+        return harness::skip("redis-server frees the parts of a reply some at a time");
+    }
+    const ELEMENTS: usize = 500_000;
+    const ELEMENT: &str = "$8\r\nelement!\r\n";
+    let server = Server::start();
+    let (mut slow, mut control) = (server.connect(), server.connect());
+    let id = id_of(&mut slow);
+    let push = ["RPUSH", "k"].into_iter().chain(std::iter::repeat_n("element!", 1000)).collect::<Vec<_>>();
+    (0..ELEMENTS / 1000).for_each(|_| _ = control.command(&push));
+    let used = |control: &mut Client| {
+        let info = control.run("INFO memory").text();
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().to_owned();
+        line.parse::<usize>().unwrap()
+    };
+    let before = used(&mut control);
+    let size = ELEMENTS * ELEMENT.len();
+    slow.send(b"LRANGE k 0 -1\r\n");
+    eventually("output waits", || number(&line_of(&mut control, id), "omem") > size / 4);
+    let peak = server.info("memory", "used_memory_peak").parse::<usize>().unwrap().max(used(&mut control));
+    assert!(peak < before + size + REPLY_MEMORY_MAX, "{peak} after {before} for {size}");
+    slow.expect(format!("*{ELEMENTS}\r\n").as_bytes());
+    for part in 1..=10 {
+        slow.expect(ELEMENT.repeat(ELEMENTS / 10).as_bytes());
+        let left = size - size / 10 * part;
+        eventually("what was read is no longer kept", || number(&line_of(&mut control, id), "omem") <= left);
+        eventually("nor in memory", || used(&mut control) < before + left + REPLY_MEMORY_MAX);
+    }
+}
+
 #[test]
 fn one_reply_beyond_the_hard_limit_is_not_sent() {
     let server = fixed("--client-output-buffer-limit normal 100000 0 0");
