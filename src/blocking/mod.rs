@@ -6,7 +6,7 @@
 
 pub mod keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use keys::KeyWaits;
 
@@ -21,12 +21,19 @@ pub enum Waiting {
     Keys,
     /// The end of a pause: its command runs then, as if it had come only now.
     Unpausing,
+    /// FLUSHALL and FLUSHDB: the memory of what they removed.
+    Freeing,
 }
 
 impl Waiting {
+    /// Whether an execution that waits for it counts even where the client goes away meanwhile.
+    pub fn counts_unfinished(self) -> bool {
+        !matches!(self, Waiting::Keys | Waiting::Freeing)
+    }
+
     /// Whether CLIENT UNBLOCK and a timeout end it.
     fn ends_early(self) -> bool {
-        !matches!(self, Waiting::Unpausing)
+        !matches!(self, Waiting::Unpausing | Waiting::Freeing)
     }
 }
 
@@ -37,6 +44,8 @@ pub struct UnfinishedCall {
     pub command: usize,
     /// What it took before it blocked.
     pub ticks: u64,
+    /// When it began, in ticks.
+    pub start: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +67,8 @@ pub struct BlockedClients {
     pub keys: KeyWaits,
     /// The client that tries once more, and its deadline.
     trying: Option<(u32, Option<i64>)>,
+    /// Those that wait for memory: until so many objects are free, counted from the server's start.
+    freeing: VecDeque<(u64, u32)>,
     calls: BTreeMap<u32, UnfinishedCall>,
     turns: u64,
 }
@@ -117,6 +128,9 @@ impl BlockedClients {
         }
         self.postponed.remove(&blocked.turn);
         self.keys.forget(client);
+        if blocked.waiting == Waiting::Freeing {
+            self.freeing.retain(|(_, waiting)| *waiting != client);
+        }
         Some(blocked.waiting)
     }
 
@@ -134,6 +148,24 @@ impl BlockedClients {
         }
         let waiting = self.unblock(client).expect("whoever has a deadline is blocked");
         Some((client, waiting))
+    }
+
+    /// `client`, which is blocked, waits until so many objects have been freed: no fewer than the one before it does.
+    pub fn wait_for_freeing(&mut self, client: u32, objects: u64) {
+        debug_assert!(self.freeing.back().is_none_or(|(before, _)| *before <= objects));
+        self.freeing.push_back((objects, client));
+    }
+
+    /// Takes the next client that waits for no more objects than were freed.
+    pub fn take_freed(&mut self, freed: u64) -> Option<u32> {
+        let (_, client) = *self.freeing.front().filter(|(objects, _)| *objects <= freed)?;
+        self.unblock(client);
+        Some(client)
+    }
+
+    /// Whether anybody waits for memory.
+    pub fn awaits_freeing(&self) -> bool {
+        !self.freeing.is_empty()
     }
 
     /// Takes the client that has waited longest for the end of a pause.
@@ -214,6 +246,20 @@ mod tests {
         assert_eq!(blocked.unblock(4), Some(Waiting::Unpausing));
         assert_eq!([(); 3].map(|()| blocked.take_postponed()), [Some(9), Some(7), None]);
         assert_eq!(blocked.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_for_memory_waits_for_all_that_came_before() {
+        let mut blocked = BlockedClients::default();
+        for (client, objects) in [(5, 10), (3, 10), (8, 25), (1, 30)] {
+            blocked.block(client, Waiting::Freeing, None);
+            blocked.wait_for_freeing(client, objects);
+        }
+        assert_eq!((blocked.unblock_early(5), blocked.take_freed(9)), (None, None));
+        assert_eq!(blocked.unblock(8), Some(Waiting::Freeing));
+        assert_eq!([(); 3].map(|()| blocked.take_freed(29)), [Some(5), Some(3), None]);
+        assert!(blocked.awaits_freeing());
+        assert_eq!((blocked.take_freed(30), blocked.awaits_freeing(), blocked.len()), (Some(1), false, 0));
     }
 
     #[test]

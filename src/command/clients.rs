@@ -21,6 +21,9 @@ pub enum Unblock {
     Error,
 }
 
+/// What a reply of one word fits into, in bytes.
+const OK_CAPACITY: usize = 16;
+
 const UNBLOCKED: &[u8] = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
 
 /// Blocking.
@@ -75,6 +78,37 @@ impl State {
         self.plan_observers();
     }
 
+    /// The caller is answered once all that has been handed over is free.
+    #[cold]
+    pub(crate) fn block_on_freeing(&mut self, session: &mut Session, args: Args<'_>) {
+        self.block(session, Waiting::Freeing, args, 0);
+        self.blocking.wait_for_freeing(session.slot.0, self.discarded_objects);
+    }
+
+    /// So many objects more are free: who waited for them is answered. The time until now is what the command took.
+    pub(crate) fn freed(&mut self, objects: usize) {
+        self.freed_objects += objects as u64;
+        self.stats.lazyfreed_objects += objects as u64;
+        while let Some(client) = self.blocking.take_freed(self.freed_objects) {
+            self.answer_freed(Slot(client));
+        }
+    }
+
+    #[cold]
+    fn answer_freed(&mut self, slot: Slot) {
+        let mut session = self.sessions.take(slot);
+        let request = session.waiting_command.take();
+        if let (Some(call), Some(request)) = (self.blocking.take_call(slot.0), request) {
+            let ticks = self.ticks.now().wrapping_sub(call.start);
+            self.count_call(call.command, ticks);
+            self.note_slow_wait(&session, &request, ticks);
+        }
+        let mut reply = Reply::new(OK_CAPACITY);
+        reply.ok();
+        self.sessions.put(session);
+        self.answer_served(slot, &reply, self.effects.outbox.len());
+    }
+
     /// The caller's command waits for the end of the pause; the server keeps it and runs it then.
     #[cold]
     pub(crate) fn postpone(&mut self, session: &mut Session) {
@@ -116,7 +150,7 @@ impl State {
             (Unblock::Timeout, Waiting::AppendOnlyFiles) => b"*2\r\n:0\r\n:0\r\n",
             (Unblock::Timeout, Waiting::Keys) if resp3 => b"_\r\n",
             (Unblock::Timeout, Waiting::Keys) => b"*-1\r\n",
-            (Unblock::Timeout, Waiting::Unpausing) => return,
+            (Unblock::Timeout, Waiting::Unpausing | Waiting::Freeing) => return,
         };
         let failed = (how == Unblock::Error).then_some(waiting);
         let ticks = self.finish_call(slot, failed);
@@ -136,9 +170,9 @@ impl State {
 
     /// An execution of the command with this number has blocked its client: it counts once the wait is over.
     #[cold]
-    pub(crate) fn note_blocked_call(&mut self, session: &Session, command: usize, ticks: u64) {
+    pub(crate) fn note_blocked_call(&mut self, session: &Session, command: usize, start: u64, ticks: u64) {
         self.stats.command_ticks += ticks;
-        self.blocking.note_call(session.slot.0, UnfinishedCall { command, ticks });
+        self.blocking.note_call(session.slot.0, UnfinishedCall { command, ticks, start });
     }
 
     /// The wait is over, by an error where `failed` says what was waited for. Then an execution that waited for others
@@ -157,11 +191,11 @@ impl State {
         Some(call.ticks)
     }
 
-    /// A blocked client is gone. An execution that waited for keys has never ended then, and does not count.
+    /// A blocked client is gone. An execution that waited for keys or memory has never ended then, and does not count.
     #[cold]
     pub(crate) fn forget_blocked(&mut self, session: &Session) {
         let client = session.slot;
-        if self.blocking.unblock(client.0) == Some(Waiting::Keys) {
+        if self.blocking.unblock(client.0).is_some_and(|waiting| !waiting.counts_unfinished()) {
             self.blocking.take_call(client.0);
         } else if let (Some(ticks), Some(request)) = (self.finish_call(client, None), &session.waiting_command) {
             self.note_slow_wait(session, request, ticks);

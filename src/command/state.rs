@@ -124,6 +124,9 @@ pub struct State {
     pub garbage: VecDeque<Garbage>,
     /// Objects that another thread frees.
     pub(crate) freed_elsewhere: usize,
+    /// Objects that were ever handed over to be freed, and those that are free.
+    pub(crate) discarded_objects: u64,
+    pub(crate) freed_objects: u64,
     /// The sockets on which the server accepts TCP connections, once more: CONFIG SET has to stop them.
     pub(crate) tcp_listeners: Vec<(ListenerKind, OwnedFd)>,
     /// What TLS connections begin with, once there is any TLS. Those that are there keep theirs when it changes.
@@ -200,6 +203,8 @@ impl State {
             next_deadline_us: i64::MAX,
             garbage: VecDeque::new(),
             freed_elsewhere: 0,
+            discarded_objects: 0,
+            freed_objects: 0,
             config,
             tcp_listeners: Vec::new(),
             tls: None,
@@ -409,6 +414,7 @@ impl State {
     /// Hands over what nobody can see any more, to be freed in slices.
     pub fn discard_garbage(&mut self, garbage: Garbage) {
         if !garbage.is_empty() {
+            self.discarded_objects += garbage.len() as u64;
             self.garbage.push_back(garbage);
         }
     }

@@ -9,7 +9,12 @@ use crate::command::clients::tell_caller_of_flush;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_DATABASE, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags};
+use crate::command::state::State;
+use crate::keyspace::Garbage;
 use crate::resp::args::Args;
+
+/// Objects and parts of them that a flush frees before it lets others in: some 100 microseconds of work.
+const FREED_AT_ONCE: usize = 1024;
 
 /// Commands of this file.
 pub static COMMANDS: &[&Command] = &[&DBSIZE, &FLUSHALL, &FLUSHDB, &SWAPDB];
@@ -104,16 +109,14 @@ fn dbsize(ctx: &mut Context<'_>, _args: Args<'_>) -> Result<(), CommandError> {
 fn flushdb(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let freed_now = frees_now(ctx, args)?;
     let db = ctx.session.db;
-    flush(ctx, db..db + 1, freed_now);
-    ctx.reply.ok();
+    flush(ctx, args, db..db + 1, freed_now);
     Ok(())
 }
 
 fn flushall(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let freed_now = frees_now(ctx, args)?;
     let count = ctx.state.keyspace.count();
-    flush(ctx, 0..count, freed_now);
-    ctx.reply.ok();
+    flush(ctx, args, 0..count, freed_now);
     Ok(())
 }
 
@@ -127,23 +130,38 @@ fn frees_now(ctx: &Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
     }
 }
 
-/// Empties `dbs` at once. Freeing what was in them takes a while where it is much: it is done here only if asked for.
-fn flush(ctx: &mut Context<'_>, dbs: Range<usize>, freed_now: bool) {
+/// Empties `dbs` at once. Freeing what was in them takes a while where it is much. It is over before the answer if
+/// `freed_now`: as in Redis the caller waits for it then and nobody else does, but for within a transaction.
+fn flush(ctx: &mut Context<'_>, args: Args<'_>, dbs: Range<usize>, freed_now: bool) {
+    let mut garbage = Garbage::default();
     for db in dbs {
         ctx.signal_flush(Some(db));
         ctx.state.stats.dirty += ctx.state.keyspace.db(db).len() as u64;
-        let garbage = ctx.state.keyspace.flush_db(db);
-        if freed_now {
-            drop(garbage);
-        } else {
-            ctx.state.discard_garbage(garbage);
-        }
+        garbage.absorb(ctx.state.keyspace.flush_db(db));
     }
     if !ctx.state.tracking.is_empty() {
         let told = freed_now && tell_caller_of_flush(ctx.session, ctx.reply);
         ctx.state.tracking.flushed(if told { ctx.session.id } else { 0 });
         ctx.state.tell_of_changes(Some(ctx.session));
     }
+    if freed_now && ctx.session.denies_blocking() {
+        drop(garbage);
+    } else if freed_now && free(ctx.state, &mut garbage) {
+        ctx.state.discard_garbage(garbage);
+        return ctx.state.block_on_freeing(ctx.session, args);
+    } else {
+        ctx.state.discard_garbage(garbage);
+    }
+    ctx.reply.ok();
+}
+
+/// Frees as much as takes no longer than other commands do. Returns whether objects are left.
+fn free(state: &mut State, garbage: &mut Garbage) -> bool {
+    let before = garbage.len();
+    let left = garbage.drop_some(FREED_AT_ONCE);
+    let freed = before - garbage.len();
+    state.stats.lazyfreed_objects += freed as u64;
+    left && !garbage.is_empty()
 }
 
 fn swapdb(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -196,6 +214,55 @@ mod tests {
             (error) ERR wrong number of arguments for 'dbsize' command
             "#,
         );
+    }
+
+    /// `count` keys, each with a time.
+    fn fill(engine: &mut Engine, count: usize) {
+        for number in 0..count {
+            engine.run(&["SET", &format!("key {number}"), "v", "EX", "1000"]);
+        }
+    }
+
+    #[test]
+    fn who_has_much_freed_waits_for_it() {
+        let mut engine = Engine::for_console();
+        let [one, two] = [engine.connect(1), engine.connect(2)];
+        for command in [&["FLUSHALL"][..], &["FLUSHDB", "SYNC"]] {
+            fill(&mut engine, 10_000);
+            engine.run_in(one, command);
+            assert!(engine.session(one).is_blocked(), "{command:?}");
+            let client = engine.session(one).id.to_string();
+            assert_eq!(engine.run_in(two, &["CLIENT", "UNBLOCK", &client]), "(integer) 0");
+            assert_eq!(engine.run_in(two, &["DBSIZE"]), "(integer) 0");
+            let calls = engine.state.stats.commands_processed;
+            let mut turns = 0;
+            while engine.session(one).is_blocked() {
+                engine.before_sleep();
+                turns += 1;
+            }
+            assert!(turns > 2 && engine.state.garbage.is_empty(), "{turns}");
+            assert_eq!(engine.state.stats.commands_processed, calls + 1);
+            assert_eq!(engine.state.effects.take().outbox.bytes(), b"+OK\r\n");
+        }
+        assert_eq!(engine.state.stats.lazyfreed_objects, 20_000);
+    }
+
+    #[test]
+    fn what_is_little_is_free_at_once() {
+        let mut engine = Engine::for_console();
+        fill(&mut engine, 100);
+        assert_eq!(engine.run(&["FLUSHALL"]), "OK");
+        assert_eq!((engine.state.stats.lazyfreed_objects, engine.state.garbage.len()), (100, 0));
+    }
+
+    #[test]
+    fn a_transaction_frees_in_place() {
+        let mut engine = Engine::for_console();
+        fill(&mut engine, 10_000);
+        engine.run(&["MULTI"]);
+        engine.run(&["FLUSHALL", "SYNC"]);
+        assert_eq!(engine.run(&["EXEC"]), "1) OK");
+        assert!(engine.state.garbage.is_empty());
     }
 
     #[test]

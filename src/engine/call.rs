@@ -55,7 +55,7 @@ pub(super) fn run(
     state.last_tick = end;
     let elapsed = end.wrapping_sub(start);
     if session.is_blocked() {
-        state.note_blocked_call(session, prepared.id.index(), elapsed);
+        state.note_blocked_call(session, prepared.id.index(), start, elapsed);
     } else if !state.stats.note_execution(prepared.id.index(), elapsed) {
         state.settle_stats();
     }

@@ -82,7 +82,7 @@ impl Engine {
     /// That thread has freed so many objects.
     pub fn garbage_freed(&mut self, objects: usize) {
         self.state.freed_elsewhere -= objects.min(self.state.freed_elsewhere);
-        self.state.stats.lazyfreed_objects += objects as u64;
+        self.state.freed(objects);
     }
 
     /// It takes no more for now: this comes back.
@@ -97,10 +97,11 @@ fn free_garbage(state: &mut State, count: usize) -> bool {
     if let Some(garbage) = state.garbage.front_mut() {
         let before = garbage.len();
         let left = garbage.drop_some(count);
-        state.stats.lazyfreed_objects += (before - garbage.len()) as u64;
+        let freed = before - garbage.len();
         if !left {
             state.garbage.pop_front();
         }
+        state.freed(freed);
     }
     !state.garbage.is_empty()
 }

@@ -86,24 +86,23 @@ impl Garbage {
         self.len() == 0
     }
 
-    /// Drops about `work` buckets, keys and parts of values. Returns true while something is left.
+    /// Drops about `work` buckets, keys and parts of values. Returns true while something is left. Keys go last: once none
+    /// is left, all is free.
     pub fn drop_some(&mut self, mut work: usize) -> bool {
-        while !(self.values.is_empty() && self.entries.is_empty()) {
+        work = drop_last(&mut self.expires, work);
+        while work > 0
+            && let Some(timed) = self.timed.last_mut()
+        {
+            work = drop_first(timed, work);
+            if work > 0 {
+                self.timed.pop();
+            }
+        }
+        while work > 0 && !(self.values.is_empty() && self.entries.is_empty()) {
             work = self.drop_values(work);
             work = self.take_entries(work);
-            if work == 0 {
-                return true;
-            }
         }
-        work = drop_last(&mut self.expires, work);
-        while let Some(timed) = self.timed.last_mut() {
-            work = drop_first(timed, work);
-            if work == 0 {
-                return true;
-            }
-            self.timed.pop();
-        }
-        !(self.entries.is_empty() && self.expires.is_empty())
+        !(self.values.is_empty() && self.entries.is_empty() && self.expires.is_empty() && self.timed.is_empty())
     }
 
     /// Drops parts of values. Returns what is left of `work`.

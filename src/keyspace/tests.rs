@@ -247,10 +247,15 @@ fn flushes_empty_at_once_and_leave_the_rest_as_garbage() {
     let mut garbage = keyspace.flush_db(0);
     assert!(keyspace.db(0).is_empty() && keyspace.db(0).expires_len() == 0);
     assert_eq!((garbage.len(), keyspace.db(1).len()), (1000, 1000));
-    assert!(garbage.drop_some(100));
-    assert!((850..950).contains(&garbage.len()), "{}", garbage.len());
-    while garbage.drop_some(100) {}
-    assert!(garbage.is_empty());
+    let (mut left, mut slices) = (true, 0);
+    while left {
+        let before = garbage.len();
+        left = garbage.drop_some(100);
+        slices += 1;
+        assert!(before - garbage.len() < 150, "{before} {}", garbage.len());
+        assert_eq!(left, !garbage.is_empty(), "what the keys had goes before them");
+    }
+    assert!(slices > 10, "{slices}");
     let garbage = keyspace.flush_all();
     assert_eq!(garbage.len(), 1000);
     assert!(std::thread::scope(|scope| scope.spawn(move || drop(garbage)).join()).is_ok());

@@ -38,6 +38,9 @@ pub(super) const SIGNAL_TOKEN: u32 = 1;
 /// The main thread, as the home of clients.
 pub(super) const OWN: usize = 0;
 
+/// How often it is looked whether memory that a client waits for is free: the thread that frees it rings no bell.
+const FREEING_WATCH_US: i64 = 500;
+
 /// When orders that found no room are handed over again.
 const ORDERS_RETRY: Duration = Duration::from_millis(1);
 
@@ -242,7 +245,10 @@ impl<I: Io> Server<I> {
             // A thread is far behind: it has no need to say when it is no more.
             return ORDERS_RETRY;
         }
-        let next_us = self.next_cron_us.min(self.engine.next_deadline_us());
+        let mut next_us = self.next_cron_us.min(self.engine.next_deadline_us());
+        if self.engine.state.blocking.awaits_freeing() {
+            next_us = next_us.min(self.now_us + FREEING_WATCH_US);
+        }
         Duration::from_micros((next_us - self.now_us).max(0) as u64)
     }
 
