@@ -12,6 +12,7 @@ use torc::encoding::listpack::Element;
 use torc::encoding::quicklist::Limits;
 use torc::encoding::rdb::Reader;
 use torc::types::hash::{Hash, HashLimits};
+use torc::types::held::{Held, Room, ValueMut};
 use torc::types::list::{End, List};
 use torc::types::set::{Set, SetLimits};
 use torc::types::snapshot::{self, Restored};
@@ -37,6 +38,7 @@ fn text(byte: u8) -> Vec<u8> {
 
 struct Model {
     entries: [KeyEntry; 4],
+    room: Room,
     list: Vec<Vec<u8>>,
     set: BTreeSet<Vec<u8>>,
     hash: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -44,7 +46,7 @@ struct Model {
 }
 
 fn entry(value: impl Into<Value>) -> KeyEntry {
-    KeyEntry::new(b"key", NewValue::of(value.into()), None)
+    KeyEntry::holding(b"key", value.into(), None)
 }
 
 impl Model {
@@ -56,6 +58,7 @@ impl Model {
                 entry(Hash::default()),
                 entry(SortedSet::default()),
             ],
+            room: Room::default(),
             list: Vec::new(),
             set: BTreeSet::new(),
             hash: BTreeMap::new(),
@@ -64,7 +67,8 @@ impl Model {
     }
 
     fn change_list(&mut self, what: u8, a: u8, b: u8, limits: Limits) {
-        let list = self.entries[0].whole_mut().expect("whole").as_list_mut().expect("a list");
+        let value = ValueMut::new(&mut self.entries[0], &mut self.room);
+        let mut list: Held<'_, List> = value.hold().expect("a list");
         let (text, index) = (text(a), usize::from(b) % self.list.len().max(1));
         list.make_room([&text[..]].into_iter(), limits);
         match what {
@@ -107,7 +111,8 @@ impl Model {
     }
 
     fn change_set(&mut self, what: u8, a: u8, b: u8, limits: &SetLimits) {
-        let set = self.entries[1].whole_mut().expect("whole").as_set_mut().expect("a set");
+        let value = ValueMut::new(&mut self.entries[1], &mut self.room);
+        let mut set: Held<'_, Set> = value.hold().expect("a set");
         // Many different ones, so that there are more than one bucket's.
         let text = [text(a), vec![b'0' + b % 10; usize::from(b % 3)]].concat();
         if what < 12 {
@@ -119,7 +124,8 @@ impl Model {
     }
 
     fn change_hash(&mut self, what: u8, a: u8, b: u8, limits: &HashLimits) {
-        let hash = self.entries[2].whole_mut().expect("whole").as_hash_mut().expect("a hash");
+        let value = ValueMut::new(&mut self.entries[2], &mut self.room);
+        let mut hash: Held<'_, Hash> = value.hold().expect("a hash");
         let (name, value) = (text(a), text(b));
         match what {
             0..12 => {
@@ -135,7 +141,8 @@ impl Model {
     }
 
     fn change_sorted(&mut self, what: u8, a: u8, b: u8, limits: &SortedSetLimits) {
-        let set = self.entries[3].whole_mut().expect("whole").as_sorted_set_mut().expect("a sorted set");
+        let value = ValueMut::new(&mut self.entries[3], &mut self.room);
+        let mut set: Held<'_, SortedSet> = value.hold().expect("a sorted set");
         let (member, score) = (text(a), i64::from(b % 16) - 8);
         if what < 12 {
             let is_new = self.sorted.insert(member.clone(), score).is_none();

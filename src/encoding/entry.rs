@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The value field is nothing (the value's bytes follow the key's), an `i64` (an integer), or a `V` (everything else),
-//! which is found without going through another pointer. The inline word is the length of the bytes that follow the key.
+//! which is found without going through another pointer. The inline word is the length of the bytes that follow the key,
+//! and above that a mark: 0 for a string; what others stand for is the user's affair.
 //! The allocation's size is not stored: it is always `size_class` of what the header describes, so a value may be
 //! overwritten in place exactly where the old and the new one share a class.
 
@@ -23,6 +24,12 @@ pub const KEY_MAX: usize = u32::MAX as usize;
 
 /// The longest key whose length the header has room for, in bytes.
 const SHORT_KEY_MAX: usize = u16::MAX as usize;
+
+/// The greatest mark of packed bytes.
+pub const MARK_MAX: u8 = (1 << (u16::BITS - MARK_SHIFT)) - 1;
+
+const MARK_SHIFT: u32 = 10;
+const INLINE_LEN_MASK: u16 = (1 << MARK_SHIFT) - 1;
 
 const LRU_MASK: u32 = 0x00ff_ffff;
 const KIND_SHIFT: u32 = 24;
@@ -43,13 +50,13 @@ struct Header {
     /// Access stamp (24 bits), kind of value (2 bits), flags.
     meta: Cell<u32>,
     key_len: u16,
-    inline_len: u16,
+    inline_word: u16,
 }
 
 const HEADER: usize = size_of::<Header>();
-const INLINE_LEN_OFFSET: usize = std::mem::offset_of!(Header, inline_len);
+const INLINE_WORD_OFFSET: usize = std::mem::offset_of!(Header, inline_word);
 const _: () = assert!(HEADER == 8 && align_of::<Header>() <= ALIGN);
-const _: () = assert!(INLINE_MAX <= u16::MAX as usize);
+const _: () = assert!(INLINE_MAX <= INLINE_LEN_MASK as usize);
 const _: () = assert!(size_of::<Option<Entry<Vec<u8>>>>() == 8);
 // A key of 16 bytes with a value of 64 bytes.
 const _: () =
@@ -110,6 +117,12 @@ const fn size_class(size: usize) -> usize {
     size.next_multiple_of(step)
 }
 
+/// The length of inline bytes and their mark in one word.
+#[inline]
+const fn inline_word(len: usize, mark: u8) -> u16 {
+    (mark as u16) << MARK_SHIFT | len as u16
+}
+
 /// A value to be stored.
 #[derive(Debug)]
 pub enum NewValue<'a, V> {
@@ -117,6 +130,8 @@ pub enum NewValue<'a, V> {
     Int(i64),
     /// Up to `INLINE_MAX` bytes, copied beside the key.
     Inline(&'a [u8]),
+    /// The same of something that is no string, which this mark from 1 to `MARK_MAX` tells.
+    Packed(u8, &'a [u8]),
     /// Anything else.
     Whole(V),
 }
@@ -128,6 +143,8 @@ pub enum Stored<'a, V> {
     Int(i64),
     /// Bytes beside the key.
     Inline(&'a [u8]),
+    /// Bytes beside the key that are no string, and what they are.
+    Packed(u8, &'a [u8]),
     /// Anything else.
     Whole(&'a V),
 }
@@ -164,11 +181,13 @@ impl<V> Entry<V> {
     fn build(key: &[u8], value: NewValue<'_, V>, expire_ms: Option<i64>, kept: u32) -> Entry<V> {
         const { Self::LAYOUT };
         assert!(key.len() <= KEY_MAX, "keys are bounded by the protocol");
-        let (kind, inline) = match &value {
-            NewValue::Int(_) => (Kind::Int, &[][..]),
-            NewValue::Whole(_) => (Kind::Whole, &[][..]),
-            NewValue::Inline(bytes) => (Kind::Inline, *bytes),
+        let (kind, mark, inline) = match &value {
+            NewValue::Int(_) => (Kind::Int, 0, &[][..]),
+            NewValue::Whole(_) => (Kind::Whole, 0, &[][..]),
+            NewValue::Inline(bytes) => (Kind::Inline, 0, *bytes),
+            NewValue::Packed(mark, bytes) => (Kind::Inline, *mark, *bytes),
         };
+        debug_assert!(mark <= MARK_MAX);
         assert!(inline.len() <= INLINE_MAX, "bigger values are whole ones");
         let (field, expires) = (Self::field_size(kind), expire_ms.is_some());
         let shape = Shape { kind, field, expires, key_len: key.len(), inline_len: inline.len() };
@@ -180,7 +199,7 @@ impl<V> Entry<V> {
         let long_key = if key.len() > SHORT_KEY_MAX { LONG_KEY } else { 0 };
         let meta = Cell::new(kept & KEPT | (kind as u32) << KIND_SHIFT | expires | long_key);
         // SAFETY: the allocation is aligned to 8, big enough for a header, and nobody else's.
-        unsafe { raw.write(Header { meta, key_len: key.len() as u16, inline_len: inline.len() as u16 }) };
+        unsafe { raw.write(Header { meta, key_len: key.len() as u16, inline_word: inline_word(inline.len(), mark) }) };
         let mut entry = Entry { raw, owns: PhantomData };
         if let Some(at_ms) = expire_ms {
             entry.write_at(HEADER, at_ms);
@@ -190,7 +209,7 @@ impl<V> Entry<V> {
         }
         match value {
             NewValue::Int(value) => entry.write_at(shape.field_offset(), value),
-            NewValue::Inline(_) => {}
+            NewValue::Inline(_) | NewValue::Packed(..) => {}
             NewValue::Whole(value) => entry.write_at(shape.field_offset(), value),
         }
         entry.write_bytes(shape.key_offset(), key);
@@ -263,7 +282,7 @@ impl<V> Entry<V> {
     fn shape(&self) -> Shape {
         let header = self.header();
         let (kind, expires) = (self.kind(), self.has_expire());
-        let (field, inline_len) = (Self::field_size(kind), usize::from(header.inline_len));
+        let (field, inline_len) = (Self::field_size(kind), usize::from(header.inline_word & INLINE_LEN_MASK));
         let mut shape = Shape { kind, field, expires, key_len: usize::from(header.key_len), inline_len };
         if header.meta.get() & LONG_KEY != 0 {
             shape.key_len = self.read_at(shape.long_key_offset());
@@ -297,7 +316,13 @@ impl<V> Entry<V> {
     pub fn value(&self) -> Stored<'_, V> {
         let shape = self.shape();
         match shape.kind {
-            Kind::Inline => Stored::Inline(self.bytes_at(shape.key_offset() + shape.key_len, shape.inline_len)),
+            Kind::Inline => {
+                let bytes = self.bytes_at(shape.key_offset() + shape.key_len, shape.inline_len);
+                match self.mark() {
+                    0 => Stored::Inline(bytes),
+                    mark => Stored::Packed(mark, bytes),
+                }
+            }
             Kind::Int => Stored::Int(self.read_at(shape.field_offset())),
             Kind::Whole => {
                 // SAFETY: the field lies inside the allocation.
@@ -323,10 +348,16 @@ impl<V> Entry<V> {
         Some(unsafe { &mut *value })
     }
 
+    /// What inline bytes are.
+    #[inline(always)]
+    fn mark(&self) -> u8 {
+        (self.header().inline_word >> MARK_SHIFT) as u8
+    }
+
     /// The inline value's bytes, to be changed in place; `None` for other kinds.
     pub fn inline_mut(&mut self) -> Option<&mut [u8]> {
         let shape = self.shape();
-        if shape.kind != Kind::Inline {
+        if shape.kind != Kind::Inline || self.mark() != 0 {
             return None;
         }
         // SAFETY: the value's bytes follow the key's inside the allocation.
@@ -343,16 +374,20 @@ impl<V> Entry<V> {
         let old = self.shape();
         match value {
             NewValue::Int(number) if old.kind == Kind::Int => self.write_at(old.field_offset(), number),
-            NewValue::Inline(bytes) if self.fits(old, bytes.len()) => {
-                self.write_at(INLINE_LEN_OFFSET, bytes.len() as u16);
-                self.write_bytes(old.key_offset() + old.key_len, bytes);
-            }
+            NewValue::Inline(bytes) if self.fits(old, bytes.len()) => self.overwrite(old, 0, bytes),
+            NewValue::Packed(mark, bytes) if self.fits(old, bytes.len()) => self.overwrite(old, mark, bytes),
             NewValue::Whole(whole) if old.kind == Kind::Whole => {
                 let former = self.whole_mut().expect("the kind is whole");
                 *former = whole;
             }
             value => *self = Entry::build(self.key(), value, self.expire_ms(), self.header().meta.get()),
         }
+    }
+
+    #[inline]
+    fn overwrite(&mut self, old: Shape, mark: u8, bytes: &[u8]) {
+        self.write_at(INLINE_WORD_OFFSET, inline_word(bytes.len(), mark));
+        self.write_bytes(old.key_offset() + old.key_len, bytes);
     }
 
     /// Whether an inline value of this length would keep the allocation.
@@ -402,6 +437,7 @@ impl<V> Entry<V> {
             (Some(whole), _) => NewValue::Whole(whole),
             (None, Stored::Int(number)) => NewValue::Int(number),
             (None, Stored::Inline(bytes)) => NewValue::Inline(bytes),
+            (None, Stored::Packed(mark, bytes)) => NewValue::Packed(mark, bytes),
             (None, Stored::Whole(_)) => unreachable!("a whole value was taken out"),
         };
         *self = Entry::build(key.unwrap_or(self.key()), value, expire_ms, self.header().meta.get());
@@ -558,6 +594,7 @@ mod tests {
     enum Value {
         Int(i64),
         Inline(Vec<u8>),
+        Packed(u8, Vec<u8>),
         Whole(String),
     }
 
@@ -566,6 +603,7 @@ mod tests {
             match self {
                 Value::Int(value) => NewValue::Int(*value),
                 Value::Inline(bytes) => NewValue::Inline(bytes),
+                Value::Packed(mark, bytes) => NewValue::Packed(*mark, bytes),
                 Value::Whole(text) => NewValue::Whole(text.clone()),
             }
         }
@@ -588,6 +626,8 @@ mod tests {
             any::<i64>().prop_map(Value::Int),
             prop::collection::vec(any::<u8>(), 0..=INLINE_MAX).prop_map(Value::Inline),
             prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Inline),
+            (1..=MARK_MAX, prop::collection::vec(any::<u8>(), 0..=INLINE_MAX))
+                .prop_map(|(mark, bytes)| Value::Packed(mark, bytes)),
             "[a-z]{0,40}".prop_map(Value::Whole),
         ]
     }
@@ -626,7 +666,7 @@ mod tests {
                 Change::Take if matches!(self.value, Value::Whole(_)) => self.value = Value::Int(0),
                 Change::Take => {}
                 Change::Upper => match &mut self.value {
-                    Value::Int(_) => {}
+                    Value::Int(_) | Value::Packed(..) => {}
                     Value::Inline(bytes) => bytes.make_ascii_uppercase(),
                     Value::Whole(text) => text.make_ascii_uppercase(),
                 },
@@ -640,6 +680,9 @@ mod tests {
             match (entry.value(), &self.value) {
                 (Stored::Int(found), Value::Int(value)) => assert_eq!(found, *value),
                 (Stored::Inline(found), Value::Inline(value)) => assert_eq!(found, value),
+                (Stored::Packed(found, bytes), Value::Packed(mark, value)) => {
+                    assert_eq!((found, bytes), (*mark, &value[..]))
+                }
                 (Stored::Whole(found), Value::Whole(value)) => assert_eq!(found, value),
                 (found, value) => panic!("{found:?} is not {value:?}"),
             }

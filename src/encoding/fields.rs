@@ -49,7 +49,7 @@ fn stored(value: &[u8]) -> NewValue<'_, Box<[u8]>> {
 fn value_of(field: &Field) -> Element<'_> {
     match field.value() {
         Stored::Int(number) => Element::Int(number),
-        Stored::Inline(bytes) => Element::Bytes(bytes),
+        Stored::Inline(bytes) | Stored::Packed(_, bytes) => Element::Bytes(bytes),
         Stored::Whole(bytes) => Element::Bytes(bytes),
     }
 }
@@ -229,7 +229,7 @@ impl Clone for Fields {
         for field in self.table.iter() {
             let value = match field.value() {
                 Stored::Int(number) => NewValue::Int(number),
-                Stored::Inline(bytes) => NewValue::Inline(bytes),
+                Stored::Inline(bytes) | Stored::Packed(_, bytes) => NewValue::Inline(bytes),
                 Stored::Whole(bytes) => NewValue::Whole(bytes.clone()),
             };
             copy.table.insert_unique(

@@ -1,22 +1,54 @@
-//! HOT PATH. A small set of integers: sorted, as wide as its widest member needs, byte for byte as Redis lays it out. Any
-//! one thread.
+//! HOT PATH. A small set of integers: sorted, as wide as its widest member needs. Any one thread.
 //!
 //! ```text
-//!   | bytes of a member: 2, 4 or 8, as u32 | members: u32 | member | member | ...      all little-endian
+//!   in an allocation of its own     | members: u32 | 3 spare | integers | room |
+//!   integers                        | bytes of a member: 2, 4 or 8, as u8 | member | member | ...
+//!   in a snapshot, as Redis has it  | bytes of a member: u32 | members: u32 | member | member | ...
 //! ```
+//!
+//! All of it is little-endian.
 
 #![forbid(unsafe_code)]
 
-/// Bytes in front of the first member.
-const HEADER: usize = 8;
+use super::listpack::{ROOM, resize};
+use super::packed::roomy;
 
-/// The set. Two words, so that it fits beside a pack in one value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Intset(Box<[u8]>);
+/// Bytes in front of the first member in a snapshot.
+const SNAPSHOT_HEADER: usize = 8;
+/// Where the integers begin in an allocation.
+const INTS: usize = 7;
+/// Bytes in front of the first member in an allocation.
+const HEADER: usize = INTS + 1;
+/// No integers, which have no allocation yet.
+const EMPTY: &[u8] = &[2];
 
-impl Default for Intset {
-    fn default() -> Intset {
-        Intset::new()
+/// The set. Two words, so that it fits beside a pack in one value. Without a member ever in it, it has no allocation.
+#[derive(Clone, Default)]
+pub struct Intset {
+    bytes: Box<[u8]>,
+}
+
+/// Integers to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Ints<'a>(&'a [u8]);
+
+/// Sorted integers, wherever they lie.
+pub trait ReadInts {
+    /// To be read.
+    fn read(&self) -> Ints<'_>;
+}
+
+impl ReadInts for Ints<'_> {
+    #[inline(always)]
+    fn read(&self) -> Ints<'_> {
+        *self
+    }
+}
+
+impl ReadInts for Intset {
+    #[inline]
+    fn read(&self) -> Ints<'_> {
+        Ints(if self.bytes.is_empty() { EMPTY } else { &self.bytes[INTS..self.used()] })
     }
 }
 
@@ -31,54 +63,53 @@ fn width_of(value: i64) -> usize {
     }
 }
 
-impl Intset {
-    /// An empty one.
-    pub fn new() -> Intset {
-        Intset(Box::new([2, 0, 0, 0, 0, 0, 0, 0]))
+impl<'a> Ints<'a> {
+    /// Looks at bytes as integers that were packed.
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8]) -> Ints<'a> {
+        Ints(bytes)
     }
 
-    /// Takes over bytes that came from elsewhere, if all of them are as they should be.
-    pub fn from_bytes(bytes: Vec<u8>) -> Option<Intset> {
-        let width = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-        let len = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?) as usize;
-        if !matches!(width, 2 | 4 | 8) || len.checked_mul(width)?.checked_add(HEADER)? != bytes.len() {
-            return None;
-        }
-        let set = Intset(bytes.into());
-        let sorted = (1..len).all(|index| set.at(index - 1) < set.at(index));
-        sorted.then_some(set)
+    /// Its bytes, as they may lie packed.
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// How many bytes it is in a snapshot.
+    pub fn bytes_len(self) -> usize {
+        SNAPSHOT_HEADER + self.0.len() - 1
     }
 
     /// Its bytes, as a snapshot holds them.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Bytes of its allocation.
-    pub fn memory_usage(&self) -> usize {
-        self.0.len()
+    pub fn to_snapshot(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes_len());
+        bytes.extend((self.width() as u32).to_le_bytes());
+        bytes.extend((self.len() as u32).to_le_bytes());
+        bytes.extend(&self.0[1..]);
+        bytes
     }
 
     #[inline]
-    fn width(&self) -> usize {
+    fn width(self) -> usize {
         usize::from(self.0[0])
     }
 
     /// How many members there are.
     #[inline]
-    pub fn len(&self) -> usize {
-        (self.0.len() - HEADER) / self.width()
+    pub fn len(self) -> usize {
+        (self.0.len() - 1) / self.width()
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.len() == HEADER
+    pub fn is_empty(self) -> bool {
+        self.0.len() == 1
     }
 
     #[inline]
-    fn at(&self, index: usize) -> i64 {
+    fn at(self, index: usize) -> i64 {
         let width = self.width();
-        let bytes = &self.0[HEADER + index * width..HEADER + (index + 1) * width];
+        let bytes = &self.0[1 + index * width..1 + (index + 1) * width];
         match *bytes {
             [a, b] => i64::from(i16::from_le_bytes([a, b])),
             [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
@@ -88,18 +119,18 @@ impl Intset {
     }
 
     /// Member `index` in ascending order.
-    pub fn get(&self, index: usize) -> Option<i64> {
+    pub fn get(self, index: usize) -> Option<i64> {
         (index < self.len()).then(|| self.at(index))
     }
 
     /// All members in ascending order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = i64> + ExactSizeIterator {
-        (0..self.len()).map(|index| self.at(index))
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = i64> + ExactSizeIterator {
+        (0..self.len()).map(move |index| self.at(index))
     }
 
     /// Where a member is, or where it would have to be.
     #[inline]
-    fn search(&self, value: i64) -> Result<usize, usize> {
+    fn search(self, value: i64) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -114,60 +145,159 @@ impl Intset {
 
     /// Whether it is a member.
     #[inline]
-    pub fn contains(&self, value: i64) -> bool {
+    pub fn contains(self, value: i64) -> bool {
         width_of(value) <= self.width() && self.search(value).is_ok()
+    }
+}
+
+impl PartialEq for Intset {
+    fn eq(&self, other: &Intset) -> bool {
+        self.read() == other.read()
+    }
+}
+
+impl Eq for Intset {}
+
+impl Intset {
+    /// An empty one.
+    pub fn new() -> Intset {
+        Intset::default()
+    }
+
+    /// Takes over bytes that came from elsewhere, if all of them are as they should be.
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Intset> {
+        let width = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+        let len = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?) as usize;
+        if !matches!(width, 2 | 4 | 8) || len.checked_mul(width)?.checked_add(SNAPSHOT_HEADER)? != bytes.len() {
+            return None;
+        }
+        let set = Intset::of_members(width, &bytes[SNAPSHOT_HEADER..]);
+        let sorted = (1..len).all(|index| set.read().at(index - 1) < set.read().at(index));
+        sorted.then_some(set)
+    }
+
+    fn of_members(width: usize, members: &[u8]) -> Intset {
+        let mut set = Intset { bytes: vec![0; roomy(HEADER + members.len())].into() };
+        set.bytes[INTS] = width as u8;
+        set.bytes[HEADER..HEADER + members.len()].copy_from_slice(members);
+        set.note(members.len() / width);
+        set
+    }
+
+    /// The same integers in an allocation of their own; `room` becomes that if it is big enough.
+    pub fn in_room(ints: Ints<'_>, room: Box<[u8]>) -> Intset {
+        let (mut bytes, used) = (room, INTS + ints.0.len());
+        if bytes.len() < used {
+            bytes = vec![0; roomy(used).max(ROOM)].into();
+        }
+        bytes[INTS..used].copy_from_slice(ints.0);
+        let mut set = Intset { bytes };
+        set.note(ints.len());
+        set
+    }
+
+    /// Its allocation, for another one.
+    pub fn into_room(self) -> Box<[u8]> {
+        self.bytes
+    }
+
+    /// To be read.
+    #[inline]
+    pub fn read(&self) -> Ints<'_> {
+        ReadInts::read(self)
+    }
+
+    /// How many members there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    /// Bytes of its allocation.
+    pub fn memory_usage(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Gives back what it does not need to grow a little.
+    pub fn fit(&mut self) {
+        let wanted = roomy(self.used());
+        if wanted < self.bytes.len() {
+            resize(&mut self.bytes, wanted);
+        }
+    }
+
+    /// Bytes in use.
+    #[inline]
+    fn used(&self) -> usize {
+        match self.bytes.first_chunk() {
+            Some(len) => HEADER + u32::from_le_bytes(*len) as usize * usize::from(self.bytes[INTS]),
+            None => HEADER,
+        }
+    }
+
+    /// Notes how many members there are.
+    fn note(&mut self, len: usize) {
+        self.bytes[..4].copy_from_slice(&(len as u32).to_le_bytes());
     }
 
     /// Adds a member. Returns whether it is new.
     pub fn insert(&mut self, value: i64) -> bool {
-        if width_of(value) > self.width() {
+        if width_of(value) > self.read().width() {
             self.widen(width_of(value));
         }
-        let Err(index) = self.search(value) else { return false };
-        let (at, width, before) = (HEADER + index * self.width(), self.width(), self.0.len());
-        let mut bytes = std::mem::take(&mut self.0).into_vec();
-        bytes.reserve_exact(width);
-        bytes.resize(before + width, 0);
-        bytes.copy_within(at..before, at + width);
-        bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
-        self.0 = bytes.into();
-        self.note_len();
+        let Err(index) = self.read().search(value) else { return false };
+        let (width, used) = (self.read().width(), self.used());
+        if used + width > self.bytes.len() {
+            resize(&mut self.bytes, roomy(used + width));
+            self.bytes[INTS] = width as u8;
+        }
+        let at = HEADER + index * width;
+        self.bytes.copy_within(at..used, at + width);
+        self.bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        self.note(self.read().len() + 1);
         true
     }
 
     /// Removes a member. Returns whether it was one.
     pub fn remove(&mut self, value: i64) -> bool {
-        if width_of(value) > self.width() {
+        if width_of(value) > self.read().width() {
             return false;
         }
-        let Ok(index) = self.search(value) else { return false };
-        let (at, width) = (HEADER + index * self.width(), self.width());
-        let mut bytes = std::mem::take(&mut self.0).into_vec();
-        bytes.drain(at..at + width);
-        self.0 = bytes.into();
-        self.note_len();
+        let Ok(index) = self.read().search(value) else { return false };
+        let (width, used) = (self.read().width(), self.used());
+        let at = HEADER + index * width;
+        self.bytes.copy_within(at + width..used, at);
+        self.note(self.read().len() - 1);
+        let wanted = roomy(used - width);
+        if wanted * 2 < self.bytes.len() && self.bytes.len() > ROOM {
+            resize(&mut self.bytes, wanted);
+        }
         true
     }
 
     /// Makes all members wider. They never get narrower again.
     #[cold]
     fn widen(&mut self, width: usize) {
-        let mut wide = Vec::with_capacity(HEADER + self.len() * width);
-        wide.extend_from_slice(&self.0[..HEADER]);
-        wide[0] = width as u8;
-        self.iter().for_each(|value| wide.extend_from_slice(&value.to_le_bytes()[..width]));
-        self.0 = wide.into();
+        let mut wide = Vec::with_capacity(self.read().len() * width);
+        self.read().iter().for_each(|value| wide.extend_from_slice(&value.to_le_bytes()[..width]));
+        *self = Intset::of_members(width, &wide);
     }
+}
 
-    fn note_len(&mut self) {
-        let len = (self.len() as u32).to_le_bytes();
-        self.0[4..HEADER].copy_from_slice(&len);
+impl std::fmt::Debug for Ints<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_set().entries(self.iter()).finish()
     }
 }
 
 impl std::fmt::Debug for Intset {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_set().entries(self.iter()).finish()
+        self.read().fmt(out)
     }
 }
 
@@ -182,10 +312,10 @@ mod tests {
     fn bytes_are_as_redis_has_them() {
         let mut set = Intset::new();
         [3, -1, 3].iter().for_each(|value| _ = set.insert(*value));
-        assert_eq!(set.as_bytes(), b"\x02\0\0\0\x02\0\0\0\xff\xff\x03\0");
+        assert_eq!(set.read().to_snapshot(), b"\x02\0\0\0\x02\0\0\0\xff\xff\x03\0");
         set.insert(70_000);
-        assert_eq!(set.as_bytes(), b"\x04\0\0\0\x03\0\0\0\xff\xff\xff\xff\x03\0\0\0\x70\x11\x01\0");
-        assert_eq!(Intset::from_bytes(set.as_bytes().to_vec()), Some(set));
+        assert_eq!(set.read().to_snapshot(), b"\x04\0\0\0\x03\0\0\0\xff\xff\xff\xff\x03\0\0\0\x70\x11\x01\0");
+        assert_eq!(Intset::from_bytes(set.read().to_snapshot()), Some(set));
     }
 
     #[test]
@@ -225,11 +355,13 @@ mod tests {
                 } else {
                     prop_assert_eq!(set.remove(value), model.remove(&value));
                 }
-                prop_assert!(set.iter().eq(model.iter().copied()));
-                prop_assert_eq!(set.contains(value), adds);
-                prop_assert_eq!(set.get(model.len()), None);
-                let copy = Intset::from_bytes(set.as_bytes().to_vec());
+                prop_assert!(set.read().iter().eq(model.iter().copied()));
+                prop_assert_eq!(set.read().contains(value), adds);
+                prop_assert_eq!(set.read().get(model.len()), None);
+                let copy = Intset::from_bytes(set.read().to_snapshot());
                 prop_assert_eq!(copy.as_ref(), Some(&set));
+                let moved = Intset::in_room(set.read(), vec![b'x'; 20].into());
+                prop_assert_eq!(&moved, &set);
             }
         }
     }

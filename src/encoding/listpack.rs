@@ -4,15 +4,35 @@
 #![forbid(unsafe_code)]
 
 pub use super::packed::{BYTES_MAX, Element, Place, element_bytes};
-use super::packed::{END, Encoded, HEADER, Packed, PackedMut, roomy};
+use super::packed::{END, Encoded, HEADER, Packed, PackedMut, ReadPack, roomy};
 
 /// The allocation of an empty pack, in bytes.
 const EMPTY_BYTES: usize = 16;
+/// An empty pack that has no allocation yet.
+const EMPTY: &[u8; HEADER + 1] = &[HEADER as u8 + 1, 0, 0, 0, 0, 0, END];
+
+/// What lies beside a key is changed in an allocation of that many bytes, which therefore no change makes smaller.
+pub const ROOM: usize = 320;
+
+/// Gives an allocation another size.
+pub(super) fn resize(bytes: &mut Box<[u8]>, size: usize) {
+    let mut vec = std::mem::take(bytes).into_vec();
+    vec.reserve_exact(size.saturating_sub(vec.len()));
+    vec.resize(size, 0);
+    *bytes = vec.into();
+}
 
 /// The pack: an allocation with some room behind the end, which the first bytes tell. Two words, so that a value that may
-/// be a pack or something else stays small.
-#[derive(Clone)]
+/// be a pack or something else stays small. Without an element ever in it, it has no allocation.
+#[derive(Clone, Default)]
 pub struct Listpack(Box<[u8]>);
+
+impl ReadPack for Listpack {
+    #[inline]
+    fn read(&self) -> Packed<'_> {
+        Packed::new(if self.0.is_empty() { EMPTY } else { &self.0 })
+    }
+}
 
 impl PartialEq for Listpack {
     fn eq(&self, other: &Listpack) -> bool {
@@ -22,19 +42,10 @@ impl PartialEq for Listpack {
 
 impl Eq for Listpack {}
 
-impl Default for Listpack {
-    fn default() -> Listpack {
-        Listpack::new()
-    }
-}
-
 impl Listpack {
     /// An empty one.
     pub fn new() -> Listpack {
-        let mut bytes = [0; EMPTY_BYTES];
-        bytes[0] = HEADER as u8 + 1;
-        bytes[HEADER] = END;
-        Listpack(Box::new(bytes))
+        Listpack::default()
     }
 
     /// Takes over bytes that came from elsewhere, if all of them are as they should be.
@@ -51,15 +62,43 @@ impl Listpack {
         Listpack(copy.into())
     }
 
-    /// Its allocation, which begins with the pack.
-    pub(super) fn into_allocation(self) -> Box<[u8]> {
+    /// One with the elements of a pack that lies elsewhere, in an allocation of its own: `room`, if that is big enough.
+    #[inline]
+    pub fn in_room(pack: Packed<'_>, room: Box<[u8]>) -> Listpack {
+        let (mut room, bytes) = (room, pack.as_bytes());
+        if room.len() < bytes.len() {
+            room = vec![0; roomy(bytes.len()).max(ROOM)].into();
+        }
+        room[..bytes.len()].copy_from_slice(bytes);
+        Listpack(room)
+    }
+
+    /// Its allocation, for another one.
+    #[inline]
+    pub fn into_room(self) -> Box<[u8]> {
         self.0
+    }
+
+    /// Its allocation, which begins with the pack.
+    pub(super) fn into_allocation(mut self) -> Box<[u8]> {
+        if self.0.is_empty() {
+            self.resize(EMPTY_BYTES);
+        }
+        self.0
+    }
+
+    /// Gives back what it does not need to grow a little.
+    pub fn fit(&mut self) {
+        let wanted = roomy(self.bytes_len());
+        if wanted < self.0.len() {
+            self.resize(wanted);
+        }
     }
 
     /// To be read.
     #[inline]
     pub fn read(&self) -> Packed<'_> {
-        Packed::new(&self.0)
+        ReadPack::read(self)
     }
 
     #[inline]
@@ -202,6 +241,9 @@ impl Listpack {
 
     /// Removes elements with this text: the first `max`, from the end if `backwards`. Returns how many.
     pub fn remove_equal(&mut self, text: &[u8], max: usize, backwards: bool) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
         let removed = self.write().remove_equal(text, max, backwards);
         self.shrink();
         removed
@@ -221,16 +263,17 @@ impl Listpack {
 
     /// Gives the allocation another size.
     fn resize(&mut self, size: usize) {
-        let mut bytes = std::mem::take(&mut self.0).into_vec();
-        bytes.reserve_exact(size.saturating_sub(bytes.len()));
-        bytes.resize(size, 0);
-        self.0 = bytes.into();
+        let is_first = self.0.is_empty();
+        resize(&mut self.0, size);
+        if is_first {
+            self.0[..EMPTY.len()].copy_from_slice(EMPTY);
+        }
     }
 
     /// Gives memory back where much of it is unused.
     fn shrink(&mut self) {
         let wanted = roomy(self.bytes_len());
-        if wanted * 2 < self.0.len() {
+        if wanted * 2 < self.0.len() && self.0.len() > ROOM {
             self.resize(wanted);
         }
     }
@@ -257,6 +300,9 @@ mod tests {
     #[test]
     fn bytes_are_as_redis_has_them() {
         assert_eq!(Listpack::new().as_bytes(), b"\x07\0\0\0\0\0\xff");
+        let mut emptied = pack(&[b"a"]);
+        emptied.remove(Place(HEADER));
+        assert_eq!(emptied, Listpack::new());
         let wanted: &[(&[&[u8]], &[u8])] = &[
             (&[b"a"], b"\x0a\0\0\0\x01\0\x81a\x02\xff"),
             (&[b"0", b"127", b"128"], b"\x0e\0\0\0\x03\0\0\x01\x7f\x01\xc0\x80\x02\xff"),
@@ -410,6 +456,7 @@ mod tests {
                 prop_assert!(pack.iter_back().map(Element::to_vec).eq(model.iter().rev().cloned()));
                 let copy = Listpack::from_bytes(pack.as_bytes().to_vec());
                 prop_assert_eq!(copy.as_ref(), Some(&pack));
+                prop_assert_eq!(&Listpack::in_room(pack.read(), vec![b'x'; 40].into()), &pack);
             }
         }
 

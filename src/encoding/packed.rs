@@ -268,7 +268,7 @@ pub struct Packed<'a>(&'a [u8]);
 
 impl<'a> Packed<'a> {
     #[inline]
-    pub(super) fn new(bytes: &'a [u8]) -> Packed<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Packed<'a> {
         Packed(bytes)
     }
 
@@ -490,6 +490,25 @@ impl<'a> Packed<'a> {
                 }
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Packed<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A pack, wherever it lies.
+pub trait ReadPack {
+    /// To be read.
+    fn read(&self) -> Packed<'_>;
+}
+
+impl ReadPack for Packed<'_> {
+    #[inline(always)]
+    fn read(&self) -> Packed<'_> {
+        *self
     }
 }
 

@@ -8,7 +8,7 @@ use crate::command::state::State;
 use crate::engine::call::call;
 use crate::engine::running;
 use crate::resp::reply::Reply;
-use crate::types::{Collection, KeyEntry, Value};
+use crate::types::{Collection, KeyEntry};
 
 /// What a reply to one of them usually fits into, in bytes.
 const REPLY_CAPACITY: usize = 256;
@@ -35,9 +35,9 @@ pub(super) fn serve_blocked(state: &mut State) {
 
 /// The group of commands that can wait for a value of this type.
 fn group_of(entry: &KeyEntry) -> Option<&'static str> {
-    match entry.whole() {
-        Some(Value::Other(Collection::List(_))) => Some("list"),
-        Some(Value::Other(Collection::SortedSet(_))) => Some("sorted-set"),
+    match entry.collection() {
+        Some(Collection::List(_)) => Some("list"),
+        Some(Collection::SortedSet(_)) => Some("sorted-set"),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ use super::{Garbage, KeyHasher, LazyRules};
 use crate::base::equality::same;
 use crate::base::rng::Rng;
 use crate::encoding::table::{Position, Rehash, Table};
+use crate::types::held::{PACKED_MAX, Room};
 use crate::types::{Collection, KeyEntry, NewValue, Value, WrongType};
 
 /// Buckets that a scan looks into at most, for each key it was asked for: as SCAN's in Redis.
@@ -79,6 +80,8 @@ pub struct Database {
     expired_count: u64,
     lazy: LazyRules,
     left_behind: Garbage,
+    /// Where values that lie beside their keys are changed.
+    pub(super) room: Room,
     pub(super) expire_cursor: u64,
     pub(super) average_ttl_ms: i64,
 }
@@ -111,6 +114,7 @@ impl Database {
             expired_count: 0,
             lazy: LazyRules::default(),
             left_behind: Garbage::default(),
+            room: Room::default(),
             expire_cursor: 0,
             average_ttl_ms: 0,
         }
@@ -294,13 +298,15 @@ impl Database {
         } else {
             *entry = KeyEntry::new(key, value, expire_ms);
         }
+        entry.pack(PACKED_MAX);
         entry.set_lru(stamp);
         self.note_expire(hash, expired_before, expire_ms.is_some());
     }
 
     /// Adds an entry whose key is known to be absent.
     #[inline]
-    pub(super) fn insert_new(&mut self, hash: u64, entry: KeyEntry) {
+    pub(super) fn insert_new(&mut self, hash: u64, mut entry: KeyEntry) {
+        entry.pack(PACKED_MAX);
         entry.set_lru(self.access.birth_stamp());
         self.note_expire(hash, false, entry.expire_ms().is_some());
         self.table.insert_unique(hash, entry, &self.hasher);

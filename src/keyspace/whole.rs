@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::Database;
-use crate::types::{KeyEntry, NewValue, Value, WrongType};
+use crate::types::held::ValueMut;
+use crate::types::{KeyEntry, Value, WrongType};
 
 impl Database {
     /// The entry of a key that has not expired, without touching anything: for commands that hold several at once, after
@@ -12,14 +13,13 @@ impl Database {
         self.table.get(hash, |entry| entry.key() == key).filter(|entry| !entry.is_due(now_ms))
     }
 
-    /// The value of a key, to change it: a use. `WrongType` where the key holds a short string or an integer; a long string
-    /// is among the values.
+    /// The value of a key, to change it: a use.
     #[inline]
-    pub fn value_mut(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Result<Option<&mut Value>, WrongType> {
-        let Some(at) = self.find(key, hash, now_ms) else { return Ok(None) };
-        let Some(entry) = self.table.at_mut(at) else { return Ok(None) };
+    pub fn value_mut(&mut self, key: &[u8], hash: u64, now_ms: i64) -> Option<ValueMut<'_>> {
+        let at = self.find(key, hash, now_ms)?;
+        let entry = self.table.at_mut(at)?;
         self.access.touch(entry);
-        entry.whole_mut().map(Some).ok_or(WrongType)
+        Some(ValueMut::new(entry, &mut self.room))
     }
 
     /// The same; a missing key gets the value that `new` makes. The caller puts something in, or removes the key.
@@ -30,16 +30,16 @@ impl Database {
         hash: u64,
         now_ms: i64,
         new: impl FnOnce() -> Value,
-    ) -> Result<&mut Value, WrongType> {
+    ) -> Result<ValueMut<'_>, WrongType> {
         let at = match self.find(key, hash, now_ms) {
             Some(at) => at,
             None => {
-                self.insert_new(hash, KeyEntry::new(key, NewValue::of(new()), None));
+                self.insert_new(hash, KeyEntry::holding(key, new(), None));
                 self.table.find(hash, |entry| entry.key() == key).ok_or(WrongType)?
             }
         };
         let entry = self.table.at_mut(at).ok_or(WrongType)?;
         self.access.touch(entry);
-        entry.whole_mut().ok_or(WrongType)
+        Ok(ValueMut::new(entry, &mut self.room))
     }
 }

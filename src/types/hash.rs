@@ -4,10 +4,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Deref;
+
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::encoding::fields::Fields;
 use crate::encoding::listpack::{self, Element, Listpack, Place};
+use crate::encoding::packed::{Packed, ReadPack};
 use crate::types::timed_hash::{TimedPack, TimedTable, is_over};
 
 /// What the time of a field adds to a pack at most, in bytes.
@@ -25,13 +28,16 @@ pub struct HashLimits {
 }
 
 /// The hash. One that a key holds has fields.
-#[derive(Clone, Debug)]
-pub enum Hash {
+#[derive(Clone, Copy, Debug)]
+pub enum Hash<P = Listpack, F = Box<Form>> {
     /// Few and short fields and values that stay.
-    Pack(Listpack),
+    Pack(P),
     /// Anything else.
-    Other(Box<Form>),
+    Other(F),
 }
+
+/// A hash to be read, wherever it lies.
+pub type HashRef<'a> = Hash<Packed<'a>, &'a Form>;
 
 /// What hashes are that are no pack.
 #[derive(Clone, Debug)]
@@ -54,7 +60,7 @@ impl Default for Hash {
 }
 
 /// Where a field of a pack and its value are.
-fn find(pack: &Listpack, name: &[u8]) -> Option<(Place, Place)> {
+fn find(pack: Packed<'_>, name: &[u8]) -> Option<(Place, Place)> {
     let field = pack.find(name, pack.first(), 1)?;
     Some((field, pack.next(field)?))
 }
@@ -78,7 +84,7 @@ impl Form {
 }
 
 /// What every hash has.
-impl Hash {
+impl<P: ReadPack, F: Deref<Target = Form>> Hash<P, F> {
     /// The encoding as OBJECT ENCODING answers it.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -91,11 +97,11 @@ impl Hash {
     }
 
     /// The pack that it is.
-    pub fn pack(&self) -> Option<&Listpack> {
+    pub fn pack(&self) -> Option<Packed<'_>> {
         match self {
-            Hash::Pack(pack) => Some(pack),
+            Hash::Pack(pack) => Some(pack.read()),
             Hash::Other(form) => match &**form {
-                Form::TimedPack(pack) => Some(pack.pack()),
+                Form::TimedPack(pack) => Some(pack.pack().read()),
                 Form::Table(_) | Form::TimedTable(_) => None,
             },
         }
@@ -105,7 +111,7 @@ impl Hash {
     #[inline]
     pub fn len(&self) -> usize {
         match self {
-            Hash::Pack(pack) => pack.len() / 2,
+            Hash::Pack(pack) => pack.read().len() / 2,
             Hash::Other(form) => form.len(),
         }
     }
@@ -113,6 +119,102 @@ impl Hash {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The value of a field whose time is not over.
+    #[inline]
+    pub fn get(&self, name: &[u8], now_ms: i64) -> Option<Element<'_>> {
+        match self {
+            Hash::Pack(pack) => find(pack.read(), name).map(|(_, value)| pack.read().get(value)),
+            Hash::Other(form) => match &**form {
+                Form::Table(table) => table.get(name),
+                form => form.get_timed(name).filter(|(_, at_ms)| !is_over(*at_ms, now_ms)).map(|(value, _)| value),
+            },
+        }
+    }
+
+    /// Shows all fields and values, and when each expires.
+    pub fn each_timed(&self, mut see: impl FnMut(Element<'_>, Element<'_>, Option<i64>)) {
+        match self {
+            Hash::Pack(pack) => {
+                let mut texts = pack.read().iter();
+                while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+                    see(name, value, None);
+                }
+            }
+            Hash::Other(form) => match &**form {
+                Form::Table(table) => table.iter().for_each(|(name, value)| see(Element::Bytes(name), value, None)),
+                Form::TimedPack(pack) => pack.iter().for_each(|(name, value, at_ms)| see(name, value, at_ms)),
+                Form::TimedTable(table) => {
+                    table
+                        .fields()
+                        .iter_timed()
+                        .for_each(|(name, value, at_ms)| see(Element::Bytes(name), value, at_ms));
+                }
+            },
+        }
+    }
+
+    /// Shows all fields and values whose time is not over.
+    pub fn each(&self, now_ms: i64, mut see: impl FnMut(Element<'_>, Element<'_>)) {
+        self.each_timed(|name, value, at_ms| {
+            if !is_over(at_ms, now_ms) {
+                see(name, value);
+            }
+        });
+    }
+
+    /// A field chosen at random, with its value; its time may be over.
+    pub fn random(&self, rng: &mut Rng) -> Option<(Element<'_>, Element<'_>)> {
+        if self.is_empty() {
+            return None;
+        }
+        let index = |rng: &mut Rng| rng.below(self.len() as u64) as usize;
+        let of_table = |(name, value)| (Element::Bytes(name), value);
+        match self {
+            Hash::Pack(pack) => {
+                let (pack, index) = (pack.read(), index(rng));
+                let field = pack.seek(2 * index)?;
+                Some((pack.get(field), pack.get(pack.next(field)?)))
+            }
+            Hash::Other(form) => match &**form {
+                Form::Table(table) => table.random(rng).map(of_table),
+                Form::TimedPack(pack) => pack.at(index(rng)),
+                Form::TimedTable(table) => table.fields().random(rng).map(of_table),
+            },
+        }
+    }
+
+    /// Visits some fields whose time is not over and returns the next cursor; 0 starts and ends. A small hash is visited
+    /// at once.
+    pub fn scan(&self, cursor: u64, now_ms: i64, mut visit: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
+        let mut see = |name: &[u8], value: Element<'_>, at_ms| {
+            if !is_over(at_ms, now_ms) {
+                visit(Element::Bytes(name), value);
+            }
+        };
+        match self {
+            Hash::Other(form) => match &**form {
+                Form::Table(table) => return table.scan(cursor, |name, value| see(name, value, None)),
+                Form::TimedTable(table) => return table.fields().scan_timed(cursor, see),
+                Form::TimedPack(_) => {}
+            },
+            Hash::Pack(_) => {}
+        }
+        self.each(now_ms, visit);
+        0
+    }
+}
+
+/// What is changed of every hash.
+impl Hash {
+    /// The hash to be read.
+    #[inline]
+    pub fn view(&self) -> HashRef<'_> {
+        match self {
+            Hash::Pack(pack) => Hash::Pack(pack.read()),
+            Hash::Other(form) => Hash::Other(form),
+        }
     }
 
     /// Bytes behind the hash.
@@ -182,18 +284,6 @@ impl Hash {
         }
     }
 
-    /// The value of a field whose time is not over.
-    #[inline]
-    pub fn get(&self, name: &[u8], now_ms: i64) -> Option<Element<'_>> {
-        match self {
-            Hash::Pack(pack) => find(pack, name).map(|(_, value)| pack.get(value)),
-            Hash::Other(form) => match &**form {
-                Form::Table(table) => table.get(name),
-                form => form.get_timed(name).filter(|(_, at_ms)| !is_over(*at_ms, now_ms)).map(|(value, _)| value),
-            },
-        }
-    }
-
     /// Sets the value of a field, which stays from now on. Returns whether it is new.
     #[inline]
     pub fn set(&mut self, name: &[u8], value: &[u8], limits: &HashLimits) -> bool {
@@ -211,7 +301,7 @@ impl Hash {
             self.spread(limits);
         }
         let is_new = match self {
-            Hash::Pack(pack) => match find(pack, name) {
+            Hash::Pack(pack) => match find(pack.read(), name) {
                 Some((_, place)) => {
                     pack.replace(place, value);
                     false
@@ -238,7 +328,7 @@ impl Hash {
     #[inline]
     pub fn remove(&mut self, name: &[u8]) -> bool {
         match self {
-            Hash::Pack(pack) => match find(pack, name) {
+            Hash::Pack(pack) => match find(pack.read(), name) {
                 Some((field, _)) => {
                     pack.remove_many(field, 2);
                     true
@@ -251,77 +341,6 @@ impl Hash {
                 Form::TimedTable(table) => table.remove(name),
             },
         }
-    }
-
-    /// Shows all fields and values, and when each expires.
-    pub fn each_timed(&self, mut see: impl FnMut(Element<'_>, Element<'_>, Option<i64>)) {
-        match self {
-            Hash::Pack(pack) => {
-                let mut texts = pack.iter();
-                while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-                    see(name, value, None);
-                }
-            }
-            Hash::Other(form) => match &**form {
-                Form::Table(table) => table.iter().for_each(|(name, value)| see(Element::Bytes(name), value, None)),
-                Form::TimedPack(pack) => pack.iter().for_each(|(name, value, at_ms)| see(name, value, at_ms)),
-                Form::TimedTable(table) => {
-                    table
-                        .fields()
-                        .iter_timed()
-                        .for_each(|(name, value, at_ms)| see(Element::Bytes(name), value, at_ms));
-                }
-            },
-        }
-    }
-
-    /// Shows all fields and values whose time is not over.
-    pub fn each(&self, now_ms: i64, mut see: impl FnMut(Element<'_>, Element<'_>)) {
-        self.each_timed(|name, value, at_ms| {
-            if !is_over(at_ms, now_ms) {
-                see(name, value);
-            }
-        });
-    }
-
-    /// A field chosen at random, with its value; its time may be over.
-    pub fn random(&self, rng: &mut Rng) -> Option<(Element<'_>, Element<'_>)> {
-        if self.is_empty() {
-            return None;
-        }
-        let index = |rng: &mut Rng| rng.below(self.len() as u64) as usize;
-        let of_table = |(name, value)| (Element::Bytes(name), value);
-        match self {
-            Hash::Pack(pack) => {
-                let field = pack.seek(2 * index(rng))?;
-                Some((pack.get(field), pack.get(pack.next(field)?)))
-            }
-            Hash::Other(form) => match &**form {
-                Form::Table(table) => table.random(rng).map(of_table),
-                Form::TimedPack(pack) => pack.at(index(rng)),
-                Form::TimedTable(table) => table.fields().random(rng).map(of_table),
-            },
-        }
-    }
-
-    /// Visits some fields whose time is not over and returns the next cursor; 0 starts and ends. A small hash is visited
-    /// at once.
-    pub fn scan(&self, cursor: u64, now_ms: i64, mut visit: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
-        let mut see = |name: &[u8], value: Element<'_>, at_ms| {
-            if !is_over(at_ms, now_ms) {
-                visit(Element::Bytes(name), value);
-            }
-        };
-        match self {
-            Hash::Other(form) => match &**form {
-                Form::Table(table) => return table.scan(cursor, |name, value| see(name, value, None)),
-                Form::TimedTable(table) => return table.fields().scan_timed(cursor, see),
-                Form::TimedPack(_) => {}
-            },
-            Hash::Pack(_) => {}
-        }
-        self.each(now_ms, visit);
-        0
     }
 
     /// A hash of a pack that came from elsewhere: each field once.
@@ -341,7 +360,7 @@ impl Hash {
 }
 
 /// What concerns the times of fields.
-impl Hash {
+impl<P: ReadPack, F: Deref<Target = Form>> Hash<P, F> {
     /// Whether fields may expire.
     #[inline]
     pub fn is_timed(&self) -> bool {
@@ -365,11 +384,52 @@ impl Hash {
     /// When a field expires: `None` where there is none, `Some(None)` where it stays.
     pub fn time_of(&self, name: &[u8]) -> Option<Option<i64>> {
         match self {
-            Hash::Pack(pack) => find(pack, name).map(|_| None),
+            Hash::Pack(pack) => find(pack.read(), name).map(|_| None),
             Hash::Other(form) => form.get_timed(name).map(|(_, at_ms)| at_ms),
         }
     }
 
+    /// When the next field expires.
+    pub fn next_ms(&self) -> Option<i64> {
+        match self {
+            Hash::Pack(_) => None,
+            Hash::Other(form) => match &**form {
+                Form::Table(_) => None,
+                Form::TimedPack(pack) => pack.next_ms(),
+                Form::TimedTable(table) => table.next_ms(),
+            },
+        }
+    }
+
+    /// Under which time the hash stands in the order of its database.
+    #[inline]
+    pub fn listed_ms(&self) -> Option<i64> {
+        match self {
+            Hash::Pack(_) => None,
+            Hash::Other(form) => match &**form {
+                Form::Table(_) => None,
+                Form::TimedPack(pack) => pack.listed_ms,
+                Form::TimedTable(table) => table.listed_ms,
+            },
+        }
+    }
+
+    /// How many fields there are whose time is not over.
+    pub fn live_len(&self, now_ms: i64) -> usize {
+        let over = match self {
+            Hash::Pack(_) => 0,
+            Hash::Other(form) => match &**form {
+                Form::Table(_) => 0,
+                Form::TimedPack(pack) => pack.count_over(now_ms),
+                Form::TimedTable(table) => table.count_over(now_ms),
+            },
+        };
+        self.len() - over
+    }
+}
+
+/// What changes them.
+impl Hash {
     /// Lays the hash out so that fields may expire.
     pub fn make_timed(&mut self, limits: &HashLimits) {
         if let Hash::Pack(pack) = self {
@@ -404,31 +464,6 @@ impl Hash {
         }
     }
 
-    /// When the next field expires.
-    pub fn next_ms(&self) -> Option<i64> {
-        match self {
-            Hash::Pack(_) => None,
-            Hash::Other(form) => match &**form {
-                Form::Table(_) => None,
-                Form::TimedPack(pack) => pack.next_ms(),
-                Form::TimedTable(table) => table.next_ms(),
-            },
-        }
-    }
-
-    /// Under which time the hash stands in the order of its database.
-    #[inline]
-    pub fn listed_ms(&self) -> Option<i64> {
-        match self {
-            Hash::Pack(_) => None,
-            Hash::Other(form) => match &**form {
-                Form::Table(_) => None,
-                Form::TimedPack(pack) => pack.listed_ms,
-                Form::TimedTable(table) => table.listed_ms,
-            },
-        }
-    }
-
     /// Notes under which time it stands there now. Only hashes whose fields may expire stand there at all.
     pub fn set_listed(&mut self, listed_ms: Option<i64>) {
         if let Hash::Other(form) = self {
@@ -450,19 +485,6 @@ impl Hash {
                 Form::TimedTable(table) => table.remove_over(now_ms, max),
             },
         }
-    }
-
-    /// How many fields there are whose time is not over.
-    pub fn live_len(&self, now_ms: i64) -> usize {
-        let over = match self {
-            Hash::Pack(_) => 0,
-            Hash::Other(form) => match &**form {
-                Form::Table(_) => 0,
-                Form::TimedPack(pack) => pack.count_over(now_ms),
-                Form::TimedTable(table) => table.count_over(now_ms),
-            },
-        };
-        self.len() - over
     }
 
     /// A hash of a pack with times that came from elsewhere.

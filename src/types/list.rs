@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Deref;
+
 use crate::encoding::listpack::{Element, Listpack};
+use crate::encoding::packed::{Packed, ReadPack};
 use crate::encoding::quicklist::{Limits, Quicklist};
 
 /// An end of a list.
@@ -16,13 +19,16 @@ pub enum End {
 }
 
 /// The list. One that a key holds has elements; commands remove the key with the last of them.
-#[derive(Clone, Debug)]
-pub enum List {
+#[derive(Clone, Copy, Debug)]
+pub enum List<P = Listpack, Q = Box<Quicklist>> {
     /// Few and short elements.
-    Pack(Listpack),
+    Pack(P),
     /// Many, or long ones.
-    Quick(Box<Quicklist>),
+    Quick(Q),
 }
+
+/// A list to be read, wherever it lies.
+pub type ListRef<'a> = List<Packed<'a>, &'a Quicklist>;
 
 impl Default for List {
     fn default() -> List {
@@ -30,15 +36,8 @@ impl Default for List {
     }
 }
 
-impl List {
-    /// A list of nodes: one pack where there is only one that is not too big.
-    pub fn of_nodes(quick: Quicklist, limits: Limits) -> List {
-        match quick.as_only_pack(limits) {
-            Some(pack) => List::Pack(Listpack::copy_of(pack)),
-            None => List::Quick(Box::new(quick)),
-        }
-    }
-
+/// Reading, wherever it lies.
+impl<P: ReadPack, Q: Deref<Target = Quicklist>> List<P, Q> {
     /// The encoding as OBJECT ENCODING answers it.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -51,7 +50,7 @@ impl List {
     #[inline]
     pub fn len(&self) -> usize {
         match self {
-            List::Pack(pack) => pack.len(),
+            List::Pack(pack) => pack.read().len(),
             List::Quick(quick) => quick.len(),
         }
     }
@@ -59,8 +58,62 @@ impl List {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         match self {
-            List::Pack(pack) => pack.is_empty(),
+            List::Pack(pack) => pack.read().is_empty(),
             List::Quick(quick) => quick.is_empty(),
+        }
+    }
+
+    /// Shows the elements from `index` on, forwards or backwards, until `see` has enough.
+    pub fn visit(&self, index: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) {
+        match self {
+            List::Quick(quick) => quick.visit(index, backwards, see),
+            List::Pack(pack) => _ = pack.read().visit(index, backwards, see),
+        }
+    }
+
+    /// Shows all elements.
+    pub fn each(&self, mut see: impl FnMut(Element<'_>)) {
+        self.visit(0, false, &mut |element| {
+            see(element);
+            true
+        });
+    }
+
+    /// The index that one counted from either end means, if there is such an element.
+    pub fn index(&self, index: i64) -> Option<usize> {
+        let len = self.len();
+        let from_front = if index < 0 { index.checked_add(len as i64)? } else { index };
+        usize::try_from(from_front).ok().filter(|&index| index < len)
+    }
+
+    /// The first element with this text.
+    pub fn find(&self, text: &[u8]) -> Option<usize> {
+        let wanted = Element::of(text);
+        let (mut at, mut found) = (0, false);
+        self.visit(0, false, &mut |element| {
+            found = element == wanted;
+            at += usize::from(!found);
+            !found
+        });
+        found.then_some(at)
+    }
+}
+
+impl List {
+    /// The list to be read.
+    #[inline]
+    pub fn view(&self) -> ListRef<'_> {
+        match self {
+            List::Pack(pack) => List::Pack(pack.read()),
+            List::Quick(quick) => List::Quick(quick),
+        }
+    }
+
+    /// A list of nodes: one pack where there is only one that is not too big.
+    pub fn of_nodes(quick: Quicklist, limits: Limits) -> List {
+        match quick.as_only_pack(limits) {
+            Some(pack) => List::Pack(Listpack::copy_of(pack)),
+            None => List::Quick(Box::new(quick)),
         }
     }
 
@@ -128,41 +181,6 @@ impl List {
                 Some(seen)
             }
         }
-    }
-
-    /// Shows the elements from `index` on, forwards or backwards, until `see` has enough.
-    pub fn visit(&self, index: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) {
-        match self {
-            List::Quick(quick) => quick.visit(index, backwards, see),
-            List::Pack(pack) => _ = pack.read().visit(index, backwards, see),
-        }
-    }
-
-    /// Shows all elements.
-    pub fn each(&self, mut see: impl FnMut(Element<'_>)) {
-        self.visit(0, false, &mut |element| {
-            see(element);
-            true
-        });
-    }
-
-    /// The index that one counted from either end means, if there is such an element.
-    pub fn index(&self, index: i64) -> Option<usize> {
-        let len = self.len();
-        let from_front = if index < 0 { index.checked_add(len as i64)? } else { index };
-        usize::try_from(from_front).ok().filter(|&index| index < len)
-    }
-
-    /// The first element with this text.
-    pub fn find(&self, text: &[u8]) -> Option<usize> {
-        let wanted = Element::of(text);
-        let (mut at, mut found) = (0, false);
-        self.visit(0, false, &mut |element| {
-            found = element == wanted;
-            at += usize::from(!found);
-            !found
-        });
-        found.then_some(at)
     }
 
     /// Adds an element in front of number `pivot`, or behind it. Call [`List::make_room`] before.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod hash;
+pub mod held;
 pub mod hyperloglog;
 pub mod list;
 pub mod probe;
@@ -14,12 +15,15 @@ pub mod sorted_tree;
 pub mod string;
 pub mod timed_hash;
 
-use crate::encoding::entry::{self, Entry};
+use crate::encoding::entry::{self, Entry, Stored};
+use crate::encoding::intset::Ints;
+use crate::encoding::packed::Packed;
 use crate::encoding::quicklist;
-use hash::{Hash, HashLimits};
-use list::List;
-use set::{Set, SetLimits};
-use sorted_set::{SortedSet, SortedSetLimits};
+use hash::{Hash, HashLimits, HashRef};
+use held::mark;
+use list::{List, ListRef};
+use set::{Set, SetLimits, SetRef};
+use sorted_set::{SortedSet, SortedSetLimits, SortedSetRef};
 use string::LargeString;
 
 /// A value too big or too structured to be a few bytes behind its key.
@@ -32,16 +36,66 @@ pub enum Value {
 }
 
 /// A value that is made of others.
-#[derive(Clone, Debug)]
-pub enum Collection {
+#[derive(Clone, Copy, Debug)]
+pub enum Collection<L = List, S = Set, H = Hash, Z = SortedSet> {
     /// A list.
-    List(List),
+    List(L),
     /// A set.
-    Set(Set),
+    Set(S),
     /// A hash.
-    Hash(Hash),
+    Hash(H),
     /// A sorted set.
-    SortedSet(SortedSet),
+    SortedSet(Z),
+}
+
+/// A value that is made of others, to be read wherever it lies.
+pub type CollectionRef<'a> = Collection<ListRef<'a>, SetRef<'a>, HashRef<'a>, SortedSetRef<'a>>;
+
+impl Collection {
+    /// The value to be read.
+    #[inline]
+    pub fn view(&self) -> CollectionRef<'_> {
+        match self {
+            Collection::List(list) => Collection::List(list.view()),
+            Collection::Set(set) => Collection::Set(set.view()),
+            Collection::Hash(hash) => Collection::Hash(hash.view()),
+            Collection::SortedSet(set) => Collection::SortedSet(set.view()),
+        }
+    }
+}
+
+impl<'a> CollectionRef<'a> {
+    /// What lies packed beside a key.
+    #[inline]
+    fn packed(mark: u8, bytes: &'a [u8]) -> CollectionRef<'a> {
+        match mark {
+            mark::LIST => Collection::List(List::Pack(Packed::new(bytes))),
+            mark::INTS => Collection::Set(Set::Ints(Ints::new(bytes))),
+            mark::SET => Collection::Set(Set::Pack(Packed::new(bytes))),
+            mark::HASH => Collection::Hash(Hash::Pack(Packed::new(bytes))),
+            _ => Collection::SortedSet(SortedSet::Pack(Packed::new(bytes))),
+        }
+    }
+
+    /// The type's name, as TYPE answers it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Collection::List(_) => "list",
+            Collection::Set(_) => "set",
+            Collection::Hash(_) => "hash",
+            Collection::SortedSet(_) => "zset",
+        }
+    }
+
+    /// The encoding as OBJECT ENCODING answers it, in Redis' terms rather than ours.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Collection::List(list) => list.encoding(),
+            Collection::Set(set) => set.encoding(),
+            Collection::Hash(hash) => hash.encoding(),
+            Collection::SortedSet(set) => set.encoding(),
+        }
+    }
 }
 
 // It lies in the entry, beside the key.
@@ -73,17 +127,6 @@ impl From<Hash> for Value {
 }
 
 impl Value {
-    /// The type's name, as TYPE answers it.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Value::String(_) => "string",
-            Value::Other(Collection::List(_)) => "list",
-            Value::Other(Collection::Set(_)) => "set",
-            Value::Other(Collection::Hash(_)) => "hash",
-            Value::Other(Collection::SortedSet(_)) => "zset",
-        }
-    }
-
     /// Bytes that the value points to.
     pub fn memory_usage(&self) -> usize {
         match self {
@@ -106,70 +149,11 @@ impl Value {
         }
     }
 
-    /// The list that it is.
-    pub fn as_list(&self) -> Result<&List, WrongType> {
-        match self {
-            Value::Other(Collection::List(list)) => Ok(list),
-            _ => Err(WrongType),
-        }
-    }
-
-    /// The list that it is, to be changed.
-    #[inline]
-    pub fn as_list_mut(&mut self) -> Result<&mut List, WrongType> {
-        match self {
-            Value::Other(Collection::List(list)) => Ok(list),
-            _ => Err(WrongType),
-        }
-    }
-
-    /// The set that it is.
-    pub fn as_set(&self) -> Result<&Set, WrongType> {
-        match self {
-            Value::Other(Collection::Set(set)) => Ok(set),
-            _ => Err(WrongType),
-        }
-    }
-
-    /// The set that it is, to be changed.
-    #[inline]
-    pub fn as_set_mut(&mut self) -> Result<&mut Set, WrongType> {
-        match self {
-            Value::Other(Collection::Set(set)) => Ok(set),
-            _ => Err(WrongType),
-        }
-    }
-
-    /// The hash that it is.
-    pub fn as_hash(&self) -> Result<&Hash, WrongType> {
-        match self {
-            Value::Other(Collection::Hash(hash)) => Ok(hash),
-            _ => Err(WrongType),
-        }
-    }
-
     /// The hash that it is, to be changed.
     #[inline]
     pub fn as_hash_mut(&mut self) -> Result<&mut Hash, WrongType> {
         match self {
             Value::Other(Collection::Hash(hash)) => Ok(hash),
-            _ => Err(WrongType),
-        }
-    }
-
-    /// The sorted set that it is.
-    pub fn as_sorted_set(&self) -> Result<&SortedSet, WrongType> {
-        match self {
-            Value::Other(Collection::SortedSet(set)) => Ok(set),
-            _ => Err(WrongType),
-        }
-    }
-
-    /// The sorted set that it is, to be changed.
-    #[inline]
-    pub fn as_sorted_set_mut(&mut self) -> Result<&mut SortedSet, WrongType> {
-        match self {
-            Value::Other(Collection::SortedSet(set)) => Ok(set),
             _ => Err(WrongType),
         }
     }
@@ -216,50 +200,69 @@ pub struct WrongType;
 impl Entry<Value> {
     /// The type's name, as TYPE answers it.
     pub fn type_name(&self) -> &'static str {
-        self.whole().map_or("string", Value::type_name)
+        self.collection().map_or("string", |collection| collection.type_name())
     }
 
-    /// The value where it is neither an integer nor a short string.
+    /// The value where it has an allocation of its own.
     #[inline]
     pub fn whole(&self) -> Option<&Value> {
         match self.value() {
-            entry::Stored::Int(_) | entry::Stored::Inline(_) => None,
-            entry::Stored::Whole(value) => Some(value),
+            Stored::Int(_) | Stored::Inline(_) | Stored::Packed(..) => None,
+            Stored::Whole(value) => Some(value),
+        }
+    }
+
+    /// The value where it is no string, wherever it lies.
+    #[inline]
+    pub fn collection(&self) -> Option<CollectionRef<'_>> {
+        match self.value() {
+            Stored::Packed(mark, bytes) => Some(CollectionRef::packed(mark, bytes)),
+            Stored::Whole(Value::Other(collection)) => Some(collection.view()),
+            Stored::Int(_) | Stored::Inline(_) | Stored::Whole(Value::String(_)) => None,
         }
     }
 
     /// The list at this key.
     #[inline]
-    pub fn as_list(&self) -> Result<&List, WrongType> {
-        self.whole().ok_or(WrongType)?.as_list()
+    pub fn as_list(&self) -> Result<ListRef<'_>, WrongType> {
+        match self.collection() {
+            Some(Collection::List(list)) => Ok(list),
+            _ => Err(WrongType),
+        }
     }
 
     /// The set at this key.
     #[inline]
-    pub fn as_set(&self) -> Result<&Set, WrongType> {
-        self.whole().ok_or(WrongType)?.as_set()
+    pub fn as_set(&self) -> Result<SetRef<'_>, WrongType> {
+        match self.collection() {
+            Some(Collection::Set(set)) => Ok(set),
+            _ => Err(WrongType),
+        }
     }
 
     /// The hash at this key.
     #[inline]
-    pub fn as_hash(&self) -> Result<&Hash, WrongType> {
-        self.whole().ok_or(WrongType)?.as_hash()
+    pub fn as_hash(&self) -> Result<HashRef<'_>, WrongType> {
+        match self.collection() {
+            Some(Collection::Hash(hash)) => Ok(hash),
+            _ => Err(WrongType),
+        }
     }
 
     /// The sorted set at this key.
     #[inline]
-    pub fn as_sorted_set(&self) -> Result<&SortedSet, WrongType> {
-        self.whole().ok_or(WrongType)?.as_sorted_set()
+    pub fn as_sorted_set(&self) -> Result<SortedSetRef<'_>, WrongType> {
+        match self.collection() {
+            Some(Collection::SortedSet(set)) => Ok(set),
+            _ => Err(WrongType),
+        }
     }
 
     /// The encoding as OBJECT ENCODING answers it, in Redis' terms rather than ours.
     pub fn encoding(&self) -> &'static str {
-        match self.whole() {
-            Some(Value::Other(Collection::List(list))) => list.encoding(),
-            Some(Value::Other(Collection::Set(set))) => set.encoding(),
-            Some(Value::Other(Collection::Hash(hash))) => hash.encoding(),
-            Some(Value::Other(Collection::SortedSet(set))) => set.encoding(),
-            Some(Value::String(_)) | None => self.string_encoding().unwrap_or("raw"),
+        match self.collection() {
+            Some(collection) => collection.encoding(),
+            None => self.string_encoding().unwrap_or("raw"),
         }
     }
 
@@ -267,12 +270,13 @@ impl Entry<Value> {
     /// one is otherwise.
     pub fn duplicate(&self, key: &[u8]) -> KeyEntry {
         let value = match self.value() {
-            entry::Stored::Int(number) => NewValue::Int(number),
-            entry::Stored::Inline(bytes) => NewValue::Inline(bytes),
-            entry::Stored::Whole(value) => NewValue::of(value.duplicate()),
+            Stored::Int(number) => NewValue::Int(number),
+            Stored::Inline(bytes) => NewValue::Inline(bytes),
+            Stored::Packed(mark, bytes) => NewValue::Packed(mark, bytes),
+            Stored::Whole(value) => NewValue::of(value.duplicate()),
         };
         let mut copy = KeyEntry::new(key, value, self.expire_ms());
-        copy.set_raw(self.is_raw() || matches!(self.value(), entry::Stored::Int(_)));
+        copy.set_raw(self.is_raw() || matches!(self.value(), Stored::Int(_)));
         copy
     }
 

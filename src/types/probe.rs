@@ -8,7 +8,7 @@ use crate::encoding::members::Members;
 use crate::types::hash::{Form, Hash};
 use crate::types::set::Set;
 use crate::types::sorted_set::{SortedSet, Tree};
-use crate::types::{Collection, KeyEntry, Value};
+use crate::types::{Collection, KeyEntry};
 
 /// Tables with fewer members are near anyway: they fit the second-level cache.
 const MEMBERS_MIN: usize = 1024;
@@ -31,15 +31,14 @@ impl<'v> Probe<'v> {
     /// Asks for the place of a member in the value at a key. None where that is no big table.
     #[inline]
     pub fn of(entry: &'v KeyEntry, member: &[u8]) -> Option<Probe<'v>> {
-        let Some(Value::Other(collection)) = entry.whole() else { return None };
-        let fields = match collection {
+        let fields = match entry.collection()? {
             Collection::Set(Set::Table(members)) if members.len() >= MEMBERS_MIN => {
                 return Some(Probe { hash: members.prefetch_place(member)?, table: Kind::Members(members) });
             }
             Collection::SortedSet(SortedSet::Tree(tree)) if tree.len() >= MEMBERS_MIN => {
                 return Some(Probe { hash: tree.prefetch_bucket(member), table: Kind::Tree(tree) });
             }
-            Collection::Hash(Hash::Other(form)) => match &**form {
+            Collection::Hash(Hash::Other(form)) => match form {
                 Form::Table(table) => table,
                 Form::TimedTable(table) => table.fields(),
                 Form::TimedPack(_) => return None,
@@ -65,11 +64,11 @@ impl<'v> Probe<'v> {
 mod tests {
     use super::*;
     use crate::base::siphash::SipKey;
-    use crate::types::NewValue;
     use crate::types::hash::HashLimits;
     use crate::types::list::List;
     use crate::types::set::SetLimits;
     use crate::types::sorted_set::SortedSetLimits;
+    use crate::types::{NewValue, Value};
 
     #[test]
     fn big_tables_are_asked() {

@@ -3,11 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Deref;
+
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
-use crate::encoding::intset::Intset;
+use crate::encoding::intset::{Ints, Intset, ReadInts};
 use crate::encoding::listpack::{self, Element, Listpack};
 use crate::encoding::members::Members;
+use crate::encoding::packed::{Packed, ReadPack};
 use crate::sys::prefetch::AHEAD;
 
 /// The most integers that a set may be told to keep sorted.
@@ -27,15 +30,18 @@ pub struct SetLimits {
 }
 
 /// The set. One that a key holds has members.
-#[derive(Clone, Debug)]
-pub enum Set {
+#[derive(Clone, Copy, Debug)]
+pub enum Set<I = Intset, P = Listpack, T = Box<Members>> {
     /// Integers only.
-    Ints(Intset),
+    Ints(I),
     /// Few and short members.
-    Pack(Listpack),
+    Pack(P),
     /// Any.
-    Table(Box<Members>),
+    Table(T),
 }
+
+/// A set to be read, wherever it lies.
+pub type SetRef<'a> = Set<Ints<'a>, Packed<'a>, &'a Members>;
 
 const _: () = assert!(size_of::<Set>() == 24);
 
@@ -71,18 +77,8 @@ fn add_group(table: &mut Members, group: &[Element<'_>], new: bool) {
     }
 }
 
-impl Set {
-    /// An empty one for about `count` members of which this is the first.
-    pub fn for_member(text: &[u8], count: usize, limits: &SetLimits) -> Set {
-        if integer(text).is_some() && count <= limits.ints {
-            Set::default()
-        } else if count <= limits.pack {
-            Set::Pack(Listpack::new())
-        } else {
-            Set::Table(Box::new(Members::new(limits.key)))
-        }
-    }
-
+/// Reading, wherever it lies.
+impl<I: ReadInts, P: ReadPack, T: Deref<Target = Members>> Set<I, P, T> {
     /// The encoding as OBJECT ENCODING answers it.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -96,8 +92,8 @@ impl Set {
     #[inline]
     pub fn len(&self) -> usize {
         match self {
-            Set::Ints(ints) => ints.len(),
-            Set::Pack(pack) => pack.len(),
+            Set::Ints(ints) => ints.read().len(),
+            Set::Pack(pack) => pack.read().len(),
             Set::Table(table) => table.len(),
         }
     }
@@ -105,6 +101,118 @@ impl Set {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it is a member.
+    #[inline]
+    pub fn contains(&self, text: &[u8]) -> bool {
+        match self {
+            Set::Table(table) => table.contains(text),
+            Set::Ints(ints) => integer(text).is_some_and(|number| ints.read().contains(number)),
+            Set::Pack(pack) => pack.read().find(text, pack.read().first(), 0).is_some(),
+        }
+    }
+
+    /// Shows members until `see` has enough.
+    pub fn visit<'s>(&'s self, mut see: impl FnMut(Element<'s>) -> bool) {
+        match self {
+            Set::Ints(ints) => _ = ints.read().iter().all(|number| see(Element::Int(number))),
+            Set::Pack(pack) => _ = pack.read().iter().all(see),
+            Set::Table(table) => table.visit(|text| see(Element::Bytes(text))),
+        }
+    }
+
+    /// Shows all members.
+    pub fn each<'s>(&'s self, mut see: impl FnMut(Element<'s>)) {
+        self.visit(|member| {
+            see(member);
+            true
+        });
+    }
+
+    /// A member chosen at random.
+    pub fn random(&self, rng: &mut Rng) -> Option<Element<'_>> {
+        match self {
+            Set::Table(table) => table.random(rng).map(Element::Bytes),
+            Set::Ints(ints) if !ints.read().is_empty() => {
+                ints.read().get(rng.below(ints.read().len() as u64) as usize).map(Element::Int)
+            }
+            Set::Pack(pack) if !pack.read().is_empty() => {
+                pack.read().seek(rng.below(pack.read().len() as u64) as usize).map(|place| pack.read().get(place))
+            }
+            Set::Ints(_) | Set::Pack(_) => None,
+        }
+    }
+
+    /// Whether more members than that would be a table in any case.
+    pub fn is_big(&self, limits: &SetLimits) -> bool {
+        matches!(self, Set::Table(_)) && self.len() > limits.ints.max(limits.pack)
+    }
+
+    /// Shows members, up to [`AHEAD`] at a time, until `see` has enough.
+    pub fn visit_groups<'s>(&'s self, mut see: impl FnMut(&[Element<'s>]) -> bool) {
+        let mut group = Vec::with_capacity(AHEAD);
+        let mut wants_more = true;
+        self.visit(|member| {
+            group.push(member);
+            if group.len() == AHEAD {
+                wants_more = see(&group);
+                group.clear();
+            }
+            wants_more
+        });
+        if !group.is_empty() {
+            see(&group);
+        }
+    }
+
+    /// Which of a group of members are in this set, too: a bit for each, the lowest for the first. Only those are looked
+    /// for that have a bit in `wanted`.
+    pub fn which(&self, group: &[Element<'_>], wanted: u32) -> u32 {
+        if wanted == 0 {
+            return 0;
+        }
+        if let Set::Table(table) = self
+            && let Some(names) = texts(group, &mut [&b""[..]; AHEAD])
+        {
+            return table.which(names, wanted);
+        }
+        let is_there = |index: &usize| wanted >> index & 1 != 0 && self.contains(&group[*index].to_cow());
+        (0..group.len()).filter(is_there).fold(0, |bits, index| bits | 1 << index)
+    }
+
+    /// Visits some members and returns the next cursor; 0 starts and ends. A small set is visited at once.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>)) -> u64 {
+        match self {
+            Set::Table(table) => table.scan(cursor, |text| visit(Element::Bytes(text))),
+            _ => {
+                self.each(visit);
+                0
+            }
+        }
+    }
+}
+
+impl Set {
+    /// The set to be read.
+    #[inline]
+    pub fn view(&self) -> SetRef<'_> {
+        match self {
+            Set::Ints(ints) => Set::Ints(ints.read()),
+            Set::Pack(pack) => Set::Pack(pack.read()),
+            Set::Table(table) => Set::Table(table),
+        }
+    }
+
+    /// An empty one for about `count` members of which this is the first.
+    pub fn for_member(text: &[u8], count: usize, limits: &SetLimits) -> Set {
+        if integer(text).is_some() && count <= limits.ints {
+            Set::default()
+        } else if count <= limits.pack {
+            Set::Pack(Listpack::new())
+        } else {
+            Set::Table(Box::new(Members::new(limits.key)))
+        }
     }
 
     /// Bytes behind the set.
@@ -206,6 +314,7 @@ impl Set {
     #[cold]
     fn add_first_text(&mut self, text: &[u8], limits: &SetLimits) {
         let Set::Ints(ints) = self else { return };
+        let ints = ints.read();
         let longest = |number: Option<i64>| number.map_or(0, |number| Element::Int(number).len());
         let longest = longest(ints.get(0)).max(longest(ints.len().checked_sub(1).and_then(|last| ints.get(last))));
         if ints.len() < limits.pack && text.len() <= limits.value && longest <= limits.value {
@@ -234,82 +343,6 @@ impl Set {
         }
     }
 
-    /// Whether it is a member.
-    #[inline]
-    pub fn contains(&self, text: &[u8]) -> bool {
-        match self {
-            Set::Table(table) => table.contains(text),
-            Set::Ints(ints) => integer(text).is_some_and(|number| ints.contains(number)),
-            Set::Pack(pack) => pack.find(text, pack.first(), 0).is_some(),
-        }
-    }
-
-    /// Shows members until `see` has enough.
-    pub fn visit<'s>(&'s self, mut see: impl FnMut(Element<'s>) -> bool) {
-        match self {
-            Set::Ints(ints) => _ = ints.iter().all(|number| see(Element::Int(number))),
-            Set::Pack(pack) => _ = pack.iter().all(see),
-            Set::Table(table) => table.visit(|text| see(Element::Bytes(text))),
-        }
-    }
-
-    /// Shows all members.
-    pub fn each<'s>(&'s self, mut see: impl FnMut(Element<'s>)) {
-        self.visit(|member| {
-            see(member);
-            true
-        });
-    }
-
-    /// A member chosen at random.
-    pub fn random(&self, rng: &mut Rng) -> Option<Element<'_>> {
-        match self {
-            Set::Table(table) => table.random(rng).map(Element::Bytes),
-            Set::Ints(ints) if !ints.is_empty() => ints.get(rng.below(ints.len() as u64) as usize).map(Element::Int),
-            Set::Pack(pack) if !pack.is_empty() => {
-                pack.seek(rng.below(pack.len() as u64) as usize).map(|place| pack.get(place))
-            }
-            Set::Ints(_) | Set::Pack(_) => None,
-        }
-    }
-
-    /// Whether more members than that would be a table in any case.
-    pub fn is_big(&self, limits: &SetLimits) -> bool {
-        matches!(self, Set::Table(_)) && self.len() > limits.ints.max(limits.pack)
-    }
-
-    /// Shows members, up to [`AHEAD`] at a time, until `see` has enough.
-    pub fn visit_groups<'s>(&'s self, mut see: impl FnMut(&[Element<'s>]) -> bool) {
-        let mut group = Vec::with_capacity(AHEAD);
-        let mut wants_more = true;
-        self.visit(|member| {
-            group.push(member);
-            if group.len() == AHEAD {
-                wants_more = see(&group);
-                group.clear();
-            }
-            wants_more
-        });
-        if !group.is_empty() {
-            see(&group);
-        }
-    }
-
-    /// Which of a group of members are in this set, too: a bit for each, the lowest for the first. Only those are looked
-    /// for that have a bit in `wanted`.
-    pub fn which(&self, group: &[Element<'_>], wanted: u32) -> u32 {
-        if wanted == 0 {
-            return 0;
-        }
-        if let Set::Table(table) = self
-            && let Some(names) = texts(group, &mut [&b""[..]; AHEAD])
-        {
-            return table.which(names, wanted);
-        }
-        let is_there = |index: &usize| wanted >> index & 1 != 0 && self.contains(&group[*index].to_cow());
-        (0..group.len()).filter(is_there).fold(0, |bits, index| bits | 1 << index)
-    }
-
     /// A set of these members, each of which comes once: what more of them than a smaller encoding may have makes.
     pub fn table_of(members: &[Element<'_>], limits: &SetLimits) -> Set {
         let mut table = Members::for_lens(members.iter().map(Element::len), limits.key);
@@ -318,8 +351,8 @@ impl Set {
     }
 
     /// Everything that is in any of these sets, of which one is big.
-    pub fn big_union(sets: &[&Set], limits: &SetLimits) -> Set {
-        let short = |set: &&Set| if let Set::Table(table) = set { table.short_len() } else { set.len() };
+    pub fn big_union(sets: &[SetRef<'_>], limits: &SetLimits) -> Set {
+        let short = |set: &SetRef<'_>| if let Set::Table(table) = set { table.short_len() } else { set.len() };
         let mut table = Members::for_short(sets.iter().map(short).max().unwrap_or(0), limits.key);
         for set in sets {
             let new = table.is_empty();
@@ -329,17 +362,6 @@ impl Set {
             });
         }
         Set::Table(Box::new(table))
-    }
-
-    /// Visits some members and returns the next cursor; 0 starts and ends. A small set is visited at once.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>)) -> u64 {
-        match self {
-            Set::Table(table) => table.scan(cursor, |text| visit(Element::Bytes(text))),
-            _ => {
-                self.each(visit);
-                0
-            }
-        }
     }
 
     /// A set of a pack that came from elsewhere: each member once, and more than none.
@@ -439,7 +461,7 @@ mod tests {
             prop_assert_eq!(seen.len(), our_set.len());
             let table = Set::table_of(&seen, &limits());
             prop_assert_eq!((table.encoding(), members(&table)), ("hashtable", members(&our_set)));
-            let union = Set::big_union(&[&our_set, &their_set, &table], &limits());
+            let union = Set::big_union(&[our_set.view(), their_set.view(), table.view()], &limits());
             let expected = ours.union(&theirs).map(|text| text.clone().into_bytes()).collect::<BTreeSet<_>>();
             prop_assert_eq!((union.encoding(), members(&union)), ("hashtable", expected));
             let mut groups = 0;

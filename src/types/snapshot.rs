@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use super::hash::{Form, Hash, HashLimits};
-use super::list::List;
-use super::set::{Set, SetLimits};
-use super::sorted_set::{SortedSet, SortedSetLimits};
+use super::hash::{Form, Hash, HashLimits, HashRef};
+use super::list::{List, ListRef};
+use super::set::{Set, SetLimits, SetRef};
+use super::sorted_set::{SortedSet, SortedSetLimits, SortedSetRef};
 use super::timed_hash::TIME_MAX_MS;
 use super::{Collection, KeyEntry, TypeLimits, Value};
 use crate::encoding::intset::Intset;
@@ -79,12 +79,12 @@ pub fn uncounted_bytes(kind: u8) -> usize {
 
 /// Appends the type and the value of an entry.
 pub fn write(out: &mut Vec<u8>, entry: &KeyEntry, compress: bool) {
-    match entry.whole() {
-        Some(Value::Other(Collection::List(list))) => write_list(out, list, compress),
-        Some(Value::Other(Collection::Set(set))) => write_set(out, set, compress),
-        Some(Value::Other(Collection::Hash(hash))) => write_hash(out, hash, compress),
-        Some(Value::Other(Collection::SortedSet(set))) => write_sorted_set(out, set, compress),
-        Some(Value::String(_)) | None => {
+    match entry.collection() {
+        Some(Collection::List(list)) => write_list(out, list, compress),
+        Some(Collection::Set(set)) => write_set(out, set, compress),
+        Some(Collection::Hash(hash)) => write_hash(out, hash, compress),
+        Some(Collection::SortedSet(set)) => write_sorted_set(out, set, compress),
+        None => {
             out.push(rdb::TYPE_STRING);
             if let Ok(text) = entry.as_string() {
                 rdb::write_string(out, &text.to_cow(), compress);
@@ -93,7 +93,7 @@ pub fn write(out: &mut Vec<u8>, entry: &KeyEntry, compress: bool) {
     }
 }
 
-fn write_list(out: &mut Vec<u8>, list: &List, compress: bool) {
+fn write_list(out: &mut Vec<u8>, list: ListRef<'_>, compress: bool) {
     out.push(TYPE_LIST_NODES);
     let node = |out: &mut Vec<u8>, bytes: &[u8], plain: bool| {
         rdb::write_len(out, if plain { NODE_PLAIN } else { NODE_PACK } as usize);
@@ -111,11 +111,11 @@ fn write_list(out: &mut Vec<u8>, list: &List, compress: bool) {
     }
 }
 
-fn write_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
+fn write_set(out: &mut Vec<u8>, set: SetRef<'_>, compress: bool) {
     match set {
         Set::Ints(ints) => {
             out.push(TYPE_SET_INTS);
-            rdb::write_string(out, ints.as_bytes(), compress);
+            rdb::write_string(out, &ints.to_snapshot(), compress);
         }
         Set::Pack(pack) => {
             out.push(TYPE_SET_PACK);
@@ -129,13 +129,13 @@ fn write_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
     }
 }
 
-fn write_hash(out: &mut Vec<u8>, hash: &Hash, compress: bool) {
+fn write_hash(out: &mut Vec<u8>, hash: HashRef<'_>, compress: bool) {
     let form = match hash {
         Hash::Pack(pack) => {
             out.push(TYPE_HASH_PACK);
             return rdb::write_string(out, pack.as_bytes(), compress);
         }
-        Hash::Other(form) => &**form,
+        Hash::Other(form) => form,
     };
     let first_ms = match form {
         Form::TimedPack(pack) => {
@@ -162,7 +162,7 @@ fn write_hash(out: &mut Vec<u8>, hash: &Hash, compress: bool) {
     });
 }
 
-fn write_sorted_set(out: &mut Vec<u8>, set: &SortedSet, compress: bool) {
+fn write_sorted_set(out: &mut Vec<u8>, set: SortedSetRef<'_>, compress: bool) {
     match set {
         SortedSet::Pack(pack) => {
             out.push(TYPE_SORTED_SET_PACK);
@@ -526,7 +526,7 @@ mod tests {
             write(&mut out, &KeyEntry::new(b"k", NewValue::of(set.clone().into()), None), false);
             let read = there_and_back(set.into(), false);
             let mut back = Vec::new();
-            let read = read.as_sorted_set().expect("of the same type");
+            let Value::Other(Collection::SortedSet(read)) = read else { panic!("of the same type") };
             read.each(|member, score| back.push((member.to_vec(), score)));
             assert!(back.iter().map(|(member, score)| (&member[..], *score)).eq({
                 let mut wanted: Vec<(&[u8], f64)> = members.iter().map(|it| (it.0.as_bytes(), it.1)).collect();
@@ -571,8 +571,9 @@ mod tests {
             hash.set_listed(hash.next_ms());
             let mut out = Vec::new();
             write(&mut out, &KeyEntry::new(b"k", NewValue::of(hash.clone().into()), None), false);
-            let read = there_and_back(hash.clone().into(), false);
-            let read = read.as_hash().expect("of the same type");
+            let Value::Other(Collection::Hash(read)) = there_and_back(hash.clone().into(), false) else {
+                panic!("of the same type")
+            };
             assert_eq!((read.encoding(), read.len()), (hash.encoding(), hash.len()));
             assert_eq!((read.next_ms(), read.listed_ms()), (hash.next_ms(), hash.listed_ms()));
             assert!(texts.iter().all(|(name, at_ms)| read.time_of(name.as_bytes()) == Some(*at_ms)));
@@ -596,8 +597,7 @@ mod tests {
     fn times_as_old_versions_wrote_them() {
         let first_ms = 4_000_000_000_000u64;
         let times = |body: &[u8]| match read(&mut Reader::new(body), &limits()) {
-            Ok(Restored::Other(value)) => {
-                let hash = value.as_hash().expect("a hash");
+            Ok(Restored::Other(Value::Other(Collection::Hash(hash)))) => {
                 Some((hash.time_of(b"a")?, hash.time_of(b"b")?, hash.listed_ms(), hash.encoding()))
             }
             _ => None,

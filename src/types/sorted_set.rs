@@ -3,12 +3,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use crate::base::float::{TextBuffer, parse_f64};
 use crate::base::rng::Rng;
 use crate::base::siphash::SipKey;
 use crate::encoding::listpack::{self, Element, Listpack, Place};
+use crate::encoding::packed::{Packed, ReadPack};
 use crate::sys::prefetch::AHEAD;
 use crate::types::sorted_tree::order;
 pub use crate::types::sorted_tree::{Tree, TreeRemains, Unordered};
@@ -28,13 +29,16 @@ pub struct SortedSetLimits {
 }
 
 /// The sorted set. One that a key holds has members. No score is a NaN.
-#[derive(Clone, Debug)]
-pub enum SortedSet {
+#[derive(Clone, Copy, Debug)]
+pub enum SortedSet<P = Listpack, T = Box<Tree>> {
     /// Few and short members.
-    Pack(Listpack),
+    Pack(P),
     /// Any.
-    Tree(Box<Tree>),
+    Tree(T),
 }
+
+/// A sorted set to be read, wherever it lies.
+pub type SortedSetRef<'a> = SortedSet<Packed<'a>, &'a Tree>;
 
 impl Default for SortedSet {
     fn default() -> SortedSet {
@@ -59,23 +63,15 @@ fn score_text(score: f64) -> Vec<u8> {
 }
 
 /// The pairs of a pack.
-fn pairs(pack: &Listpack) -> impl Iterator<Item = (Place, Element<'_>, f64)> {
-    std::iter::successors(pack.first(), |place| pack.next(pack.next(*place)?)).filter_map(|place| {
+fn pairs(pack: Packed<'_>) -> impl Iterator<Item = (Place, Element<'_>, f64)> {
+    std::iter::successors(pack.first(), move |place| pack.next(pack.next(*place)?)).filter_map(move |place| {
         let score = pack.get(pack.next(place)?);
         Some((place, pack.get(place), score_of(score)))
     })
 }
 
-impl SortedSet {
-    /// An empty one for about `count` members, none longer than `longest` bytes.
-    pub fn for_members(count: usize, longest: usize, limits: &SortedSetLimits) -> SortedSet {
-        if count <= limits.entries && longest <= limits.value {
-            SortedSet::default()
-        } else {
-            SortedSet::Tree(Box::new(Tree::new(limits.key)))
-        }
-    }
-
+/// Reading, wherever it lies.
+impl<P: ReadPack, T: Deref<Target = Tree>> SortedSet<P, T> {
     /// The encoding as OBJECT ENCODING answers it.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -88,7 +84,7 @@ impl SortedSet {
     #[inline]
     pub fn len(&self) -> usize {
         match self {
-            SortedSet::Pack(pack) => pack.len() / 2,
+            SortedSet::Pack(pack) => pack.read().len() / 2,
             SortedSet::Tree(tree) => tree.len(),
         }
     }
@@ -96,6 +92,138 @@ impl SortedSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The score of a member.
+    #[inline]
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match self {
+            SortedSet::Pack(pack) => {
+                let place = pack.read().find(member, pack.read().first(), 1)?;
+                Some(score_of(pack.read().get(pack.read().next(place)?)))
+            }
+            SortedSet::Tree(tree) => tree.score(member),
+        }
+    }
+
+    /// The scores of the first [`AHEAD`] of these members, which are looked for at the same time.
+    pub fn scores<'m>(&self, members: impl Iterator<Item = &'m [u8]> + Clone, scores: &mut [Option<f64>; AHEAD]) {
+        match self {
+            SortedSet::Tree(tree) => tree.scores(members, scores),
+            SortedSet::Pack(_) => {
+                scores.iter_mut().zip(members).for_each(|(score, member)| *score = self.score(member))
+            }
+        }
+    }
+
+    /// How many members come before this one.
+    pub fn rank(&self, member: &[u8]) -> Option<usize> {
+        match self {
+            SortedSet::Tree(tree) => tree.rank(member),
+            SortedSet::Pack(pack) => {
+                let wanted = Element::of(member);
+                pairs(pack.read()).position(|(_, member, _)| member == wanted)
+            }
+        }
+    }
+
+    /// How many members, from the first on, have scores that pass a test that none passes behind one that does not.
+    pub fn count_by_score(&self, mut passes: impl FnMut(f64) -> bool) -> usize {
+        match self {
+            SortedSet::Tree(tree) => tree.count_by_score(passes),
+            SortedSet::Pack(pack) => pairs(pack.read()).take_while(|(.., score)| passes(*score)).count(),
+        }
+    }
+
+    /// The same for members' texts, where all scores are the same.
+    pub fn count_by_text(&self, mut passes: impl FnMut(&[u8]) -> bool) -> usize {
+        match self {
+            SortedSet::Tree(tree) => tree.count_by_text(passes),
+            SortedSet::Pack(pack) => pairs(pack.read()).take_while(|(_, member, _)| passes(&member.to_cow())).count(),
+        }
+    }
+
+    /// Shows the members from a rank on, forwards or backwards, until `see` has enough.
+    pub fn visit<'s>(&'s self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'s>, f64) -> bool) {
+        let pack = match self {
+            SortedSet::Tree(tree) => return tree.visit(rank, backwards, see),
+            SortedSet::Pack(pack) => pack,
+        };
+        let mut place = pack.read().seek(2 * rank);
+        while let Some(at) = place {
+            let Some(score) = pack.read().next(at) else { return };
+            if !see(pack.read().get(at), score_of(pack.read().get(score))) {
+                return;
+            }
+            place = if backwards {
+                pack.read().previous(at).and_then(|score| pack.read().previous(score))
+            } else {
+                pack.read().next(score)
+            };
+        }
+    }
+
+    /// Shows the members at these ranks; backwards from the last one.
+    pub fn range<'s>(&'s self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'s>, f64)) {
+        if let SortedSet::Tree(tree) = self {
+            return tree.range(ranks, backwards, see);
+        }
+        let mut left = ranks.len();
+        if left > 0 {
+            self.visit(if backwards { ranks.end - 1 } else { ranks.start }, backwards, |member, score| {
+                see(member, score);
+                left -= 1;
+                left > 0
+            });
+        }
+    }
+
+    /// Shows all members in order.
+    pub fn each<'s>(&'s self, see: impl FnMut(Element<'s>, f64)) {
+        self.range(0..self.len(), false, see);
+    }
+
+    /// A member chosen at random, shown with its score.
+    pub fn random(&self, rng: &mut Rng, mut see: impl FnMut(Element<'_>, f64)) {
+        if !self.is_empty() {
+            let rank = rng.below(self.len() as u64) as usize;
+            self.range(rank..rank + 1, false, &mut see);
+        }
+    }
+
+    /// Visits some members, with the texts of their scores as Redis has them in either encoding, and returns the next
+    /// cursor; 0 starts and ends. A small one is visited at once.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
+        match self {
+            SortedSet::Tree(tree) => tree.scan(cursor, visit),
+            SortedSet::Pack(pack) => {
+                let mut texts = pack.read().iter();
+                while let (Some(member), Some(score)) = (texts.next(), texts.next()) {
+                    visit(member, score);
+                }
+                0
+            }
+        }
+    }
+}
+
+impl SortedSet {
+    /// The sorted set to be read.
+    #[inline]
+    pub fn view(&self) -> SortedSetRef<'_> {
+        match self {
+            SortedSet::Pack(pack) => SortedSet::Pack(pack.read()),
+            SortedSet::Tree(tree) => SortedSet::Tree(tree),
+        }
+    }
+
+    /// An empty one for about `count` members, none longer than `longest` bytes.
+    pub fn for_members(count: usize, longest: usize, limits: &SortedSetLimits) -> SortedSet {
+        if count <= limits.entries && longest <= limits.value {
+            SortedSet::default()
+        } else {
+            SortedSet::Tree(Box::new(Tree::new(limits.key)))
+        }
     }
 
     /// Bytes behind the sorted set.
@@ -125,7 +253,7 @@ impl SortedSet {
     fn tree(&mut self, limits: &SortedSetLimits) -> &mut Tree {
         if let SortedSet::Pack(pack) = self {
             let mut tree = Tree::new(limits.key);
-            for (_, member, score) in pairs(pack) {
+            for (_, member, score) in pairs(pack.read()) {
                 tree.set(&member.to_cow(), score);
             }
             *self = SortedSet::Tree(Box::new(tree));
@@ -133,28 +261,6 @@ impl SortedSet {
         match self {
             SortedSet::Tree(tree) => tree,
             SortedSet::Pack(_) => unreachable!("it was just made a tree"),
-        }
-    }
-
-    /// The score of a member.
-    #[inline]
-    pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match self {
-            SortedSet::Pack(pack) => {
-                let place = pack.find(member, pack.first(), 1)?;
-                Some(score_of(pack.get(pack.next(place)?)))
-            }
-            SortedSet::Tree(tree) => tree.score(member),
-        }
-    }
-
-    /// The scores of the first [`AHEAD`] of these members, which are looked for at the same time.
-    pub fn scores<'m>(&self, members: impl Iterator<Item = &'m [u8]> + Clone, scores: &mut [Option<f64>; AHEAD]) {
-        match self {
-            SortedSet::Tree(tree) => tree.scores(members, scores),
-            SortedSet::Pack(_) => {
-                scores.iter_mut().zip(members).for_each(|(score, member)| *score = self.score(member))
-            }
         }
     }
 
@@ -213,69 +319,6 @@ impl SortedSet {
         }
     }
 
-    /// How many members come before this one.
-    pub fn rank(&self, member: &[u8]) -> Option<usize> {
-        match self {
-            SortedSet::Tree(tree) => tree.rank(member),
-            SortedSet::Pack(pack) => {
-                let wanted = Element::of(member);
-                pairs(pack).position(|(_, member, _)| member == wanted)
-            }
-        }
-    }
-
-    /// How many members, from the first on, have scores that pass a test that none passes behind one that does not.
-    pub fn count_by_score(&self, mut passes: impl FnMut(f64) -> bool) -> usize {
-        match self {
-            SortedSet::Tree(tree) => tree.count_by_score(passes),
-            SortedSet::Pack(pack) => pairs(pack).take_while(|(.., score)| passes(*score)).count(),
-        }
-    }
-
-    /// The same for members' texts, where all scores are the same.
-    pub fn count_by_text(&self, mut passes: impl FnMut(&[u8]) -> bool) -> usize {
-        match self {
-            SortedSet::Tree(tree) => tree.count_by_text(passes),
-            SortedSet::Pack(pack) => pairs(pack).take_while(|(_, member, _)| passes(&member.to_cow())).count(),
-        }
-    }
-
-    /// Shows the members from a rank on, forwards or backwards, until `see` has enough.
-    pub fn visit<'s>(&'s self, rank: usize, backwards: bool, mut see: impl FnMut(Element<'s>, f64) -> bool) {
-        let pack = match self {
-            SortedSet::Tree(tree) => return tree.visit(rank, backwards, see),
-            SortedSet::Pack(pack) => pack,
-        };
-        let mut place = pack.seek(2 * rank);
-        while let Some(at) = place {
-            let Some(score) = pack.next(at) else { return };
-            if !see(pack.get(at), score_of(pack.get(score))) {
-                return;
-            }
-            place = if backwards { pack.previous(at).and_then(|score| pack.previous(score)) } else { pack.next(score) };
-        }
-    }
-
-    /// Shows the members at these ranks; backwards from the last one.
-    pub fn range<'s>(&'s self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'s>, f64)) {
-        if let SortedSet::Tree(tree) = self {
-            return tree.range(ranks, backwards, see);
-        }
-        let mut left = ranks.len();
-        if left > 0 {
-            self.visit(if backwards { ranks.end - 1 } else { ranks.start }, backwards, |member, score| {
-                see(member, score);
-                left -= 1;
-                left > 0
-            });
-        }
-    }
-
-    /// Shows all members in order.
-    pub fn each<'s>(&'s self, see: impl FnMut(Element<'s>, f64)) {
-        self.range(0..self.len(), false, see);
-    }
-
     /// Removes the members at these ranks.
     pub fn remove_range(&mut self, ranks: Range<usize>) {
         match self {
@@ -284,29 +327,6 @@ impl SortedSet {
                 if let Some(place) = pack.seek(2 * ranks.start) {
                     pack.remove_many(place, 2 * ranks.len());
                 }
-            }
-        }
-    }
-
-    /// A member chosen at random, shown with its score.
-    pub fn random(&self, rng: &mut Rng, mut see: impl FnMut(Element<'_>, f64)) {
-        if !self.is_empty() {
-            let rank = rng.below(self.len() as u64) as usize;
-            self.range(rank..rank + 1, false, &mut see);
-        }
-    }
-
-    /// Visits some members, with the texts of their scores as Redis has them in either encoding, and returns the next
-    /// cursor; 0 starts and ends. A small one is visited at once.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
-        match self {
-            SortedSet::Tree(tree) => tree.scan(cursor, visit),
-            SortedSet::Pack(pack) => {
-                let mut texts = pack.iter();
-                while let (Some(member), Some(score)) = (texts.next(), texts.next()) {
-                    visit(member, score);
-                }
-                0
             }
         }
     }
@@ -332,7 +352,7 @@ impl SortedSet {
         }
         let mut tree = Tree::new(limits.key);
         let mut last: Option<(f64, Vec<u8>)> = None;
-        for (place, member, score) in pairs(&pack) {
+        for (place, member, score) in pairs(pack.read()) {
             let is_number = match pack.next(place).map(|place| pack.get(place)) {
                 Some(Element::Bytes(text)) => parse_f64(text).is_some(),
                 other => other.is_some(),
@@ -351,8 +371,8 @@ impl SortedSet {
 
 /// Puts a new member into its place in a pack.
 fn insert_pair(pack: &mut Listpack, member: &[u8], score: f64) {
-    let behind =
-        pairs(pack).find(|(_, other, other_score)| order((*other_score, &other.to_cow()), (score, member)).is_gt());
+    let behind = pairs(pack.read())
+        .find(|(_, other, other_score)| order((*other_score, &other.to_cow()), (score, member)).is_gt());
     match behind.map(|(place, ..)| place) {
         Some(place) => {
             pack.insert_before(place, &score_text(score));

@@ -201,7 +201,7 @@ impl KeyEntry {
             Stored::Inline(bytes) => Ok(StringRef::Bytes(bytes)),
             Stored::Int(value) => Ok(StringRef::Int(value)),
             Stored::Whole(Value::String(string)) => Ok(StringRef::Shared(string.as_bytes())),
-            Stored::Whole(_) => Err(WrongType),
+            Stored::Whole(_) | Stored::Packed(..) => Err(WrongType),
         }
     }
 

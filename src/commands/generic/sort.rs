@@ -19,7 +19,8 @@ use crate::encoding::listpack::Element;
 use crate::encoding::quicklist::Quicklist;
 use crate::resp::args::Args;
 use crate::types::list::List;
-use crate::types::{Collection, KeyEntry, NewValue, Value};
+use crate::types::sorted_set::SortedSet;
+use crate::types::{Collection, KeyEntry, NewValue};
 
 const NOT_NUMBERS: CommandError = CommandError::fixed("One or more scores can't be converted into double");
 const BY_DENIED: CommandError = CommandError::fixed("BY option of SORT denied due to insufficient ACL permissions.");
@@ -201,11 +202,11 @@ struct Elements {
 
 /// The elements; where they stay in the order in which they are kept, those that are wanted and no others.
 fn elements(entry: &KeyEntry, options: &Options<'_>) -> Result<Elements, CommandError> {
-    let len = match entry.whole() {
-        Some(Value::Other(Collection::List(list))) => list.len(),
-        Some(Value::Other(Collection::Set(set))) => set.len(),
-        Some(Value::Other(Collection::SortedSet(set))) => set.len(),
-        Some(Value::String(_) | Value::Other(Collection::Hash(_))) | None => return Err(WRONG_TYPE),
+    let len = match entry.collection() {
+        Some(Collection::List(list)) => list.len(),
+        Some(Collection::Set(set)) => set.len(),
+        Some(Collection::SortedSet(set)) => set.len(),
+        Some(Collection::Hash(_)) | None => return Err(WRONG_TYPE),
     };
     let wanted = options.range(len);
     let loaded = if options.unsorted { wanted.clone() } else { 0..len };
@@ -216,17 +217,17 @@ fn elements(entry: &KeyEntry, options: &Options<'_>) -> Result<Elements, Command
         items.push(Item { text: element.to_vec(), weight: Weight::Own });
         items.len() < loaded.len()
     };
-    match entry.whole() {
+    match entry.collection() {
         _ if loaded.is_empty() => {}
-        Some(Value::Other(Collection::List(list))) => {
+        Some(Collection::List(list)) => {
             list.visit(if backwards { len - 1 - loaded.start } else { loaded.start }, backwards, &mut add);
         }
-        Some(Value::Other(Collection::SortedSet(set))) => {
+        Some(Collection::SortedSet(set)) => {
             set.visit(if backwards { len - 1 - loaded.start } else { loaded.start }, backwards, |member, _| {
                 add(member)
             });
         }
-        Some(Value::Other(Collection::Set(set))) => {
+        Some(Collection::Set(set)) => {
             let mut before = loaded.start;
             set.visit(|member| match before {
                 0 => add(member),
@@ -333,8 +334,8 @@ fn run(ctx: &mut Context<'_>, args: Args<'_>, may_store: bool) -> Result<(), Com
 /// As in Redis a small sorted set does not stay one: it takes the encoding of big ones when it is sorted.
 fn convert(ctx: &mut Context<'_>, key: &[u8]) {
     let (hash, now_ms, limits) = (ctx.first_key_hash, ctx.now_ms(), ctx.state.sorted_set_limits());
-    if let Ok(Some(value)) = ctx.db().value_mut(key, hash, now_ms)
-        && let Ok(set) = value.as_sorted_set_mut()
+    if let Some(value) = ctx.db().value_mut(key, hash, now_ms)
+        && let Ok(mut set) = value.hold::<SortedSet>()
     {
         set.make_room(usize::MAX, &limits);
     }

@@ -11,7 +11,7 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX};
 use crate::commands::sorted_set::{read_sorted, store_at};
 use crate::resp::args::Args;
-use crate::types::sorted_set::SortedSet;
+use crate::types::sorted_set::{SortedSet, SortedSetRef};
 
 const NO_SUCH_MEMBER: CommandError = CommandError::fixed("could not decode requested zset member");
 const NO_RADIUS: CommandError = CommandError::fixed("need numeric radius");
@@ -92,7 +92,7 @@ fn rectangle(width: &[u8], height: &[u8], unit_name: &[u8]) -> Result<(Extent, f
     Ok((Extent::Box { width_m: width * meters, height_m: height * meters }, meters))
 }
 
-pub(super) fn place_of_member(set: &SortedSet, member: &[u8]) -> Result<Point, CommandError> {
+pub(super) fn place_of_member(set: SortedSetRef<'_>, member: &[u8]) -> Result<Point, CommandError> {
     set.score(member).map(Point::of_score).ok_or(NO_SUCH_MEMBER)
 }
 
@@ -106,7 +106,7 @@ impl Search {
         &mut self,
         args: Args<'_>,
         first: usize,
-        set: Option<&SortedSet>,
+        set: Option<SortedSetRef<'_>>,
         dialect: Dialect,
     ) -> Result<(), CommandError> {
         let (mut says_from, mut says_by) = (false, false);
@@ -193,7 +193,7 @@ impl Search {
     }
 
     /// The members in the region.
-    fn run(&self, set: &SortedSet) -> Vec<Found> {
+    fn run(&self, set: SortedSetRef<'_>) -> Vec<Found> {
         let (Some(center), Some((extent, _))) = (self.center, self.extent) else { return Vec::new() };
         let region = Region { center, extent };
         let enough = if self.any { self.count.unwrap_or(usize::MAX) } else { usize::MAX };
@@ -236,7 +236,7 @@ struct Found {
 }
 
 /// Adds those members with scores from the first up to the second that lie in the region, until there are enough.
-fn collect(set: &SortedSet, region: &Region, (min, max): (f64, f64), enough: usize, found: &mut Vec<Found>) {
+fn collect(set: SortedSetRef<'_>, region: &Region, (min, max): (f64, f64), enough: usize, found: &mut Vec<Found>) {
     let first = set.count_by_score(|score| score < min);
     if first == set.len() {
         return;

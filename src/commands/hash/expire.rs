@@ -151,12 +151,12 @@ fn set_times(ctx: &mut Context<'_>, args: Args<'_>, form: TimeForm) -> Result<()
     };
     let names = fields_after(args, at, ZERO_COUNT)?;
     ctx.reply.array(names.len());
-    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
         names.iter().for_each(|_| ctx.reply.integer(MISSING));
         return Ok(());
     };
     hash.make_timed(&limits);
-    let mut retiming = Retiming::of(hash);
+    let mut retiming = Retiming::of(hash.view());
     let (mut set, mut gone) = (0, 0);
     for name in names.iter() {
         let answer = match hash.time_of(name) {
@@ -178,6 +178,7 @@ fn set_times(ctx: &mut Context<'_>, args: Args<'_>, form: TimeForm) -> Result<()
         };
         ctx.reply.integer(answer);
     }
+    drop(hash);
     retiming.finish(ctx, key, key_hash, set, gone);
     ctx.state.stats.dirty += set + gone;
     Ok(())
@@ -188,7 +189,7 @@ fn hpersist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     hash_mut(ctx.state, ctx.session.db, key, key_hash)?;
     let names = fields_after(args, 2, NO_COUNT)?;
     ctx.reply.array(names.len());
-    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
         names.iter().for_each(|_| ctx.reply.integer(MISSING));
         return Ok(());
     };
@@ -206,6 +207,7 @@ fn hpersist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         };
         ctx.reply.integer(answer);
     }
+    drop(hash);
     if changed {
         ctx.announce(KeyspaceEvents::HASH, "hpersist", key);
         ctx.signal_modified(key);

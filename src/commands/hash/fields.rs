@@ -114,11 +114,12 @@ fn set_pairs(ctx: &mut Context<'_>, args: Args<'_>) -> Result<usize, CommandErro
     }
     let limits = ctx.state.hash_limits();
     let texts = args.skip(2);
-    let hash = hash_or_new(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    let mut hash = hash_or_new(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
     let is_new = hash.is_empty();
     hash.make_room(texts.iter(), &limits);
     let pairs = (0..texts.len()).step_by(2);
     let new = pairs.filter(|&index| hash.set(texts.get(index), texts.get(index + 1), &limits)).count();
+    drop(hash);
     ctx.stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
     ctx.state.stats.dirty += texts.len() as u64 / 2;
     Ok(new)
@@ -128,13 +129,12 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.hash_limits();
     let now_ms = ctx.now_ms();
     let (key, key_hash, names) = (args.get(1), ctx.first_key_hash, args.skip(2).first(1));
-    let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
-    let hash = if hash.has_over(names.iter(), now_ms) {
+    let mut hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    if hash.has_over(names.iter(), now_ms) {
+        drop(hash);
         remove_late(ctx, key, key_hash, names)?.settle(ctx, key);
-        hash_or_new(ctx.state, ctx.session.db, key, key_hash)?
-    } else {
-        hash
-    };
+        hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    }
     if hash.get(args.get(2), now_ms).is_some() {
         ctx.reply.integer(0);
         return Ok(());
@@ -142,6 +142,7 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let is_new = hash.is_empty();
     hash.make_room([args.get(2), args.get(3)].into_iter(), &limits);
     hash.set(args.get(2), args.get(3), &limits);
+    drop(hash);
     ctx.stored(is_new, KeyspaceEvents::HASH, "hset", args.get(1));
     ctx.state.stats.dirty += 1;
     ctx.reply.integer(1);
@@ -150,12 +151,13 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn hdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, key_hash) = (args.get(1), ctx.first_key_hash);
-    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let (gone, (before, after)) = remove_named(hash, args.skip(2).iter());
+    let (gone, (before, after)) = remove_named(&mut hash, args.skip(2).iter());
     let empty = hash.is_empty();
+    drop(hash);
     ctx.db().relist(key_hash, before, after);
     if gone > 0 {
         removed(ctx, key, key_hash, empty, "hdel");

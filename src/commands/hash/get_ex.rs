@@ -100,7 +100,7 @@ fn hgetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: Change) -> Result<(), CommandError> {
     let (key_hash, now_ms, limits) = (ctx.first_key_hash, ctx.now_ms(), ctx.state.hash_limits());
     ctx.reply.array(names.len());
-    let Some(hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
         names.iter().for_each(|_| ctx.reply.null());
         return Ok(());
     };
@@ -108,7 +108,7 @@ fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: C
         hash.make_timed(&limits);
     }
     let was_timed = hash.next_ms().is_some();
-    let mut retiming = Retiming::of(hash);
+    let mut retiming = Retiming::of(hash.view());
     let (mut late, mut set, mut gone) = (0, 0, 0);
     for name in names.iter() {
         if hash.is_over(name, now_ms) {
@@ -120,7 +120,7 @@ fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: C
             continue;
         };
         reply_element(ctx.reply, value);
-        match changed(hash, name, change, now_ms, &limits, &mut retiming) {
+        match changed(&mut hash, name, change, now_ms, &limits, &mut retiming) {
             Some(true) => gone += 1,
             Some(false) => set += 1,
             None => {}
@@ -129,6 +129,7 @@ fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: C
     if change == Change::Go && gone + late > 0 && was_timed && hash.next_ms().is_none() {
         retiming.note(hash.listed_ms());
     }
+    drop(hash);
     if late > 0 {
         ctx.state.stats.expired_fields += late;
         ctx.signal_modified(key);

@@ -97,23 +97,26 @@ fn update(
 ) -> Result<Vec<u8>, CommandError> {
     let (key, key_hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let limits = ctx.state.hash_limits();
-    let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    let mut hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
     let names = args.skip(2).first(1);
-    let hash = if hash.has_over(names.iter(), now_ms) {
+    if hash.has_over(names.iter(), now_ms) {
+        drop(hash);
         remove_late(ctx, key, key_hash, names)?.settle(ctx, key);
-        hash_or_new(ctx.state, ctx.session.db, key, key_hash)?
-    } else {
-        hash
-    };
+        hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    }
     let is_new = hash.is_empty();
     let changed = change(hash.get(args.get(2), now_ms));
+    if let Ok(value) = &changed {
+        hash.update(args.get(2), value, &limits);
+    }
+    let is_empty = hash.is_empty();
+    drop(hash);
     match &changed {
-        Ok(value) => {
-            hash.update(args.get(2), value, &limits);
+        Ok(_) => {
             ctx.stored(is_new, KeyspaceEvents::HASH, ctx.command.name, key);
             ctx.state.stats.dirty += 1;
         }
-        Err(_) if hash.is_empty() => _ = ctx.db().remove(key, key_hash, now_ms),
+        Err(_) if is_empty => _ = ctx.db().remove(key, key_hash, now_ms),
         Err(_) => {}
     }
     changed

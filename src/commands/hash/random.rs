@@ -12,7 +12,7 @@ use crate::commands::{draw, key_specs};
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::resp::reply::{Protocol, Reply};
-use crate::types::hash::Hash;
+use crate::types::hash::HashRef;
 
 /// `HRANDFIELD`
 pub(super) static HRANDFIELD: Command = Command {
@@ -77,7 +77,7 @@ struct Wanted {
 }
 
 /// Answers fields chosen at random.
-fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, wanted: &Wanted) {
+fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<HashRef<'_>>, wanted: &Wanted) {
     let Wanted { count, with_values, now_ms, room } = *wanted;
     let live = hash.map_or(0, |hash| hash.live_len(now_ms));
     let (Some(hash), true) = (hash, live > 0) else {
@@ -85,7 +85,7 @@ fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, wanted: &Wanted
     };
     match count {
         None => {
-            if let Some((name, _)) = draw_live(hash, rng, now_ms) {
+            if let Some((name, _)) = draw_live(&hash, rng, now_ms) {
                 reply_element(reply, name);
             }
         }
@@ -93,7 +93,7 @@ fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, wanted: &Wanted
             let count = count.unsigned_abs() as usize;
             begin(reply, count, with_values);
             draw::repeat(reply, count, room, |reply| {
-                if let Some((name, value)) = draw_live(hash, rng, now_ms) {
+                if let Some((name, value)) = draw_live(&hash, rng, now_ms) {
                     answer(reply, name, value, with_values);
                 }
             });
@@ -112,7 +112,7 @@ fn choose(reply: &mut Reply, rng: &mut Rng, hash: Option<&Hash>, wanted: &Wanted
 }
 
 /// A field whose time is not over, of which there is one. Others are only there while such things are kept.
-fn draw_live<'h>(hash: &'h Hash, rng: &mut Rng, now_ms: i64) -> Option<(Element<'h>, Element<'h>)> {
+fn draw_live<'h>(hash: &'h HashRef<'_>, rng: &mut Rng, now_ms: i64) -> Option<(Element<'h>, Element<'h>)> {
     loop {
         let (name, value) = hash.random(rng)?;
         if !hash.has_over([&*name.to_cow()], now_ms) {

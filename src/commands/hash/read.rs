@@ -11,7 +11,6 @@ use crate::commands::key_specs;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::resp::reply::Reply;
-use crate::types::hash::Hash;
 
 /// `HGET`
 pub(super) static HGET: Command = Command {
@@ -179,7 +178,7 @@ fn hget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.null();
         return Ok(());
     }
-    reply_value(ctx.reply, hash.and_then(|hash| hash.get(args.get(2), now_ms)));
+    reply_value(ctx.reply, hash.as_ref().and_then(|hash| hash.get(args.get(2), now_ms)));
     Ok(())
 }
 
@@ -191,7 +190,7 @@ fn hmget(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return hmget_late(ctx, args);
     }
     ctx.reply.array(names.len());
-    names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name, now_ms))));
+    names.iter().for_each(|name| reply_value(ctx.reply, hash.as_ref().and_then(|hash| hash.get(name, now_ms))));
     Ok(())
 }
 
@@ -210,7 +209,7 @@ fn hmget_late(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     ctx.reply.array(names.len());
     let now = ctx.state.keyspace.db(ctx.session.db).live(key, key_hash, now_ms);
     let hash = now.and_then(|entry| entry.as_hash().ok());
-    names.iter().for_each(|name| reply_value(ctx.reply, hash.and_then(|hash| hash.get(name, now_ms))));
+    names.iter().for_each(|name| reply_value(ctx.reply, hash.as_ref().and_then(|hash| hash.get(name, now_ms))));
     Ok(())
 }
 
@@ -249,7 +248,7 @@ fn hvals(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn hlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let hash = read_hash(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.integer(hash.map_or(0, Hash::len) as i64);
+    ctx.reply.integer(hash.map_or(0, |hash| hash.len()) as i64);
     Ok(())
 }
 
@@ -273,7 +272,7 @@ fn hstrlen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     }
-    let value = hash.and_then(|hash| hash.get(args.get(2), now_ms));
+    let value = hash.as_ref().and_then(|hash| hash.get(args.get(2), now_ms));
     ctx.reply.integer(value.map_or(0, |value| value.len()) as i64);
     Ok(())
 }

@@ -118,12 +118,12 @@ fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     // A hash of which all fields were late is none that is new.
     let is_new = hash_mut(ctx.state, ctx.session.db, key, key_hash)?.is_none();
-    let hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
+    let mut hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
     if options.at_ms.is_some() {
         hash.make_timed(&limits);
     }
     hash.make_room(options.pairs.iter(), &limits);
-    let mut retiming = Retiming::of(hash);
+    let mut retiming = Retiming::of(hash.view());
     let (mut set, mut gone) = (0, 0);
     let values = options.pairs.skip(1);
     for (name, value) in options.names().zip(values.iter().step_by(2)) {
@@ -146,6 +146,7 @@ fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
             }
         }
     }
+    drop(hash);
     ctx.stored(is_new, KeyspaceEvents::HASH, "hset", key);
     retiming.finish(ctx, key, key_hash, set, gone);
     ctx.state.stats.dirty += options.pairs.len() as u64 / 2;
@@ -156,9 +157,10 @@ fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 /// Whether the fields are, or are not, there as the condition wants it. Fields that it comes upon too late go.
 fn is_allowed(ctx: &mut Context<'_>, key: &[u8], options: &Options<'_>) -> Result<bool, CommandError> {
     let (key_hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
-    let hash = hash_mut(ctx.state, ctx.session.db, key, key_hash)?;
-    let Some(wanted) = options.if_present else { return Ok(true) };
-    let Some(hash) = hash else { return Ok(!wanted) };
+    let Some(wanted) = options.if_present else {
+        return hash_mut(ctx.state, ctx.session.db, key, key_hash).map(|_| true);
+    };
+    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else { return Ok(!wanted) };
     let (mut late, mut allowed) = (Late::default(), true);
     for name in options.names() {
         if hash.is_over(name, now_ms) {
@@ -171,6 +173,7 @@ fn is_allowed(ctx: &mut Context<'_>, key: &[u8], options: &Options<'_>) -> Resul
         }
     }
     late.with_key = !allowed && hash.is_empty();
+    drop(hash);
     if late.fields > 0 {
         ctx.state.stats.expired_fields += late.fields as u64;
         if late.with_key {

@@ -90,7 +90,7 @@ const NO_SUCH_INDEX: CommandError = CommandError::fixed("index out of range");
 
 fn lset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
-    let list = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?.ok_or(NO_SUCH_KEY)?;
+    let mut list = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?.ok_or(NO_SUCH_KEY)?;
     let index = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let text = args.get(3);
     list.make_room([text].into_iter(), limits);
@@ -98,6 +98,7 @@ fn lset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let index = list.index(i64::from(index as i32)).ok_or(NO_SUCH_INDEX)?;
     list.replace(index, text);
     list.shrink(limits);
+    drop(list);
     ctx.signal_modified(args.get(1));
     ctx.announce(KeyspaceEvents::LIST, "lset", args.get(1));
     ctx.state.stats.dirty += 1;
@@ -112,7 +113,7 @@ fn linsert(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         _ => return Err(SYNTAX),
     };
     let limits = ctx.state.list_limits();
-    let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -123,6 +124,7 @@ fn linsert(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     };
     list.insert_beside(pivot, behind, args.get(4));
     let len = list.len();
+    drop(list);
     ctx.signal_modified(args.get(1));
     ctx.announce(KeyspaceEvents::LIST, "linsert", args.get(1));
     ctx.state.stats.dirty += 1;
@@ -136,7 +138,7 @@ fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(NO_OPPOSITE);
     }
     let limits = ctx.state.list_limits();
-    let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -145,6 +147,7 @@ fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if gone > 0 {
         list.shrink(limits);
         let empty = list.is_empty();
+        drop(list);
         removed(ctx, args.get(1), ctx.first_key_hash, empty, "lrem");
         ctx.state.stats.dirty += gone as u64;
     }
@@ -157,14 +160,17 @@ fn ltrim(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let start = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let stop = parse_i64(args.get(3)).ok_or(NOT_AN_INTEGER)?;
     let limits = ctx.state.list_limits();
-    if let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? {
-        let (before, kept) = (list.len(), range(start, stop, list.len()));
-        list.remove(kept.end, before - kept.end);
-        list.remove(0, kept.start);
-        list.shrink(limits);
-        removed(ctx, args.get(1), ctx.first_key_hash, kept.is_empty(), "ltrim");
-        ctx.state.stats.dirty += (before - kept.len()) as u64;
-    }
+    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+        ctx.reply.ok();
+        return Ok(());
+    };
+    let (before, kept) = (list.len(), range(start, stop, list.len()));
+    list.remove(kept.end, before - kept.end);
+    list.remove(0, kept.start);
+    list.shrink(limits);
+    drop(list);
+    removed(ctx, args.get(1), ctx.first_key_hash, kept.is_empty(), "ltrim");
+    ctx.state.stats.dirty += (before - kept.len()) as u64;
     ctx.reply.ok();
     Ok(())
 }

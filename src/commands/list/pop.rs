@@ -97,18 +97,22 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
     };
     let (key, hash) = (args.get(1), ctx.first_key_hash);
     let limits = ctx.state.list_limits();
-    match (list_mut(ctx.state, ctx.session.db, key, hash)?, count) {
-        (None, None) => ctx.reply.null(),
-        (None, Some(_)) => ctx.reply.null_array(),
-        (Some(_), Some(0)) => ctx.reply.array(0),
-        (Some(list), count) => {
-            let taken = count.unwrap_or(1).min(list.len());
-            if count.is_some() {
-                ctx.reply.array(taken);
-            }
-            let empty = give(list, ctx.reply, end, taken, limits);
-            taken_out(ctx, key, hash, end, taken, empty);
+    let Some(mut list) = list_mut(ctx.state, ctx.session.db, key, hash)? else {
+        if count.is_some() {
+            ctx.reply.null_array();
+        } else {
+            ctx.reply.null();
         }
+        return Ok(());
+    };
+    let taken = count.unwrap_or(1).min(list.len());
+    if count.is_some() {
+        ctx.reply.array(taken);
+    }
+    if taken > 0 {
+        let empty = give(&mut list, ctx.reply, end, taken, limits);
+        drop(list);
+        taken_out(ctx, key, hash, end, taken, empty);
     }
     Ok(())
 }
@@ -116,8 +120,9 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
 /// Takes out `count` elements, of which there are so many, and answers each.
 pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count: usize) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
-    let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
-    let empty = give(list, ctx.reply, end, count, limits);
+    let Some(mut list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
+    let empty = give(&mut list, ctx.reply, end, count, limits);
+    drop(list);
     taken_out(ctx, key, hash, end, count, empty);
     Ok(())
 }
@@ -145,15 +150,15 @@ impl ManyKeys<End> {
             let key = args.get(index);
             let hash = ctx.state.keyspace.hash(key);
             let limits = ctx.state.list_limits();
-            if let Some(list) = list_mut(ctx.state, ctx.session.db, key, hash)? {
-                let count = self.count.min(list.len());
-                ctx.reply.array(2);
-                ctx.reply.bulk(key);
-                ctx.reply.array(count);
-                let empty = give(list, ctx.reply, self.end, count, limits);
-                taken_out(ctx, key, hash, self.end, count, empty);
-                return Ok(true);
-            }
+            let Some(mut list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { continue };
+            let count = self.count.min(list.len());
+            ctx.reply.array(2);
+            ctx.reply.bulk(key);
+            ctx.reply.array(count);
+            let empty = give(&mut list, ctx.reply, self.end, count, limits);
+            drop(list);
+            taken_out(ctx, key, hash, self.end, count, empty);
+            return Ok(true);
         }
         Ok(false)
     }

@@ -10,6 +10,7 @@ use crate::commands::key_specs;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::Value;
+use crate::types::held::{Held, ValueMut};
 use crate::types::list::{End, List};
 
 /// `LPUSH`
@@ -104,13 +105,14 @@ fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandEr
     let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
     let limits = ctx.state.list_limits();
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
-    let value = db.value_or_insert(key, hash, now_ms, || Value::from(List::default())).map_err(|_| WRONG_TYPE)?;
-    let list = value.as_list_mut().map_err(|_| WRONG_TYPE)?;
+    let value = db.value_or_insert(key, hash, now_ms, || Value::from(List::default()));
+    let mut list: Held<'_, List> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
     let is_new = list.is_empty();
     let texts = args.skip(2);
     list.make_room(texts.iter(), limits);
     texts.iter().for_each(|text| list.push(end, text));
     let len = list.len();
+    drop(list);
     ctx.stored(is_new, KeyspaceEvents::LIST, push_event(end), key);
     pushed(ctx, texts.len(), len);
     Ok(())
@@ -118,7 +120,7 @@ fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandEr
 
 fn push_if_there(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
-    let Some(list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -126,6 +128,7 @@ fn push_if_there(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), 
     list.make_room(texts.iter(), limits);
     texts.iter().for_each(|text| list.push(end, text));
     let len = list.len();
+    drop(list);
     ctx.signal_modified(args.get(1));
     ctx.announce(KeyspaceEvents::LIST, push_event(end), args.get(1));
     pushed(ctx, texts.len(), len);

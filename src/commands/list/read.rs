@@ -13,7 +13,7 @@ use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
-use crate::types::list::List;
+use crate::types::list::ListRef;
 
 /// `LLEN`
 pub(super) static LLEN: Command = Command {
@@ -99,7 +99,7 @@ pub(super) const NO_OPPOSITE: CommandError =
 
 fn llen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let list = read_list(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.integer(list.map_or(0, List::len) as i64);
+    ctx.reply.integer(list.map_or(0, |list| list.len()) as i64);
     Ok(())
 }
 
@@ -186,7 +186,7 @@ impl Search {
     }
 
     /// Calls `found` with the index of each match that counts, until that has enough.
-    fn run(&self, list: &List, text: &[u8], mut found: impl FnMut(usize) -> bool) {
+    fn run(&self, list: ListRef<'_>, text: &[u8], mut found: impl FnMut(usize) -> bool) {
         let wanted = Element::of(text);
         let (len, mut skipped, mut looked_at) = (list.len(), self.skipped, 0);
         let first = if self.backwards { len.saturating_sub(1) } else { 0 };

@@ -12,6 +12,7 @@ use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::types::Value;
+use crate::types::held::{Held, ValueMut};
 use crate::types::list::{End, List};
 
 /// `LMOVE`
@@ -105,19 +106,21 @@ pub(super) fn transfer(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends) -> Res
         return Ok(false);
     }
     list_mut(ctx.state, db, to, to_hash)?;
-    let Some(source) = list_mut(ctx.state, db, from, from_hash)? else { return Ok(false) };
+    let Some(mut source) = list_mut(ctx.state, db, from, from_hash)? else { return Ok(false) };
     let Some(text) = source.pop(ends.from, |element| element.to_vec()) else { return Ok(false) };
     if from != to {
         source.shrink(limits);
     }
+    drop(source);
     let value = ctx.state.keyspace.db_mut(db).value_or_insert(to, to_hash, now_ms, || Value::from(List::default()));
-    let target = value.and_then(Value::as_list_mut).map_err(|_| WRONG_TYPE)?;
+    let mut target: Held<'_, List> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
     let is_new = target.is_empty() && from != to;
     target.make_room([&text[..]].into_iter(), limits);
     target.push(ends.to, &text);
+    drop(target);
     ctx.stored(is_new, KeyspaceEvents::LIST, push_event(ends.to), to);
     reply_element(ctx.reply, Element::of(&text));
-    let empty = list_mut(ctx.state, db, from, from_hash)?.is_some_and(|source| {
+    let empty = list_mut(ctx.state, db, from, from_hash)?.is_some_and(|mut source| {
         source.shrink(limits);
         source.is_empty()
     });

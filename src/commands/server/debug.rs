@@ -20,7 +20,7 @@ use crate::resp::args::Args;
 use crate::resp::reply::Protocol;
 use crate::sys::{Errno, process, random, time};
 use crate::types::NewValue;
-use crate::types::list::List;
+use crate::types::list::{List, ListRef};
 
 /// `DEBUG`.
 pub(super) static DEBUG: Command = Command {
@@ -260,7 +260,7 @@ fn object(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// What DEBUG OBJECT says of a long list beside the rest.
-fn nodes(list: &List) -> String {
+fn nodes(list: ListRef<'_>) -> String {
     let List::Quick(quick) = list else { return String::new() };
     let shape = quick.shape();
     let average = quick.len() as f64 / shape.nodes as f64;

@@ -11,12 +11,13 @@ use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY};
 use crate::config::value::memory;
 use crate::encoding::listpack::{Element, Listpack};
+use crate::encoding::packed::Packed;
 use crate::encoding::quicklist::Quicklist;
 use crate::resp::args::Args;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
-use crate::types::{Collection, KeyEntry, Value};
+use crate::types::{Collection, KeyEntry};
 
 /// The most that `QUICKLIST-PACKED-THRESHOLD` may be, in bytes: 4 GiB less 1 MiB.
 const THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
@@ -43,13 +44,13 @@ fn entry<'c>(ctx: &'c mut Context<'_>, args: Args<'_>) -> Result<&'c KeyEntry, C
 
 /// `DEBUG LISTPACK`.
 pub(super) fn listpack(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let text = match entry(ctx, args)?.whole() {
-        Some(Value::Other(
+    let text = match entry(ctx, args)?.collection() {
+        Some(
             Collection::List(List::Pack(pack))
             | Collection::Set(Set::Pack(pack))
             | Collection::SortedSet(SortedSet::Pack(pack)),
-        )) => pack_text(pack),
-        Some(Value::Other(Collection::Hash(hash))) => pack_text(hash.pack().ok_or(NOT_A_PACK)?),
+        ) => pack_text(pack),
+        Some(Collection::Hash(hash)) => pack_text(hash.pack().ok_or(NOT_A_PACK)?),
         _ => return Err(NOT_A_PACK),
     };
     print(&text);
@@ -74,7 +75,7 @@ fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
-fn pack_text(pack: &Listpack) -> String {
+fn pack_text(pack: Packed<'_>) -> String {
     let mut text = format!("listpack: {} bytes, {} elements\n", pack.bytes_len(), pack.len());
     for (index, element) in pack.iter().enumerate() {
         let kind = if matches!(element, Element::Int(_)) { "integer" } else { "text" };
@@ -100,7 +101,7 @@ fn nodes_text(quick: &Quicklist, full: bool) -> String {
             && !plain
             && let Some(pack) = Listpack::from_bytes(bytes.to_vec())
         {
-            text.push_str(&pack_text(&pack));
+            text.push_str(&pack_text(pack.read()));
         }
     });
     text
@@ -146,7 +147,7 @@ mod tests {
         let mut pack = Listpack::new();
         pack.push_back(b"12");
         pack.push_back(b"a b");
-        assert_eq!(pack_text(&pack), "listpack: 14 bytes, 2 elements\n  0: integer \"12\"\n  1: text \"a b\"\n");
+        assert_eq!(pack_text(pack.read()), "listpack: 14 bytes, 2 elements\n  0: integer \"12\"\n  1: text \"a b\"\n");
         let mut quick =
             Quicklist::from_pack(pack, crate::encoding::quicklist::Limits { fill: -2, depth: 0, large_min: 2 });
         quick.push_back(b"long");

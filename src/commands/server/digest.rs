@@ -8,7 +8,7 @@
 use crate::base::float::TextBuffer;
 use crate::base::sha1::{self, DIGEST_LEN};
 use crate::keyspace::Keyspace;
-use crate::types::{Collection, KeyEntry, Value};
+use crate::types::{Collection, KeyEntry};
 
 /// A digest in the making.
 #[derive(Clone, Copy, Default)]
@@ -38,16 +38,16 @@ impl Digest {
 
     /// Takes in a value and whether it expires.
     fn add_value(&mut self, entry: &KeyEntry) {
-        match entry.whole() {
-            Some(Value::Other(Collection::List(list))) => {
+        match entry.collection() {
+            Some(Collection::List(list)) => {
                 self.mix(&TYPE_LIST.to_be_bytes());
                 list.each(|element| self.mix(&element.to_cow()));
             }
-            Some(Value::Other(Collection::Set(set))) => {
+            Some(Collection::Set(set)) => {
                 self.mix(&TYPE_SET.to_be_bytes());
                 set.each(|member| self.xor(&member.to_cow()));
             }
-            Some(Value::Other(Collection::SortedSet(set))) => {
+            Some(Collection::SortedSet(set)) => {
                 self.mix(&TYPE_SORTED_SET.to_be_bytes());
                 set.each(|member, score| {
                     let mut of_member = Digest::default();
@@ -56,7 +56,7 @@ impl Digest {
                     self.xor(&of_member.0);
                 });
             }
-            Some(Value::Other(Collection::Hash(hash))) => {
+            Some(Collection::Hash(hash)) => {
                 self.mix(&TYPE_HASH.to_be_bytes());
                 hash.each_timed(|name, value, at_ms| {
                     let mut of_field = Digest::default();
@@ -68,7 +68,7 @@ impl Digest {
                     self.xor(&of_field.0);
                 });
             }
-            Some(Value::String(_)) | None => {
+            None => {
                 self.mix(&TYPE_STRING.to_be_bytes());
                 if let Ok(string) = entry.as_string() {
                     self.mix(&string.to_cow());

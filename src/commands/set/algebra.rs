@@ -17,7 +17,7 @@ use crate::commands::key_specs;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::{Element, Listpack};
 use crate::resp::args::Args;
-use crate::types::set::{Set, SetLimits};
+use crate::types::set::{Set, SetLimits, SetRef};
 use crate::types::{KeyEntry, NewValue};
 
 /// `SINTER`
@@ -161,7 +161,7 @@ const TOO_MANY_KEYS: CommandError = CommandError::fixed("Number of keys can't be
 const NEGATIVE_LIMIT: CommandError = CommandError::fixed("LIMIT can't be negative");
 
 /// The sets at several keys.
-struct Sets<'s>(Vec<Option<&'s Set>>);
+struct Sets<'s>(Vec<Option<SetRef<'s>>>);
 
 impl<'s> Sets<'s> {
     /// Looks all keys up, which counts hits and misses, and then holds all sets at once.
@@ -184,8 +184,8 @@ impl<'s> Sets<'s> {
     }
 
     /// Shows what is in every set, until `see` has enough. Nothing is, where one is missing.
-    fn intersection(&self, mut see: impl FnMut(Element<'s>) -> bool) {
-        let Some(mut sets) = self.0.iter().copied().collect::<Option<Vec<&Set>>>() else { return };
+    fn intersection<'a>(&'a self, mut see: impl FnMut(Element<'a>) -> bool) {
+        let Some(mut sets) = self.0.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else { return };
         sets.sort_by_key(|set| set.len());
         let Some((smallest, others)) = sets.split_first() else { return };
         smallest.visit_groups(|group| {
@@ -211,7 +211,7 @@ impl<'s> Sets<'s> {
     }
 
     fn union(&self, limits: &SetLimits) -> Set {
-        let mut sets: Vec<&Set> = self.0.iter().flatten().copied().collect();
+        let mut sets: Vec<SetRef<'_>> = self.0.iter().flatten().copied().collect();
         if sets.iter().any(|set| set.is_big(limits)) {
             // Members of the biggest are not looked for: none is there yet.
             sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
@@ -229,7 +229,7 @@ impl<'s> Sets<'s> {
     fn difference(&self, limits: &SetLimits) -> Set {
         let mut difference = Set::default();
         let Some((Some(first), others)) = self.0.split_first() else { return difference };
-        let others: Vec<&Set> = others.iter().flatten().copied().collect();
+        let others: Vec<SetRef<'_>> = others.iter().flatten().copied().collect();
         let asking = first.len() * (1 + others.len()) / 2;
         let copying = first.len() + others.iter().map(|set| set.len()).sum::<usize>();
         if asking <= copying {
@@ -500,7 +500,7 @@ mod tests {
                 set
             }));
             let stored: Vec<Option<Set>> = stored.collect();
-            let sets = Sets(stored.iter().map(Option::as_ref).collect());
+            let sets = Sets(stored.iter().map(|set| set.as_ref().map(Set::view)).collect());
             let members = |set: &Set| {
                 let mut texts = Vec::new();
                 set.each(|member| texts.push(String::from_utf8_lossy(&member.to_vec()).into_owned()));

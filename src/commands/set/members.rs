@@ -11,6 +11,7 @@ use crate::commands::key_specs;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::Value;
+use crate::types::held::{Held, ValueMut};
 use crate::types::set::Set;
 
 /// `SADD`
@@ -149,11 +150,12 @@ fn sadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let texts = args.skip(2);
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
     let new = || Value::from(Set::for_member(texts.get(0), texts.len(), &limits));
-    let value = db.value_or_insert(key, hash, now_ms, new).map_err(|_| WRONG_TYPE)?;
-    let set = value.as_set_mut().map_err(|_| WRONG_TYPE)?;
+    let value = db.value_or_insert(key, hash, now_ms, new);
+    let mut set: Held<'_, Set> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
     let is_new = set.is_empty();
     set.make_room(texts.len(), &limits);
     let added = texts.iter().filter(|text| set.add(text, &limits)).count();
+    drop(set);
     if added > 0 {
         ctx.stored(is_new, KeyspaceEvents::SET, "sadd", key);
         ctx.state.stats.dirty += added as u64;
@@ -164,12 +166,13 @@ fn sadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn srem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, hash) = (args.get(1), ctx.first_key_hash);
-    let Some(set) = set_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = set_mut(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
     let gone = args.skip(2).iter().filter(|text| set.remove(text)).count();
     let empty = set.is_empty();
+    drop(set);
     if gone > 0 {
         ctx.signal_modified(key);
         removed(ctx, key, hash, empty, "srem");
@@ -181,13 +184,13 @@ fn srem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn scard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.integer(set.map_or(0, Set::len) as i64);
+    ctx.reply.integer(set.map_or(0, |set| set.len()) as i64);
     Ok(())
 }
 
 fn smembers(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let set = read_set(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.set(set.map_or(0, Set::len));
+    ctx.reply.set(set.map_or(0, |set| set.len()));
     if let Some(set) = set {
         set.each(|member| reply_element(ctx.reply, member));
     }
@@ -219,7 +222,7 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     set_mut(ctx.state, db, to, to_hash)?;
-    let Some(source) = set_mut(ctx.state, db, from, from_hash)? else { return Ok(()) };
+    let Some(mut source) = set_mut(ctx.state, db, from, from_hash)? else { return Ok(()) };
     if from == to {
         let there = source.contains(text);
         ctx.reply.integer(i64::from(there));
@@ -230,12 +233,14 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     let empty = source.is_empty();
+    drop(source);
     removed(ctx, from, from_hash, empty, "srem");
     let new = || Value::from(Set::for_member(text, 1, &limits));
     let value = ctx.state.keyspace.db_mut(db).value_or_insert(to, to_hash, now_ms, new);
-    let target = value.and_then(Value::as_set_mut).map_err(|_| WRONG_TYPE)?;
+    let mut target: Held<'_, Set> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
     let is_new = target.is_empty();
     let added = target.add(text, &limits);
+    drop(target);
     ctx.state.stats.dirty += 1 + u64::from(added);
     if is_new {
         ctx.announce(KeyspaceEvents::NEW, "new", to);

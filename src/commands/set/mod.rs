@@ -14,8 +14,9 @@ use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
-use crate::types::set::Set;
-use crate::types::{KeyEntry, Value};
+use crate::types::KeyEntry;
+use crate::types::held::{Held, ValueMut};
+use crate::types::set::{Set, SetRef};
 
 /// Commands of this group.
 pub static COMMANDS: &[&Command] = &[
@@ -45,16 +46,16 @@ fn read_set<'s>(
     session: &mut Session,
     key: &[u8],
     hash: u64,
-) -> Result<Option<&'s Set>, CommandError> {
+) -> Result<Option<SetRef<'s>>, CommandError> {
     lookup::read(state, session, key, hash).map(KeyEntry::as_set).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// The set at a key, for a command that changes it.
 #[inline]
-fn set_mut<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<&'s mut Set>, CommandError> {
+fn set_mut<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<Held<'s, Set>>, CommandError> {
     let now_ms = state.clock.unix_ms();
-    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms).map_err(|_| WRONG_TYPE)?;
-    value.map(Value::as_set_mut).transpose().map_err(|_| WRONG_TYPE)
+    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
+    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// Called after members were removed from the set at a key: the key goes with the last of them. When those are told who may

@@ -12,7 +12,7 @@ use crate::commands::elements::reply_element;
 use crate::commands::{draw, key_specs};
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
-use crate::types::set::Set;
+use crate::types::set::SetRef;
 
 /// `SPOP`
 pub(super) static SPOP: Command = Command {
@@ -66,7 +66,7 @@ fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     };
     // The choice and the set are both parts of the state: the choice works on a copy that is put back.
     let mut rng = ctx.state.rng.clone();
-    let Some(set) = set_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = set_mut(ctx.state, ctx.session.db, key, hash)? else {
         match count {
             None => ctx.reply.null(),
             Some(_) => ctx.reply.set(0),
@@ -84,6 +84,7 @@ fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         }
     }
     let empty = set.is_empty();
+    drop(set);
     ctx.state.rng = rng;
     // As in Redis, which reads the whole set then.
     ctx.state.stats.keyspace_hits += u64::from(empty && count.is_some());
@@ -133,7 +134,7 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
 }
 
 /// Shows `count` different members, of which there are so many.
-fn each_once(set: &Set, count: usize, rng: &mut Rng, mut show: impl FnMut(Element<'_>)) {
+fn each_once(set: SetRef<'_>, count: usize, rng: &mut Rng, mut show: impl FnMut(Element<'_>)) {
     let mut chosen = draw::Choice::new(set.len(), count);
     set.each(|member| {
         if chosen.takes_next(rng) {

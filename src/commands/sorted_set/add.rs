@@ -11,6 +11,7 @@ use crate::commands::key_specs;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::Value;
+use crate::types::held::{Held, ValueMut};
 use crate::types::sorted_set::{SortedSet, SortedSetLimits};
 
 /// `ZADD`
@@ -217,14 +218,15 @@ pub(crate) fn add<'m>(
     let longest = (0..count).map(|index| member(index).len()).max().unwrap_or(0);
     let db = ctx.state.keyspace.db_mut(ctx.session.db);
     let new = || Value::from(SortedSet::for_members(count, longest, &limits));
-    let set = db.value_or_insert(key, hash, now_ms, new).and_then(Value::as_sorted_set_mut).map_err(|_| WRONG_TYPE)?;
+    let value = db.value_or_insert(key, hash, now_ms, new);
+    let mut set: Held<'_, SortedSet> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
     let is_new = set.is_empty();
     set.make_room(count, &limits);
     let (mut added, mut changed, mut last) = (0, 0, None);
     let mut outcome = Ok(());
     for index in 0..count {
         let score = if index == 0 { Ok(first) } else { score(index) };
-        match score.and_then(|score| options.apply(set, member(index), score, &limits)) {
+        match score.and_then(|score| options.apply(&mut set, member(index), score, &limits)) {
             Err(error) => {
                 outcome = Err(error);
                 break;
@@ -236,6 +238,7 @@ pub(crate) fn add<'m>(
             }
         }
     }
+    drop(set);
     if added + changed > 0 {
         let event = if options.increments { "zincr" } else { "zadd" };
         ctx.stored(is_new, KeyspaceEvents::ZSET, event, key);

@@ -19,8 +19,8 @@ use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::sys::prefetch::AHEAD;
 use crate::types::KeyEntry;
-use crate::types::set::Set;
-use crate::types::sorted_set::{SortedSet, SortedSetLimits, Unordered};
+use crate::types::set::SetRef;
+use crate::types::sorted_set::{SortedSet, SortedSetLimits, SortedSetRef, Unordered};
 
 /// `ZUNION`
 pub(super) static ZUNION: Command = Command {
@@ -216,8 +216,8 @@ const NEGATIVE_LIMIT: CommandError = CommandError::fixed("LIMIT can't be negativ
 #[derive(Clone, Copy)]
 enum Source<'s> {
     Missing,
-    Set(&'s Set),
-    Sorted(&'s SortedSet),
+    Set(SetRef<'s>),
+    Sorted(SortedSetRef<'s>),
 }
 
 impl<'s> Source<'s> {
@@ -260,9 +260,9 @@ type Group<'s> = Vec<(Cow<'s, [u8]>, f64)>;
 
 impl<'s> Source<'s> {
     /// Shows all members, some at a time; `see` may change what it is shown.
-    fn visit_groups(self, mut see: impl FnMut(&mut Group<'s>)) {
+    fn visit_groups<'a>(&'a self, mut see: impl FnMut(&mut Group<'a>)) {
         let mut group = Group::with_capacity(AHEAD);
-        let mut add = |member: Element<'s>, score| {
+        let mut add = |member: Element<'a>, score| {
             group.push((member.to_cow(), score));
             if group.len() == AHEAD {
                 see(&mut group);
@@ -554,7 +554,7 @@ mod tests {
     use super::*;
     use crate::base::siphash::SipKey;
     use crate::commands::transcript::replay;
-    use crate::types::set::SetLimits;
+    use crate::types::set::{Set, SetLimits};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -684,8 +684,8 @@ mod tests {
                 model.iter().for_each(|(member, score)| _ = sorted.set(member.as_bytes(), *score, &limits));
                 kept.push((set, sorted));
             }
-            let source = |((set, sorted), is_set): (_, bool)| if is_set { Source::Set(set) } else { Source::Sorted(sorted) };
-            let sources: Vec<Source<'_>> = kept.iter().map(|(set, sorted)| (set, sorted)).zip(models.iter().map(|model| model.1)).map(source).collect();
+            let kinds = models.iter().map(|model| model.1);
+            let sources: Vec<Source<'_>> = kept.iter().map(|(set, sorted)| (set, sorted)).zip(kinds).map(|((set, sorted), is_set)| if is_set { Source::Set(set.view()) } else { Source::Sorted(sorted.view()) }).collect();
             let weighted = || sources.iter().zip(&models).map(|(source, (.., weight))| Weighted { source: *source, weight: *weight });
             let weighted: Vec<Weighted<'_>> = weighted().collect();
             let score = |at: usize, member: &String| models[at].0.get(member).map(|score| if models[at].1 { 1.0 } else { *score });

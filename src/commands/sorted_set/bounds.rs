@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::base::float::parse_range_end;
 use crate::base::integer::parse_i64;
 use crate::command::error::{CommandError, NOT_AN_INTEGER};
-use crate::types::sorted_set::SortedSet;
+use crate::types::sorted_set::SortedSetRef;
 
 const NO_FLOAT: CommandError = CommandError::fixed("min or max is not a float");
 const NO_TEXT: CommandError = CommandError::fixed("min or max not valid string range item");
@@ -98,7 +98,7 @@ impl<'a> Bounds<'a> {
     }
 
     /// The ranks that are meant. `backwards`: ranks are counted from the end.
-    pub(super) fn ranks(&self, set: &SortedSet, backwards: bool) -> Range<usize> {
+    pub(super) fn ranks(&self, set: SortedSetRef<'_>, backwards: bool) -> Range<usize> {
         match *self {
             Bounds::Ranks(start, stop) => {
                 let ranks = ranks(start, stop, set.len());
@@ -123,7 +123,7 @@ impl<'a> Bounds<'a> {
 }
 
 /// Whether the last member is not below a range of texts, nor the first one above it.
-fn meets(set: &SortedSet, low: TextEnd<'_>, high: TextEnd<'_>) -> bool {
+fn meets(set: SortedSetRef<'_>, low: TextEnd<'_>, high: TextEnd<'_>) -> bool {
     let (mut first, mut last) = (false, false);
     set.range(0..set.len().min(1), false, |member, _| first = high.reaches(&member.to_cow()));
     set.range(set.len().saturating_sub(1)..set.len(), false, |member, _| last = !low.is_above(&member.to_cow()));
@@ -142,7 +142,7 @@ fn ranks(start: i64, stop: i64, len: usize) -> Range<usize> {
 mod tests {
     use super::*;
     use crate::base::siphash::SipKey;
-    use crate::types::sorted_set::SortedSetLimits;
+    use crate::types::sorted_set::{SortedSet, SortedSetLimits};
 
     fn set(members: &[(&str, f64)]) -> SortedSet {
         let limits = SortedSetLimits { entries: 3, value: 9, key: SipKey::new(1, 2) };
@@ -157,19 +157,19 @@ mod tests {
             let by_score = [("a", 1.0), ("b", 2.0), ("c", 2.0), ("d", 3.0), ("e", f64::INFINITY)];
             let by_score = set(&by_score[..members]);
             let by_text = set(&[("a", 0.0), ("b", 0.0), ("c", 0.0), ("d", 0.0), ("e", 0.0)][..members]);
-            let of = |set: &SortedSet, by, low: &'static str, high: &'static str, backwards| {
+            let of = |set: SortedSetRef<'_>, by, low: &'static str, high: &'static str, backwards| {
                 let bounds = Bounds::read(by, low.as_bytes(), high.as_bytes()).expect("a range");
                 bounds.ranks(set, backwards)
             };
-            assert_eq!(of(&by_score, By::Score, "2", "2", false), 1..3);
-            assert_eq!(of(&by_score, By::Score, "(1", "(2", false), 1..1);
-            assert_eq!(of(&by_score, By::Score, "-inf", "+inf", false), 0..members);
-            assert_eq!(of(&by_score, By::Score, "3", "1", false).len(), 0);
-            assert_eq!(of(&by_text, By::Text, "[b", "(c", false), 1..2);
-            assert_eq!(of(&by_text, By::Text, "(a", "+", false), 1..members);
-            assert_eq!(of(&by_text, By::Text, "+", "-", false).len(), 0);
-            assert_eq!(of(&by_text, By::Rank, "0", "0", true), members - 1..members);
-            assert_eq!(of(&by_text, By::Rank, "-2", "-1", true), 0..2);
+            assert_eq!(of(by_score.view(), By::Score, "2", "2", false), 1..3);
+            assert_eq!(of(by_score.view(), By::Score, "(1", "(2", false), 1..1);
+            assert_eq!(of(by_score.view(), By::Score, "-inf", "+inf", false), 0..members);
+            assert_eq!(of(by_score.view(), By::Score, "3", "1", false).len(), 0);
+            assert_eq!(of(by_text.view(), By::Text, "[b", "(c", false), 1..2);
+            assert_eq!(of(by_text.view(), By::Text, "(a", "+", false), 1..members);
+            assert_eq!(of(by_text.view(), By::Text, "+", "-", false).len(), 0);
+            assert_eq!(of(by_text.view(), By::Rank, "0", "0", true), members - 1..members);
+            assert_eq!(of(by_text.view(), By::Rank, "-2", "-1", true), 0..2);
         }
     }
 

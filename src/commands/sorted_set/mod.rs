@@ -23,8 +23,9 @@ use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::reply::{Protocol, Reply};
-use crate::types::sorted_set::SortedSet;
-use crate::types::{KeyEntry, NewValue, Value};
+use crate::types::held::{Held, ValueMut};
+use crate::types::sorted_set::{SortedSet, SortedSetRef};
+use crate::types::{KeyEntry, NewValue};
 
 /// Commands of this group.
 pub static COMMANDS: &[&Command] = &[
@@ -72,7 +73,7 @@ pub(crate) fn read_sorted<'s>(
     session: &mut Session,
     key: &[u8],
     hash: u64,
-) -> Result<Option<&'s SortedSet>, CommandError> {
+) -> Result<Option<SortedSetRef<'s>>, CommandError> {
     lookup::read(state, session, key, hash).map(KeyEntry::as_sorted_set).transpose().map_err(|_| WRONG_TYPE)
 }
 
@@ -83,10 +84,10 @@ fn sorted_mut<'s>(
     db: usize,
     key: &[u8],
     hash: u64,
-) -> Result<Option<&'s mut SortedSet>, CommandError> {
+) -> Result<Option<Held<'s, SortedSet>>, CommandError> {
     let now_ms = state.clock.unix_ms();
-    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms).map_err(|_| WRONG_TYPE)?;
-    value.map(Value::as_sorted_set_mut).transpose().map_err(|_| WRONG_TYPE)
+    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
+    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// Called after members were removed from the sorted set at a key: the key goes with the last of them. When those are told

@@ -104,11 +104,15 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, highest: bool) -> Result<(), Comma
     };
     let in_pairs = count.is_some() && ctx.reply.protocol() == Protocol::Resp3;
     let shape = if in_pairs { Shape::Pairs } else { Shape::Flat };
-    let set = sorted_mut(ctx.state, ctx.session.db, key, hash)?;
-    let taken = count.unwrap_or(1).min(set.as_ref().map_or(0, |set| set.len()));
+    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
+        ctx.reply.array(0);
+        return Ok(());
+    };
+    let taken = count.unwrap_or(1).min(set.len());
     ctx.reply.array(if in_pairs { taken } else { 2 * taken });
-    if let Some(set) = set.filter(|_| taken > 0) {
-        let empty = give(set, ctx.reply, highest, taken, shape);
+    if taken > 0 {
+        let empty = give(&mut set, ctx.reply, highest, taken, shape);
+        drop(set);
         taken_out(ctx, key, hash, highest, taken, empty);
     }
     Ok(())
@@ -123,8 +127,9 @@ pub(super) fn take(
     count: usize,
     shape: Shape,
 ) -> Result<(), CommandError> {
-    let Some(set) = sorted_mut(ctx.state, ctx.session.db, key, hash)?.filter(|_| count > 0) else { return Ok(()) };
-    let empty = give(set, ctx.reply, highest, count, shape);
+    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)?.filter(|_| count > 0) else { return Ok(()) };
+    let empty = give(&mut set, ctx.reply, highest, count, shape);
+    drop(set);
     taken_out(ctx, key, hash, highest, count, empty);
     Ok(())
 }
@@ -166,15 +171,15 @@ impl ManyKeys<bool> {
         for index in self.keys.clone() {
             let key = args.get(index);
             let hash = ctx.state.keyspace.hash(key);
-            if let Some(set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? {
-                let count = self.count.min(set.len());
-                ctx.reply.array(2);
-                ctx.reply.bulk(key);
-                ctx.reply.array(count);
-                let empty = give(set, ctx.reply, self.end, count, Shape::Pairs);
-                taken_out(ctx, key, hash, self.end, count, empty);
-                return Ok(true);
-            }
+            let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else { continue };
+            let count = self.count.min(set.len());
+            ctx.reply.array(2);
+            ctx.reply.bulk(key);
+            ctx.reply.array(count);
+            let empty = give(&mut set, ctx.reply, self.end, count, Shape::Pairs);
+            drop(set);
+            taken_out(ctx, key, hash, self.end, count, empty);
+            return Ok(true);
         }
         Ok(false)
     }

@@ -12,7 +12,7 @@ use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
 use crate::resp::args::Args;
-use crate::types::sorted_set::SortedSet;
+use crate::types::sorted_set::{SortedSet, SortedSetRef};
 
 /// `ZRANGE`
 pub(super) static ZRANGE: Command = Command {
@@ -282,7 +282,7 @@ impl Request {
     }
 
     /// The ranks that are meant, the limit taken into account.
-    fn ranks(self, set: &SortedSet, bounds: &Bounds<'_>) -> Range<usize> {
+    fn ranks(self, set: SortedSetRef<'_>, bounds: &Bounds<'_>) -> Range<usize> {
         let ranks = bounds.ranks(set, self.is_backwards());
         let Some(skipped) = self.skipped(set, ranks.len()) else { return 0..0 };
         let left = ranks.len().saturating_sub(skipped);
@@ -298,7 +298,7 @@ impl Request {
 
     /// How many of `len` members the limit skips. A negative offset counts from the other end in a large set, and skips
     /// everything in a small one; so it is in Redis.
-    fn skipped(self, set: &SortedSet, len: usize) -> Option<usize> {
+    fn skipped(self, set: SortedSetRef<'_>, len: usize) -> Option<usize> {
         match usize::try_from(self.offset) {
             Ok(offset) => Some(offset),
             Err(_) if matches!(set, SortedSet::Tree(_)) => {

@@ -9,7 +9,6 @@ use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
 use crate::resp::args::Args;
-use crate::types::sorted_set::SortedSet;
 
 /// `ZSCORE`
 pub(super) static ZSCORE: Command = Command {
@@ -168,7 +167,7 @@ fn zmscore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn zcard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let set = read_sorted(ctx.state, ctx.session, args.get(1), ctx.first_key_hash)?;
-    ctx.reply.integer(set.map_or(0, SortedSet::len) as i64);
+    ctx.reply.integer(set.map_or(0, |set| set.len()) as i64);
     Ok(())
 }
 

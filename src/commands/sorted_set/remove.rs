@@ -82,12 +82,13 @@ pub(super) static ZREMRANGEBYLEX: Command = Command {
 
 fn zrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, hash) = (args.get(1), ctx.first_key_hash);
-    let Some(set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
     let gone = args.skip(2).iter().filter(|member| set.remove(member)).count();
     let empty = set.is_empty();
+    drop(set);
     answer(ctx, key, hash, gone, empty);
     if gone > 0 {
         ctx.signal_modified(key);
@@ -118,14 +119,15 @@ fn zremrangebylex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
 fn remove_range(ctx: &mut Context<'_>, args: Args<'_>, by: By) -> Result<(), CommandError> {
     let (key, hash) = (args.get(1), ctx.first_key_hash);
     let bounds = Bounds::read(by, args.get(2), args.get(3))?;
-    let Some(set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let ranks = bounds.ranks(set, false);
+    let ranks = bounds.ranks(set.view(), false);
     let gone = ranks.len();
     set.remove_range(ranks);
     let empty = set.is_empty();
+    drop(set);
     if gone > 0 {
         ctx.signal_modified(key);
     }

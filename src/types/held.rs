@@ -1,0 +1,281 @@
+//! HOT PATH. A value lent to be changed. A big one is changed where it is; a small one lies packed beside its key, and is
+//! changed in an allocation that all of them share by turns, and put back when the loan ends. The main thread's.
+
+#![forbid(unsafe_code)]
+
+use std::ops::{Deref, DerefMut};
+
+use super::hash::Hash;
+use super::list::List;
+use super::set::Set;
+use super::sorted_set::SortedSet;
+use super::{Collection, KeyEntry, NewValue, Value, WrongType};
+use crate::encoding::entry::Stored;
+use crate::encoding::intset::{Ints, Intset};
+use crate::encoding::listpack::Listpack;
+use crate::encoding::packed::Packed;
+
+/// The most bytes of a value that lies packed beside its key. More would be slow to put back after every change, and gain
+/// little over an allocation of their own.
+pub const PACKED_MAX: usize = 256;
+
+/// Bytes of a value with an allocation of its own from which on it goes back beside its key, when it is lent: half, so that
+/// a value at the edge does not change back and forth.
+const PACKED_AGAIN: usize = PACKED_MAX / 2;
+
+/// An allocation that small values are changed in.
+pub type Room = Box<[u8]>;
+
+/// A kind of value that may lie packed beside its key.
+pub trait Hold: Sized {
+    /// One that owns nothing.
+    fn vacant() -> Self;
+
+    /// The same value in an allocation of its own, for which there is room, where a mark and bytes are of this kind.
+    fn unpacked(mark: u8, bytes: &[u8], room: &mut Room) -> Option<Self>;
+
+    /// Its bytes, and what marks them, where it can lie packed.
+    fn packed(&self) -> Option<(u8, &[u8])>;
+
+    /// Its allocation, to be used again.
+    fn into_room(self) -> Room;
+
+    /// The same in no more memory than it needs.
+    fn into_value(self) -> Value;
+
+    /// The value of this kind in any value.
+    fn of(value: &mut Value) -> Option<&mut Self>;
+}
+
+/// Bytes as they lie packed, where they are few enough.
+#[inline]
+fn few(mark: u8, bytes: &[u8]) -> Option<(u8, &[u8])> {
+    (bytes.len() <= PACKED_MAX).then_some((mark, bytes))
+}
+
+/// What marks each kind.
+pub(super) mod mark {
+    pub(crate) const LIST: u8 = 1;
+    pub(crate) const SET: u8 = 2;
+    pub(crate) const INTS: u8 = 3;
+    pub(crate) const HASH: u8 = 4;
+    pub(crate) const SORTED_SET: u8 = 5;
+}
+
+/// Implements `Hold` for a kind of value that is a pack or something big.
+macro_rules! hold_packs {
+    ($kind:ident, $mark:expr) => {
+        impl Hold for $kind {
+            #[inline]
+            fn vacant() -> $kind {
+                $kind::Pack(Listpack::new())
+            }
+
+            #[inline]
+            fn unpacked(mark: u8, bytes: &[u8], room: &mut Room) -> Option<$kind> {
+                (mark == $mark).then(|| $kind::Pack(Listpack::in_room(Packed::new(bytes), std::mem::take(room))))
+            }
+
+            #[inline]
+            fn packed(&self) -> Option<(u8, &[u8])> {
+                match self {
+                    $kind::Pack(pack) => few($mark, pack.as_bytes()),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn into_room(self) -> Room {
+                match self {
+                    $kind::Pack(pack) => pack.into_room(),
+                    _ => Room::default(),
+                }
+            }
+
+            fn into_value(mut self) -> Value {
+                if let $kind::Pack(pack) = &mut self {
+                    pack.fit();
+                }
+                self.into()
+            }
+
+            #[inline]
+            fn of(value: &mut Value) -> Option<&mut $kind> {
+                match value {
+                    Value::Other(Collection::$kind(value)) => Some(value),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+hold_packs!(List, mark::LIST);
+hold_packs!(Hash, mark::HASH);
+hold_packs!(SortedSet, mark::SORTED_SET);
+
+impl Hold for Set {
+    #[inline]
+    fn vacant() -> Set {
+        Set::Ints(Intset::new())
+    }
+
+    #[inline]
+    fn unpacked(mark: u8, bytes: &[u8], room: &mut Room) -> Option<Set> {
+        match mark {
+            mark::SET => Some(Set::Pack(Listpack::in_room(Packed::new(bytes), std::mem::take(room)))),
+            mark::INTS => Some(Set::Ints(Intset::in_room(Ints::new(bytes), std::mem::take(room)))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn packed(&self) -> Option<(u8, &[u8])> {
+        match self {
+            Set::Ints(ints) => few(mark::INTS, ints.read().bytes()),
+            Set::Pack(pack) => few(mark::SET, pack.as_bytes()),
+            Set::Table(_) => None,
+        }
+    }
+
+    #[inline]
+    fn into_room(self) -> Room {
+        match self {
+            Set::Ints(ints) => ints.into_room(),
+            Set::Pack(pack) => pack.into_room(),
+            Set::Table(_) => Room::default(),
+        }
+    }
+
+    fn into_value(mut self) -> Value {
+        match &mut self {
+            Set::Ints(ints) => ints.fit(),
+            Set::Pack(pack) => pack.fit(),
+            Set::Table(_) => {}
+        }
+        self.into()
+    }
+
+    #[inline]
+    fn of(value: &mut Value) -> Option<&mut Set> {
+        match value {
+            Value::Other(Collection::Set(set)) => Some(set),
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    /// Its bytes, and what marks them, where it can lie packed beside its key.
+    pub(super) fn packed(&self) -> Option<(u8, &[u8])> {
+        match self {
+            Value::String(_) => None,
+            Value::Other(Collection::List(list)) => list.packed(),
+            Value::Other(Collection::Set(set)) => set.packed(),
+            Value::Other(Collection::Hash(hash)) => hash.packed(),
+            Value::Other(Collection::SortedSet(set)) => set.packed(),
+        }
+    }
+}
+
+impl KeyEntry {
+    /// A key that holds this value, packed where it is small.
+    pub fn holding(key: &[u8], value: Value, expire_ms: Option<i64>) -> KeyEntry {
+        match value.packed() {
+            Some((mark, bytes)) => KeyEntry::new(key, NewValue::Packed(mark, bytes), expire_ms),
+            None => KeyEntry::new(key, NewValue::of(value), expire_ms),
+        }
+    }
+
+    /// Packs a value of no more than so many bytes that has an allocation of its own.
+    pub fn pack(&mut self, bytes_max: usize) {
+        let is_small =
+            self.whole().is_some_and(|value| value.packed().is_some_and(|(_, bytes)| bytes.len() <= bytes_max));
+        if is_small
+            && let Some(value) = self.take_whole()
+            && let Some((mark, bytes)) = value.packed()
+        {
+            self.set_value(NewValue::Packed(mark, bytes));
+        }
+    }
+}
+
+/// A value of any kind, to be lent as one of a certain kind.
+pub struct ValueMut<'a> {
+    entry: &'a mut KeyEntry,
+    room: &'a mut Room,
+}
+
+impl<'a> ValueMut<'a> {
+    /// The value of an entry. `room` is where a small one is changed.
+    #[inline]
+    pub fn new(entry: &'a mut KeyEntry, room: &'a mut Room) -> ValueMut<'a> {
+        ValueMut { entry, room }
+    }
+
+    /// Lends it, where it is of the kind that is wanted.
+    #[inline]
+    pub fn hold<T: Hold>(self) -> Result<Held<'a, T>, WrongType> {
+        let ValueMut { entry, room } = self;
+        if let Stored::Whole(_) = entry.value() {
+            entry.pack(PACKED_AGAIN);
+        }
+        let unpacked = match entry.value() {
+            Stored::Packed(mark, bytes) => Some(T::unpacked(mark, bytes, room).ok_or(WrongType)?),
+            _ => None,
+        };
+        if let Some(value) = unpacked {
+            return Ok(Held(Loan::Beside { entry, room, value }));
+        }
+        let value = entry.whole_mut().and_then(T::of).ok_or(WrongType)?;
+        Ok(Held(Loan::InPlace(value)))
+    }
+}
+
+/// A value that is lent.
+pub struct Held<'a, T: Hold>(Loan<'a, T>);
+
+enum Loan<'a, T> {
+    InPlace(&'a mut T),
+    Beside { entry: &'a mut KeyEntry, room: &'a mut Room, value: T },
+}
+
+impl<T: Hold> Deref for Held<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Loan::InPlace(value) => value,
+            Loan::Beside { value, .. } => value,
+        }
+    }
+}
+
+impl<T: Hold> DerefMut for Held<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        match &mut self.0 {
+            Loan::InPlace(value) => value,
+            Loan::Beside { value, .. } => value,
+        }
+    }
+}
+
+impl<T: Hold> Drop for Held<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let Loan::Beside { entry, room, value } = &mut self.0 else { return };
+        let value = std::mem::replace(value, T::vacant());
+        if let Some((mark, bytes)) = value.packed() {
+            entry.set_value(NewValue::Packed(mark, bytes));
+            **room = value.into_room();
+        } else {
+            entry.set_value(NewValue::of(value.into_value()));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "held_tests.rs"]
+mod tests;
