@@ -750,10 +750,15 @@ impl<I: Io> IoThread<I> {
 
     /// Parcels say how much is carried out; where there is nothing to send, this does. No report may be left to send.
     fn say_carried_out(&mut self) {
+        let said = &self.links.figures.carried_out;
+        // Only this thread writes it, and the main thread looks at it all the time.
+        if said.load(Ordering::Relaxed) == self.carried_out {
+            return;
+        }
         let filled = self.filling.as_ref().is_none_or(|filling| filling.before.is_empty() && filling.after.is_empty());
         if filled && self.before.is_empty() && self.after.is_empty() {
             // Whoever sees this sees what was sent before.
-            self.links.figures.carried_out.store(self.carried_out, Ordering::Release);
+            said.store(self.carried_out, Ordering::Release);
         }
     }
 
