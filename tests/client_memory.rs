@@ -350,6 +350,39 @@ fn a_listener_that_is_to_move_is_held_to_its_limit() {
     assert_eq!(server.info("stats", "client_output_buffer_limit_disconnections"), "1");
 }
 
+/// What the main thread gave a thread, and that frees as it ends, is in use no longer.
+#[test]
+fn threads_that_ended_are_not_counted() {
+    const ROUNDS: usize = 40;
+    /// A channel's first block alone has 2 KiB.
+    const PER_THREAD: usize = 512;
+    if !is_torc() {
+        return harness::skip("the number of threads of another server cannot be changed");
+    }
+    let server = Server::with("--io-threads 1 --hz 100");
+    // The kernel's own workers stand there too, and come and go.
+    let threads = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        let name =
+            |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.ok()?.path().join("comm")).ok();
+        tasks.filter_map(name).filter(|name| name.starts_with("io_thd_")).count()
+    };
+    let mut control = server.connect();
+    let mut round = || {
+        assert_eq!(control.run("CONFIG SET io-threads 4").to_string(), "+OK");
+        eventually("the threads begin", || threads() == 3);
+        assert_eq!(control.run("CONFIG SET io-threads 1").to_string(), "+OK");
+        eventually("the threads end", || threads() == 0);
+    };
+    // Buffers that follow the number of threads have their size after some.
+    (0..10).for_each(|_| round());
+    let used = || server.info("memory", "used_memory").parse::<usize>().unwrap();
+    let before = used();
+    (0..ROUNDS).for_each(|_| round());
+    let most = before + ROUNDS * 3 * PER_THREAD;
+    eventually("what they had is back", || used() < most);
+}
+
 #[test]
 fn who_has_not_authenticated_may_leave_little_unread() {
     let server = Server::with("--requirepass secret");

@@ -41,32 +41,41 @@ pub(in crate::server) fn spawner<I: Io + 'static>(make: fn() -> io::Result<I>, l
         let (links, from_us) = mpsc::channel::<Links<I>>();
         let list = list.clone();
         let run = move || {
-            processors::stay_on(&list);
-            let io = match make() {
-                Ok(io) => io,
-                Err(error) => return drop(to_us.send(Err(error))),
-            };
-            if to_us.send(Ok(io.waker())).is_err() {
-                return;
-            }
-            let Ok(links) = from_us.recv() else { return };
-            let mut thread = IoThread::new(io, links);
             // What it takes and what it frees of the main thread's count as memory in use: limits go by that.
             let mut share = ThreadShare::default();
-            loop {
-                match thread.step() {
-                    Ok(true) => share.publish(),
-                    Ok(false) => break,
-                    Err(error) => panic!("the network of I/O thread {number}: {error}"),
-                }
-            }
-            drop(thread);
+            live(number, make, list, (to_us, from_us), &mut share);
+            // All that the thread was given is freed by now.
             share.publish();
         };
         let handle = thread::Builder::new().name(format!("io_thd_{number}")).spawn(run)?;
         let waker = waker.recv().map_err(io::Error::other)??;
         Ok(Started { waker, links, handle })
     })
+}
+
+/// How the starter hears whether a thread has begun, and hands it its links.
+type Ends<I> = (mpsc::Sender<io::Result<<I as Io>::Waker>>, mpsc::Receiver<Links<I>>);
+
+/// A thread from beginning to end.
+fn live<I: Io>(number: usize, make: fn() -> io::Result<I>, list: Vec<u8>, ends: Ends<I>, share: &mut ThreadShare) {
+    let (to_us, from_us) = ends;
+    processors::stay_on(&list);
+    let io = match make() {
+        Ok(io) => io,
+        Err(error) => return drop(to_us.send(Err(error))),
+    };
+    if to_us.send(Ok(io.waker())).is_err() {
+        return;
+    }
+    let Ok(links) = from_us.recv() else { return };
+    let mut thread = IoThread::new(io, links);
+    loop {
+        match thread.step() {
+            Ok(true) => share.publish(),
+            Ok(false) => return,
+            Err(error) => panic!("the network of I/O thread {number}: {error}"),
+        }
+    }
 }
 
 impl<I: Io> Server<I> {
