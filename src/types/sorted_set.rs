@@ -319,6 +319,16 @@ impl SortedSet {
         }
     }
 
+    /// Takes out `count` members at an end, of which there are so many, each shown.
+    pub fn pop(&mut self, count: usize, highest: bool, see: impl FnMut(Element<'_>, f64)) {
+        if let SortedSet::Tree(tree) = self {
+            return tree.pop(count, highest, see);
+        }
+        let ranks = if highest { self.len() - count..self.len() } else { 0..count };
+        self.view().range(ranks.clone(), highest, see);
+        self.remove_range(ranks);
+    }
+
     /// Removes the members at these ranks.
     pub fn remove_range(&mut self, ranks: Range<usize>) {
         match self {
@@ -579,6 +589,20 @@ mod tests {
                         let end = (start + 3).min(model.len());
                         sorted(&model)[start..end].iter().for_each(|(member, _)| _ = model.remove(member));
                         set.remove_range(start..end);
+                    }
+                    2 if !model.is_empty() && at % 3 == 0 => {
+                        let (count, highest) = (at % model.len().min(5), at % 2 == 0);
+                        let mut wanted = sorted(&model);
+                        if highest {
+                            wanted.reverse();
+                        }
+                        wanted.truncate(count);
+                        let mut seen = Vec::new();
+                        set.pop(count, highest, |member, score| {
+                            seen.push((String::from_utf8_lossy(&member.to_cow()).into_owned(), score));
+                        });
+                        prop_assert_eq!(&seen, &wanted);
+                        seen.iter().for_each(|(member, _)| _ = model.remove(member));
                     }
                     _ => {
                         let new = model.insert(member.clone(), score).is_none();

@@ -24,6 +24,12 @@ use crate::sys::prefetch::{AHEAD, prefetch_line};
 /// Members that move to other slots for each that is removed, while most slots are free.
 const MOVES_PER_REMOVAL: usize = 2;
 
+/// How many members are taken out between one's bucket, text and slot being asked for and its own turn: a trip to memory
+/// takes as long as a pop or two.
+const BUCKET_AHEAD: usize = 1;
+const TEXT_AHEAD: usize = 3;
+const SLOT_AHEAD: usize = 5;
+
 /// Where a member stands in the order: by score, then by member.
 pub(super) fn order(left: (f64, &[u8]), right: (f64, &[u8])) -> Ordering {
     left.0.partial_cmp(&right.0).unwrap_or(Ordering::Equal).then_with(|| left.1.cmp(right.1))
@@ -255,6 +261,35 @@ impl Tree {
             let slot = self.members.slots.take(ranked.id);
             self.forget(self.hash(&slot.member), ranked.id);
         }
+    }
+
+    /// Takes out `count` members at an end, of which there are so many, each shown.
+    pub(super) fn pop(&mut self, count: usize, highest: bool, mut see: impl FnMut(Element<'_>, f64)) {
+        for _ in 0..count {
+            let Some(ranked) = self.order.remove(if highest { self.len() - 1 } else { 0 }) else { return };
+            let slot = self.members.slots.take(ranked.id);
+            see(Element::Bytes(&slot.member), ranked.score());
+            self.forget(self.hash(&slot.member), ranked.id);
+            self.look_ahead(highest);
+        }
+    }
+
+    /// Asks for what the next members at an end lie in: neighbours in the order lie anywhere. While others are taken out in
+    /// front of it, a member's slot arrives first, then its text, then its bucket.
+    #[inline]
+    fn look_ahead(&self, highest: bool) {
+        let slots = &self.members.slots;
+        let mut ahead = 0;
+        self.order.visit(if highest { self.len().saturating_sub(1) } else { 0 }, highest, |ranked| {
+            match ahead {
+                BUCKET_AHEAD => self.members.table.prefetch_bucket(self.hash(&slots.get(ranked.id).member)),
+                TEXT_AHEAD => prefetch_line(slots.get(ranked.id).member.as_ptr()),
+                SLOT_AHEAD => prefetch_line(slots.address(ranked.id)),
+                _ => {}
+            }
+            ahead += 1;
+            ahead <= SLOT_AHEAD
+        });
     }
 
     /// A member was taken out of the order and its slot.

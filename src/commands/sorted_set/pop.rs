@@ -136,15 +136,13 @@ pub(super) fn take(
 
 /// Answers members and takes them out. Returns whether none are left.
 fn give(set: &mut SortedSet, reply: &mut Reply, highest: bool, count: usize, shape: Shape) -> bool {
-    let ranks = if highest { set.len() - count..set.len() } else { 0..count };
-    set.range(ranks.clone(), highest, |member, score| {
+    set.pop(count, highest, |member, score| {
         if shape == Shape::Pairs {
             reply.array(2);
         }
         reply_element(reply, member);
         reply.double(score);
     });
-    set.remove_range(ranks);
     set.is_empty()
 }
 
