@@ -10,7 +10,7 @@ use super::list::List;
 use super::set::Set;
 use super::sorted_set::SortedSet;
 use super::{Collection, KeyEntry, NewValue, Value, WrongType};
-use crate::encoding::entry::Stored;
+use crate::encoding::entry::{INLINE_MAX, MARK_MAX, Stored};
 use crate::encoding::intset::{Ints, Intset};
 use crate::encoding::listpack::Listpack;
 use crate::encoding::packed::Packed;
@@ -22,6 +22,9 @@ pub const PACKED_MAX: usize = 256;
 /// Bytes of a value with an allocation of its own from which on it goes back beside its key, when it is lent: half, so that
 /// a value at the edge does not change back and forth.
 const PACKED_AGAIN: usize = PACKED_MAX / 2;
+
+// An entry has room for both: a longer value would end the server, a greater mark would lose its high bits.
+const _: () = assert!(PACKED_MAX <= INLINE_MAX && mark::SORTED_SET <= MARK_MAX);
 
 /// An allocation that small values are changed in.
 pub type Room = Box<[u8]>;
