@@ -220,7 +220,9 @@ impl<'a> ValueMut<'a> {
     #[inline]
     pub fn hold<T: Hold>(self) -> Result<Held<'a, T>, WrongType> {
         let ValueMut { entry, room } = self;
-        if let Stored::Whole(_) = entry.value() {
+        // Most values that are not packed are of a form that never is, and seeing that takes no call.
+        let whole = entry.whole_mut().and_then(T::of);
+        if whole.is_some_and(|value| value.packed().is_some_and(|(_, bytes)| bytes.len() <= PACKED_AGAIN)) {
             entry.pack(PACKED_AGAIN);
         }
         let unpacked = match entry.value() {
