@@ -269,7 +269,8 @@ fn of_clients_that_are_gone_nothing_is_left() {
     let authority = Authority::new();
     let port = free_port();
     let threads = format!("--io-threads {THREADS_AT_REST} --io-threads-always-active yes");
-    let limits = "--client-output-buffer-limit pubsub 1mb 0 0 --tls-auth-clients no";
+    // Sessions that may be resumed are kept on purpose, and would go on filling memory for longer than a test takes.
+    let limits = "--client-output-buffer-limit pubsub 1mb 0 0 --tls-auth-clients no --tls-session-cache-size 100";
     let world = World {
         server: Server::with(&format!("{threads} {limits} {}", authority.server_args(port))),
         tls_address: ([127, 0, 0, 1], port).into(),
