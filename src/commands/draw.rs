@@ -12,6 +12,8 @@ use crate::resp::reply::Reply;
 const REPEATED_MAX: i64 = i32::MAX as i64;
 /// The most pairs that may be asked for, in either way: what Redis can count the texts of.
 const PAIRS_MAX: i64 = i64::MAX / 2;
+/// So many answers are written before somebody looks whether that is too much.
+const ANSWERS_PER_LOOK: usize = 256;
 
 const OUT_OF_RANGE: CommandError = CommandError::fixed("value is out of range");
 const NO_OPPOSITE: CommandError =
@@ -38,9 +40,6 @@ pub(crate) fn check_pairs(count: Option<i64>) -> Result<(), CommandError> {
 pub(crate) fn check_repeated(count: Option<i64>) -> Result<(), CommandError> {
     if count.is_some_and(|count| count < -REPEATED_MAX) { Err(OUT_OF_RANGE) } else { Ok(()) }
 }
-
-/// So many answers are written before somebody looks whether that is too much.
-const ANSWERS_PER_LOOK: usize = 256;
 
 /// Answers `count` times, or until more than `room` bytes are written.
 pub(crate) fn repeat(reply: &mut Reply, count: usize, room: usize, mut answer: impl FnMut(&mut Reply)) {
