@@ -144,24 +144,25 @@ fn flush(ctx: &mut Context<'_>, args: Args<'_>, dbs: Range<usize>, freed_now: bo
         ctx.state.tracking.flushed(if told { ctx.session.id } else { 0 });
         ctx.state.tell_of_changes(Some(ctx.session));
     }
-    if freed_now && ctx.session.denies_blocking() {
+    if !freed_now {
+        ctx.state.discard_garbage(garbage);
+    } else if ctx.session.denies_blocking() {
         drop(garbage);
-    } else if freed_now && free(ctx.state, &mut garbage) {
-        ctx.state.discard_garbage(garbage);
-        return ctx.state.block_on_freeing(ctx.session, args);
     } else {
-        ctx.state.discard_garbage(garbage);
+        drop_first(ctx.state, &mut garbage);
+        if !garbage.is_empty() {
+            ctx.state.discard_garbage(garbage);
+            return ctx.state.block_on_freeing(ctx.session, args);
+        }
     }
     ctx.reply.ok();
 }
 
-/// Frees as much as takes no longer than other commands do. Returns whether objects are left.
-fn free(state: &mut State, garbage: &mut Garbage) -> bool {
+/// Frees as much as takes no longer than other commands do.
+fn drop_first(state: &mut State, garbage: &mut Garbage) {
     let before = garbage.len();
-    let left = garbage.drop_some(FREED_AT_ONCE);
-    let freed = before - garbage.len();
-    state.stats.lazyfreed_objects += freed as u64;
-    left && !garbage.is_empty()
+    garbage.drop_some(FREED_AT_ONCE);
+    state.stats.lazyfreed_objects += (before - garbage.len()) as u64;
 }
 
 fn swapdb(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
