@@ -17,6 +17,7 @@ mod lookup;
 mod many_keys;
 pub mod monitor;
 pub mod pubsub;
+mod result;
 pub mod server;
 pub mod set;
 pub mod sorted_set;

@@ -345,7 +345,14 @@ impl Database {
     /// Removes a key, and leaves its value behind if that is big and `later`.
     #[inline]
     fn remove_lazily(&mut self, key: &[u8], hash: u64, now_ms: i64, later: bool) -> bool {
-        let Some(entry) = self.take(key, hash, now_ms) else { return false };
+        let entry = self.take(key, hash, now_ms);
+        self.leave_behind(entry, later)
+    }
+
+    /// Drops a removed entry, or leaves its value behind if that is big and `later`. Returns whether there is one.
+    #[inline]
+    fn leave_behind(&mut self, entry: Option<KeyEntry>, later: bool) -> bool {
+        let Some(entry) = entry else { return false };
         if later {
             self.left_behind.take_in(entry);
         }
@@ -355,11 +362,8 @@ impl Database {
     /// Removes a key whether it has expired or not, as one that was there.
     pub fn remove_stored(&mut self, key: &[u8], hash: u64) -> bool {
         let at = self.table.find(hash, |entry| same(entry.key(), key));
-        let Some(entry) = at.and_then(|at| self.take_at(at, hash)) else { return false };
-        if self.lazy.server_del {
-            self.left_behind.take_in(entry);
-        }
-        true
+        let entry = at.and_then(|at| self.take_at(at, hash));
+        self.leave_behind(entry, self.lazy.server_del)
     }
 
     /// Removes a key and hands its entry over: to be read once more, or dropped where it costs nobody time.

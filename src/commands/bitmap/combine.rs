@@ -12,6 +12,7 @@ use crate::command::error::{CommandError, SYNTAX, WRONG_TYPE};
 use crate::command::session::Session;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::command::state::State;
+use crate::commands::result::put_result;
 use crate::commands::{key_specs, lookup};
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
@@ -99,20 +100,9 @@ fn sources<'s>(
 
 /// Puts a result in the place of whatever `key` holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, key: &[u8], made: Vec<u8>) {
-    let (hash, now_ms, len) = (ctx.first_key_hash, ctx.now_ms(), made.len());
-    let existed = if len > 0 { ctx.db().exists(key, hash, now_ms) } else { ctx.db().remove_stored(key, hash) };
-    if len > 0 {
-        ctx.db().put(hash, KeyEntry::raw_string(key, &Bytes::from(made)), now_ms);
-    }
-    if len > 0 || existed {
-        if len > 0 {
-            ctx.stored(!existed, KeyspaceEvents::STRING, "set", key);
-        } else {
-            ctx.signal_modified(key);
-            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
-        }
-        ctx.state.stats.dirty += 1;
-    }
+    let (hash, len) = (ctx.first_key_hash, made.len());
+    let entry = (len > 0).then(|| KeyEntry::raw_string(key, &Bytes::from(made)));
+    put_result(ctx, (key, hash), entry, (KeyspaceEvents::STRING, "set"), 1);
     ctx.reply.integer(len as i64);
 }
 

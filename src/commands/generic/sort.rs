@@ -14,6 +14,7 @@ use crate::command::error::{CommandError, NOT_AN_INTEGER, SYNTAX, WRONG_TYPE};
 use crate::command::spec::{FoundKey, KeyFlags};
 use crate::commands::hash::drop_late_field;
 use crate::commands::lookup;
+use crate::commands::result::put_result;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::encoding::quicklist::Quicklist;
@@ -373,17 +374,9 @@ fn store(ctx: &mut Context<'_>, key: &[u8], items: &[Item], gets: &[&[u8]]) {
         }
     }
     let list = List::of_nodes(quick, limits);
-    let (hash, now_ms, len) = (ctx.state.keyspace.hash(key), ctx.now_ms(), list.len());
-    if len > 0 {
-        let is_new = !ctx.db().exists(key, hash, now_ms);
-        ctx.db().put(hash, KeyEntry::new(key, NewValue::of(list.into()), None), now_ms);
-        ctx.stored(is_new, KeyspaceEvents::LIST, "sortstore", key);
-        ctx.state.stats.dirty += len as u64;
-    } else if ctx.db().remove_stored(key, hash) {
-        ctx.signal_modified(key);
-        ctx.announce(KeyspaceEvents::GENERIC, "del", key);
-        ctx.state.stats.dirty += 1;
-    }
+    let (hash, len) = (ctx.state.keyspace.hash(key), list.len());
+    let entry = (len > 0).then(|| KeyEntry::new(key, NewValue::of(list.into()), None));
+    put_result(ctx, (key, hash), entry, (KeyspaceEvents::LIST, "sortstore"), len as u64);
     ctx.reply.integer(len as i64);
 }
 

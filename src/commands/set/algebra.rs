@@ -14,6 +14,7 @@ use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlag
 use crate::command::state::State;
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::result::put_result;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::{Element, Listpack};
 use crate::resp::args::Args;
@@ -325,22 +326,9 @@ fn sdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 /// Puts a result in the place of whatever the first argument's key holds; an empty one removes the key.
 fn store(ctx: &mut Context<'_>, args: Args<'_>, result: Set) {
-    let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
-    let len = result.len();
-    let now_empty = result.is_empty();
-    let existed = if now_empty { ctx.db().remove_stored(key, hash) } else { ctx.db().exists(key, hash, now_ms) };
-    if !now_empty {
-        ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
-    }
-    if existed || !now_empty {
-        if now_empty {
-            ctx.signal_modified(key);
-            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
-        } else {
-            ctx.stored(!existed, KeyspaceEvents::SET, ctx.command.name, key);
-        }
-        ctx.state.stats.dirty += 1;
-    }
+    let (key, hash, len) = (args.get(1), ctx.first_key_hash, result.len());
+    let entry = (len > 0).then(|| KeyEntry::new(key, NewValue::of(result.into()), None));
+    put_result(ctx, (key, hash), entry, (KeyspaceEvents::SET, ctx.command.name), 1);
     ctx.reply.integer(len as i64);
 }
 

@@ -20,6 +20,7 @@ use crate::command::spec::Command;
 use crate::command::state::State;
 use crate::commands::elements::reply_element;
 use crate::commands::lookup;
+use crate::commands::result::put_result;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::reply::{Protocol, Reply};
@@ -110,22 +111,9 @@ fn store(ctx: &mut Context<'_>, key: &[u8], result: SortedSet) {
 
 /// The same for any key and any name of the event; a result is said to be so many changes.
 pub(crate) fn store_at(ctx: &mut Context<'_>, key: &[u8], hash: u64, event: &str, result: SortedSet, changes: u64) {
-    let now_ms = ctx.now_ms();
     let len = result.len();
-    let now_empty = result.is_empty();
-    let existed = if now_empty { ctx.db().remove_stored(key, hash) } else { ctx.db().exists(key, hash, now_ms) };
-    if !now_empty {
-        ctx.db().put(hash, KeyEntry::new(key, NewValue::of(result.into()), None), now_ms);
-    }
-    if existed || !now_empty {
-        if now_empty {
-            ctx.signal_modified(key);
-            ctx.announce(KeyspaceEvents::GENERIC, "del", key);
-        } else {
-            ctx.stored(!existed, KeyspaceEvents::ZSET, event, key);
-        }
-        ctx.state.stats.dirty += if now_empty { 1 } else { changes };
-    }
+    let entry = (len > 0).then(|| KeyEntry::new(key, NewValue::of(result.into()), None));
+    put_result(ctx, (key, hash), entry, (KeyspaceEvents::ZSET, event), changes);
     ctx.reply.integer(len as i64);
 }
 
