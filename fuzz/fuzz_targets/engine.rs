@@ -82,7 +82,7 @@ fn run(engine: &mut Engine, slot: Slot, args: Args<'_>) {
     let mut reply = Reply::new(64);
     let prepared = engine.prepare(args);
     engine.prefetch_bucket(slot, &prepared);
-    engine.prefetch_entry(slot, &prepared);
+    engine.prefetch_entries(std::iter::once((slot, &prepared)));
     engine.execute(slot, &prepared, || args, &mut reply);
     let values = decode_all(&reply.to_vec()).expect("a reply is well formed").expect("a reply is complete");
     let flags = engine.session(slot).flags;
