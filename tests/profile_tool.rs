@@ -23,7 +23,7 @@ use rustix::process::Signal;
 use serde_json::Value as Json;
 
 /// The kernel lets one at a time attach tracepoints, and whose counts are checked closely is not to be disturbed by others.
-/// Tests that only read `/proc` run beside them.
+/// Those that put load on a server would make the attaching of others take several times as long.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Examining the host and attaching may take long on a busy machine.
@@ -226,6 +226,7 @@ fn cpu_time_is_split_and_drawn() {
 
 #[test]
 fn two_servers_stand_side_by_side() {
+    let _alone = alone();
     let (one, other) = (Server::start(), Server::start());
     let loads = [Load::on(&one, 2), Load::on(&other, 2)];
     let (pid, vs) = (one.pid().to_string(), other.pid().to_string());
@@ -296,6 +297,7 @@ fn an_interrupt_detaches_from_everything() {
 
 #[test]
 fn failures_say_what_to_do() {
+    let _alone = alone();
     assert!(failure(&[]).contains("name a server"));
     assert!(failure(&["--pid", "2147483647"]).contains("there is no process 2147483647"));
     let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
@@ -329,6 +331,7 @@ fn the_table_in_readme_is_that_of_the_newest_result() {
 
 #[test]
 fn a_server_is_started_and_put_under_load() {
+    let _alone = alone();
     let port = harness::free_port().to_string();
     let binary = harness::binary();
     let load = [
@@ -357,6 +360,7 @@ fn a_server_is_started_and_put_under_load() {
 /// The server that was started is stopped again, by what can be seen of its port.
 #[test]
 fn a_started_server_is_stopped() {
+    let _alone = alone();
     let port = harness::free_port().to_string();
     let binary = harness::binary();
     let mut command = tool(&["--load", "-c 50"]);
