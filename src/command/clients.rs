@@ -85,10 +85,15 @@ impl State {
         self.blocking.wait_for_freeing(session.slot.0, self.discarded_objects);
     }
 
-    /// So many objects more are free: who waited for them is answered. The time until now is what the command took.
-    pub(crate) fn freed(&mut self, objects: usize) {
-        self.freed_objects += objects as u64;
+    /// So many objects more are free, `here` or elsewhere: who waited for them is answered. The time until now is what the
+    /// command took. What is freed here is younger than all that is elsewhere, so it counts for nobody before that is free.
+    pub(crate) fn freed(&mut self, objects: usize, here: bool) {
         self.stats.lazyfreed_objects += objects as u64;
+        let counted = if here { &mut self.freed_ahead } else { &mut self.freed_objects };
+        *counted += objects as u64;
+        if self.freed_elsewhere == 0 {
+            self.freed_objects += std::mem::take(&mut self.freed_ahead);
+        }
         while let Some(client) = self.blocking.take_freed(self.freed_objects) {
             self.answer_freed(Slot(client));
         }

@@ -124,9 +124,11 @@ pub struct State {
     pub garbage: VecDeque<Garbage>,
     /// Objects that another thread frees.
     pub(crate) freed_elsewhere: usize,
-    /// Objects that were ever handed over to be freed, and those that are free.
+    /// Objects that were ever handed over to be freed, and those of them that are free in that order.
     pub(crate) discarded_objects: u64,
     pub(crate) freed_objects: u64,
+    /// Objects freed here while older ones waited elsewhere.
+    pub(crate) freed_ahead: u64,
     /// The sockets on which the server accepts TCP connections, once more: CONFIG SET has to stop them.
     pub(crate) tcp_listeners: Vec<(ListenerKind, OwnedFd)>,
     /// What TLS connections begin with, once there is any TLS. Those that are there keep theirs when it changes.
@@ -205,6 +207,7 @@ impl State {
             freed_elsewhere: 0,
             discarded_objects: 0,
             freed_objects: 0,
+            freed_ahead: 0,
             config,
             tcp_listeners: Vec::new(),
             tls: None,

@@ -82,7 +82,7 @@ impl Engine {
     /// That thread has freed so many objects.
     pub fn garbage_freed(&mut self, objects: usize) {
         self.state.freed_elsewhere -= objects.min(self.state.freed_elsewhere);
-        self.state.freed(objects);
+        self.state.freed(objects, false);
     }
 
     /// It takes no more for now: this comes back.
@@ -101,7 +101,7 @@ fn free_garbage(state: &mut State, count: usize) -> bool {
         if !left {
             state.garbage.pop_front();
         }
-        state.freed(freed);
+        state.freed(freed, true);
     }
     !state.garbage.is_empty()
 }

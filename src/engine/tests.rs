@@ -160,6 +160,33 @@ fn what_another_thread_frees_is_counted_until_it_is_free() {
 }
 
 #[test]
+fn who_waits_for_memory_is_answered_when_its_own_is_free() {
+    let fill = |engine: &mut Engine| {
+        for index in 0..3000 {
+            engine.run(&["SET", &format!("k{index}"), "v"]);
+        }
+    };
+    let mut engine = Engine::for_console();
+    fill(&mut engine);
+    engine.run(&["FLUSHALL", "SYNC"]);
+    assert!(engine.state.blocking.awaits_freeing());
+    let elsewhere = engine.take_garbage().expect("more than is freed at once").len();
+    let mut other = Engine::for_console();
+    fill(&mut other);
+    other.run(&["FLUSHALL", "ASYNC"]);
+    engine.state.discard_garbage(other.take_garbage().expect("a database"));
+    while !engine.state.garbage.is_empty() {
+        engine.before_sleep();
+    }
+    assert!(engine.state.blocking.awaits_freeing(), "what came later is free, and what it waits for is not");
+    engine.garbage_freed(elsewhere - 1);
+    assert!(engine.state.blocking.awaits_freeing());
+    engine.garbage_freed(1);
+    assert!(!engine.state.blocking.awaits_freeing());
+    assert_eq!(engine.state.freed_objects, engine.state.discarded_objects);
+}
+
+#[test]
 fn a_request_is_prepared_without_a_session() {
     let engine = Engine::for_console();
     let prepare = |args: &[&str]| engine.prepare(OwnedArgs::from_slices(args).as_args());
