@@ -298,15 +298,13 @@ impl Database {
         } else {
             *entry = KeyEntry::new(key, value, expire_ms);
         }
-        entry.pack(PACKED_MAX);
         entry.set_lru(stamp);
         self.note_expire(hash, expired_before, expire_ms.is_some());
     }
 
     /// Adds an entry whose key is known to be absent.
     #[inline]
-    pub(super) fn insert_new(&mut self, hash: u64, mut entry: KeyEntry) {
-        entry.pack(PACKED_MAX);
+    pub(super) fn insert_new(&mut self, hash: u64, entry: KeyEntry) {
         entry.set_lru(self.access.birth_stamp());
         self.note_expire(hash, false, entry.expire_ms().is_some());
         self.table.insert_unique(hash, entry, &self.hasher);
@@ -395,8 +393,9 @@ impl Database {
         true
     }
 
-    /// Stores an entry in the place of what its key held, if anything.
-    pub fn put(&mut self, hash: u64, entry: KeyEntry, now_ms: i64) {
+    /// Stores an entry in the place of what its key held, if anything. A small collection goes beside its key.
+    pub fn put(&mut self, hash: u64, mut entry: KeyEntry, now_ms: i64) {
+        entry.pack(PACKED_MAX);
         self.remove(entry.key(), hash, now_ms);
         self.relist(hash, None, listed_ms(&entry));
         self.insert_new(hash, entry);
