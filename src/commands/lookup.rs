@@ -5,13 +5,14 @@
 
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NO_SUCH_DATABASE, NOT_AN_INTEGER, OUT_OF_INT_RANGE};
+use crate::command::error::{CommandError, NO_SUCH_DATABASE, NOT_AN_INTEGER, OUT_OF_INT_RANGE, WRONG_TYPE};
 use crate::command::session::Session;
 use crate::command::state::State;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::sys::prefetch::AHEAD;
-use crate::types::KeyEntry;
+use crate::types::held::{Held, Hold, ValueMut};
+use crate::types::{KeyEntry, Value};
 
 /// Finds a key of the caller's database for a command that reads it, and counts a hit or a miss.
 #[inline]
@@ -47,6 +48,33 @@ pub(crate) fn peek<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -
         None => state.stats.keyspace_misses += 1,
     }
     found
+}
+
+/// The value at a key, lent to a command that changes one of this kind.
+#[inline]
+pub(crate) fn hold<'s, T: Hold>(
+    state: &'s mut State,
+    db: usize,
+    key: &[u8],
+    hash: u64,
+) -> Result<Option<Held<'s, T>>, CommandError> {
+    let now_ms = state.clock.unix_ms();
+    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
+    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
+}
+
+/// The same; a missing key gets what `new` makes, into which the caller puts something.
+#[inline]
+pub(crate) fn hold_or_new<'s, T: Hold + Into<Value>>(
+    state: &'s mut State,
+    db: usize,
+    key: &[u8],
+    hash: u64,
+    new: impl FnOnce() -> T,
+) -> Result<Held<'s, T>, CommandError> {
+    let now_ms = state.clock.unix_ms();
+    let value = state.keyspace.db_mut(db).value_or_insert(key, hash, now_ms, || new().into());
+    value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)
 }
 
 /// The database that an argument names by its number.

@@ -2,15 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use super::{
-    AT_MS, AT_S, FIELDS, IN_MS, IN_S, NO_COUNT, NO_FIELDS_WORD, Retiming, TimeForm, fields_after, hash_mut, time,
-};
+use super::{AT_MS, AT_S, FIELDS, IN_MS, IN_S, NO_COUNT, NO_FIELDS_WORD, Retiming, TimeForm, fields_after, time};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
+use crate::types::hash::Hash;
 
 /// What the four have in common.
 const SHARED: Command = Command {
@@ -143,7 +143,7 @@ fn hpexpireat(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 /// Sets when fields expire. A time that has passed removes them at once.
 fn set_times(ctx: &mut Context<'_>, args: Args<'_>, form: TimeForm) -> Result<(), CommandError> {
     let (key, key_hash, now_ms, limits) = (args.get(1), ctx.first_key_hash, ctx.now_ms(), ctx.state.hash_limits());
-    hash_mut(ctx.state, ctx.session.db, key, key_hash)?;
+    lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)?;
     let at_ms = time(ctx, args.get(2), form)?;
     let (condition, at) = match args.get(3) {
         word if word.eq_ignore_ascii_case(b"fields") => (Condition::Always, 3),
@@ -151,7 +151,7 @@ fn set_times(ctx: &mut Context<'_>, args: Args<'_>, form: TimeForm) -> Result<()
     };
     let names = fields_after(args, at, ZERO_COUNT)?;
     ctx.reply.array(names.len());
-    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)? else {
         names.iter().for_each(|_| ctx.reply.integer(MISSING));
         return Ok(());
     };
@@ -186,10 +186,10 @@ fn set_times(ctx: &mut Context<'_>, args: Args<'_>, form: TimeForm) -> Result<()
 
 fn hpersist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, key_hash, now_ms, limits) = (args.get(1), ctx.first_key_hash, ctx.now_ms(), ctx.state.hash_limits());
-    hash_mut(ctx.state, ctx.session.db, key, key_hash)?;
+    lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)?;
     let names = fields_after(args, 2, NO_COUNT)?;
     ctx.reply.array(names.len());
-    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)? else {
         names.iter().for_each(|_| ctx.reply.integer(MISSING));
         return Ok(());
     };

@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use super::{hash_mut, hash_or_new, remove_late, remove_named, removed};
+use super::{hash_or_new, remove_late, remove_named, removed};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
+use crate::types::hash::Hash;
 
 /// `HSET`
 pub(super) static HSET: Command = Command {
@@ -151,7 +153,7 @@ fn hsetnx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn hdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, key_hash) = (args.get(1), ctx.first_key_hash);
-    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };

@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::{FIELDS, Late, NO_COUNT, Retiming, fields_after, hash_mut, time, time_form};
+use super::{FIELDS, Late, NO_COUNT, Retiming, fields_after, time, time_form};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
 use crate::types::hash::{Hash, HashLimits};
@@ -75,13 +76,13 @@ enum Change {
 }
 
 fn hgetdel(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    hash_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    lookup::hold::<Hash>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
     let names = fields_after(args, 2, NO_COUNT)?;
     read_and_change(ctx, args.get(1), names, Change::Go)
 }
 
 fn hgetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    hash_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
+    lookup::hold::<Hash>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?;
     let (change, at) = match args.get(2) {
         word if word.eq_ignore_ascii_case(b"persist") => (Change::Stay, 3),
         word => match time_form(word) {
@@ -100,7 +101,7 @@ fn hgetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn read_and_change(ctx: &mut Context<'_>, key: &[u8], names: Args<'_>, change: Change) -> Result<(), CommandError> {
     let (key_hash, now_ms, limits) = (ctx.first_key_hash, ctx.now_ms(), ctx.state.hash_limits());
     ctx.reply.array(names.len());
-    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else {
+    let Some(mut hash) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)? else {
         names.iter().for_each(|_| ctx.reply.null());
         return Ok(());
     };

@@ -26,9 +26,9 @@ use crate::command::state::State;
 use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
+use crate::types::KeyEntry;
 use crate::types::hash::{Hash, HashRef};
-use crate::types::held::{Held, ValueMut};
-use crate::types::{KeyEntry, Value};
+use crate::types::held::Held;
 
 /// Commands of this group.
 pub static COMMANDS: &[&Command] = &[
@@ -73,26 +73,10 @@ fn read_hash<'s>(
     lookup::read(state, session, key, hash).map(KeyEntry::as_hash).transpose().map_err(|_| WRONG_TYPE)
 }
 
-/// The hash at a key, for a command that changes it.
-#[inline]
-fn hash_mut<'s>(
-    state: &'s mut State,
-    db: usize,
-    key: &[u8],
-    hash: u64,
-) -> Result<Option<Held<'s, Hash>>, CommandError> {
-    let now_ms = state.clock.unix_ms();
-    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
-    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
-}
-
-/// The same; a missing key gets an empty one, into which the caller puts something.
+/// The hash at a key; a missing key gets an empty one, into which the caller puts something.
 #[inline]
 fn hash_or_new<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Held<'s, Hash>, CommandError> {
-    let now_ms = state.clock.unix_ms();
-    let new = || Value::from(Hash::default());
-    let value = state.keyspace.db_mut(db).value_or_insert(key, hash, now_ms, new);
-    value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)
+    lookup::hold_or_new(state, db, key, hash, Hash::default)
 }
 
 /// Called after fields were removed from the hash at a key: the key goes with the last of them.
@@ -237,7 +221,9 @@ fn remove_with(
     if ctx.db().keeps_expired() {
         return Ok(Late::default());
     }
-    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else { return Ok(Late::default()) };
+    let Some(mut hash) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)? else {
+        return Ok(Late::default());
+    };
     let fields = remove(&mut hash, now_ms);
     let with_key = fields > 0 && hash.is_empty();
     drop(hash);
@@ -273,7 +259,7 @@ impl Retiming {
     /// that times were `set` and fields are `gone`.
     fn finish(self, ctx: &mut Context<'_>, key: &[u8], key_hash: u64, set: u64, gone: u64) {
         let (now_ms, listed_ms) = (ctx.now_ms(), self.listed_ms);
-        let Ok(Some(mut hash)) = hash_mut(ctx.state, ctx.session.db, key, key_hash) else { return };
+        let Ok(Some(mut hash)) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash) else { return };
         let next_ms = hash.next_ms();
         let is_soon = |listed_ms: i64| next_ms.is_some_and(|at_ms| (listed_ms..listed_ms + LATER_MS).contains(&at_ms));
         if self.changed && listed_ms.is_none_or(|listed_ms| self.earliest_ms <= listed_ms && !is_soon(listed_ms)) {

@@ -2,14 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Late, Retiming, hash_mut, hash_or_new, time, time_form};
+use super::{Late, Retiming, hash_or_new, time, time_form};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
+use crate::types::hash::Hash;
 
 /// `HSETEX`
 pub(super) static HSETEX: Command = Command {
@@ -117,7 +119,7 @@ fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     // A hash of which all fields were late is none that is new.
-    let is_new = hash_mut(ctx.state, ctx.session.db, key, key_hash)?.is_none();
+    let is_new = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)?.is_none();
     let mut hash = hash_or_new(ctx.state, ctx.session.db, key, key_hash)?;
     if options.at_ms.is_some() {
         hash.make_timed(&limits);
@@ -158,9 +160,9 @@ fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn is_allowed(ctx: &mut Context<'_>, key: &[u8], options: &Options<'_>) -> Result<bool, CommandError> {
     let (key_hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
     let Some(wanted) = options.if_present else {
-        return hash_mut(ctx.state, ctx.session.db, key, key_hash).map(|_| true);
+        return lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash).map(|_| true);
     };
-    let Some(mut hash) = hash_mut(ctx.state, ctx.session.db, key, key_hash)? else { return Ok(!wanted) };
+    let Some(mut hash) = lookup::hold::<Hash>(ctx.state, ctx.session.db, key, key_hash)? else { return Ok(!wanted) };
     let (mut late, mut allowed) = (Late::default(), true);
     for name in options.names() {
         if hash.is_over(name, now_ms) {

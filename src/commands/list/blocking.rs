@@ -3,18 +3,20 @@
 
 #![forbid(unsafe_code)]
 
+use super::end_named;
 use super::pop::take;
 use super::transfer::{Ends, transfer};
-use super::{end_named, list_mut};
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::keys::find_counted;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, Categories, Command, Find, Flags, KeyFlags, KeySpec};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::commands::many_keys::ManyKeys;
 use crate::commands::waiting::{timeout_ms, wait_for_keys};
 use crate::resp::args::Args;
 use crate::types::list::End;
+use crate::types::list::List;
 
 /// `BLPOP`
 pub(super) static BLPOP: Command = Command {
@@ -151,7 +153,7 @@ fn pop_first(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), Comm
     for index in keys.clone() {
         let key = args.get(index);
         let hash = ctx.state.keyspace.hash(key);
-        if list_mut(ctx.state, ctx.session.db, key, hash)?.is_some() {
+        if lookup::hold::<List>(ctx.state, ctx.session.db, key, hash)?.is_some() {
             ctx.reply.array(2);
             ctx.reply.bulk(key);
             return take(ctx, key, hash, end, 1);

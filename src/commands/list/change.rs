@@ -3,14 +3,16 @@
 #![forbid(unsafe_code)]
 
 use super::read::{NO_OPPOSITE, range};
-use super::{list_mut, removed};
+use super::removed;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
+use crate::types::list::List;
 
 /// `LSET`
 pub(super) static LSET: Command = Command {
@@ -90,7 +92,8 @@ const NO_SUCH_INDEX: CommandError = CommandError::fixed("index out of range");
 
 fn lset(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
-    let mut list = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?.ok_or(NO_SUCH_KEY)?;
+    let mut list =
+        lookup::hold::<List>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)?.ok_or(NO_SUCH_KEY)?;
     let index = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let text = args.get(3);
     list.make_room([text].into_iter(), limits);
@@ -113,7 +116,7 @@ fn linsert(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         _ => return Err(SYNTAX),
     };
     let limits = ctx.state.list_limits();
-    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -138,7 +141,7 @@ fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(NO_OPPOSITE);
     }
     let limits = ctx.state.list_limits();
-    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -160,7 +163,7 @@ fn ltrim(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let start = parse_i64(args.get(2)).ok_or(NOT_AN_INTEGER)?;
     let stop = parse_i64(args.get(3)).ok_or(NOT_AN_INTEGER)?;
     let limits = ctx.state.list_limits();
-    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.ok();
         return Ok(());
     };

@@ -17,8 +17,7 @@ use crate::command::state::State;
 use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::types::KeyEntry;
-use crate::types::held::{Held, ValueMut};
-use crate::types::list::{End, List, ListRef};
+use crate::types::list::{End, ListRef};
 
 /// Commands of this group.
 pub static COMMANDS: &[&Command] = &[
@@ -55,19 +54,6 @@ fn read_list<'s>(
     hash: u64,
 ) -> Result<Option<ListRef<'s>>, CommandError> {
     lookup::read(state, session, key, hash).map(KeyEntry::as_list).transpose().map_err(|_| WRONG_TYPE)
-}
-
-/// The list at a key, for a command that changes it.
-#[inline]
-fn list_mut<'s>(
-    state: &'s mut State,
-    db: usize,
-    key: &[u8],
-    hash: u64,
-) -> Result<Option<Held<'s, List>>, CommandError> {
-    let now_ms = state.clock.unix_ms();
-    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
-    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// Called after elements were removed from the list at a key: the key goes with the last of them.

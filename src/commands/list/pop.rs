@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{end_named, list_mut, pop_event, removed};
+use super::{end_named, pop_event, removed};
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
@@ -10,6 +10,7 @@ use crate::command::keys::find_counted;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::commands::many_keys::ManyKeys;
 use crate::encoding::quicklist::Limits;
 use crate::resp::args::Args;
@@ -97,7 +98,7 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
     };
     let (key, hash) = (args.get(1), ctx.first_key_hash);
     let limits = ctx.state.list_limits();
-    let Some(mut list) = list_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, key, hash)? else {
         if count.is_some() {
             ctx.reply.null_array();
         } else {
@@ -120,7 +121,7 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandErr
 /// Takes out `count` elements, of which there are so many, and answers each.
 pub(super) fn take(ctx: &mut Context<'_>, key: &[u8], hash: u64, end: End, count: usize) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
-    let Some(mut list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
+    let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, key, hash)? else { return Ok(()) };
     let empty = give(&mut list, ctx.reply, end, count, limits);
     drop(list);
     taken_out(ctx, key, hash, end, count, empty);
@@ -150,7 +151,7 @@ impl ManyKeys<End> {
             let key = args.get(index);
             let hash = ctx.state.keyspace.hash(key);
             let limits = ctx.state.list_limits();
-            let Some(mut list) = list_mut(ctx.state, ctx.session.db, key, hash)? else { continue };
+            let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, key, hash)? else { continue };
             let count = self.count.min(list.len());
             ctx.reply.array(2);
             ctx.reply.bulk(key);

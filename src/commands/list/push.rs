@@ -2,15 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::{list_mut, push_event};
+use super::push_event;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
-use crate::types::Value;
-use crate::types::held::{Held, ValueMut};
 use crate::types::list::{End, List};
 
 /// `LPUSH`
@@ -102,11 +101,9 @@ fn rpushx(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandError> {
-    let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
+    let (key, hash) = (args.get(1), ctx.first_key_hash);
     let limits = ctx.state.list_limits();
-    let db = ctx.state.keyspace.db_mut(ctx.session.db);
-    let value = db.value_or_insert(key, hash, now_ms, || Value::from(List::default()));
-    let mut list: Held<'_, List> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
+    let mut list = lookup::hold_or_new(ctx.state, ctx.session.db, key, hash, List::default)?;
     let is_new = list.is_empty();
     let texts = args.skip(2);
     list.make_room(texts.iter(), limits);
@@ -120,7 +117,7 @@ fn push(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandEr
 
 fn push_if_there(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), CommandError> {
     let limits = ctx.state.list_limits();
-    let Some(mut list) = list_mut(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
+    let Some(mut list) = lookup::hold::<List>(ctx.state, ctx.session.db, args.get(1), ctx.first_key_hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };

@@ -2,17 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use super::{end_named, list_mut, pop_event, push_event, removed};
+use super::{end_named, pop_event, push_event, removed};
 use crate::command::context::Context;
-use crate::command::error::{CommandError, SYNTAX, WRONG_TYPE};
+use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
-use crate::types::Value;
-use crate::types::held::{Held, ValueMut};
 use crate::types::list::{End, List};
 
 /// `LMOVE`
@@ -99,28 +98,27 @@ fn rpoplpush(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 /// Moves an element from the list that the first argument names to the one that the second does, and answers it. Returns
 /// whether there was one.
 pub(super) fn transfer(ctx: &mut Context<'_>, args: Args<'_>, ends: Ends) -> Result<bool, CommandError> {
-    let (from, to, db, now_ms) = (args.get(1), args.get(2), ctx.session.db, ctx.now_ms());
+    let (from, to, db) = (args.get(1), args.get(2), ctx.session.db);
     let (from_hash, to_hash) = (ctx.first_key_hash, ctx.state.keyspace.hash(to));
     let limits = ctx.state.list_limits();
-    if list_mut(ctx.state, db, from, from_hash)?.is_none() {
+    if lookup::hold::<List>(ctx.state, db, from, from_hash)?.is_none() {
         return Ok(false);
     }
-    list_mut(ctx.state, db, to, to_hash)?;
-    let Some(mut source) = list_mut(ctx.state, db, from, from_hash)? else { return Ok(false) };
+    lookup::hold::<List>(ctx.state, db, to, to_hash)?;
+    let Some(mut source) = lookup::hold::<List>(ctx.state, db, from, from_hash)? else { return Ok(false) };
     let Some(text) = source.pop(ends.from, |element| element.to_vec()) else { return Ok(false) };
     if from != to {
         source.shrink(limits);
     }
     drop(source);
-    let value = ctx.state.keyspace.db_mut(db).value_or_insert(to, to_hash, now_ms, || Value::from(List::default()));
-    let mut target: Held<'_, List> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
+    let mut target = lookup::hold_or_new(ctx.state, db, to, to_hash, List::default)?;
     let is_new = target.is_empty() && from != to;
     target.make_room([&text[..]].into_iter(), limits);
     target.push(ends.to, &text);
     drop(target);
     ctx.stored(is_new, KeyspaceEvents::LIST, push_event(ends.to), to);
     reply_element(ctx.reply, Element::of(&text));
-    let empty = list_mut(ctx.state, db, from, from_hash)?.is_some_and(|mut source| {
+    let empty = lookup::hold::<List>(ctx.state, db, from, from_hash)?.is_some_and(|mut source| {
         source.shrink(limits);
         source.is_empty()
     });

@@ -2,16 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use super::{read_set, removed, set_mut};
+use super::{read_set, removed};
 use crate::command::context::Context;
-use crate::command::error::{CommandError, WRONG_TYPE};
+use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
-use crate::types::Value;
-use crate::types::held::{Held, ValueMut};
 use crate::types::set::Set;
 
 /// `SADD`
@@ -145,13 +144,11 @@ pub(super) static SMOVE: Command = Command {
 };
 
 fn sadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let (key, hash, now_ms) = (args.get(1), ctx.first_key_hash, ctx.now_ms());
+    let (key, hash) = (args.get(1), ctx.first_key_hash);
     let limits = ctx.state.set_limits();
     let texts = args.skip(2);
-    let db = ctx.state.keyspace.db_mut(ctx.session.db);
-    let new = || Value::from(Set::for_member(texts.get(0), texts.len(), &limits));
-    let value = db.value_or_insert(key, hash, now_ms, new);
-    let mut set: Held<'_, Set> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
+    let new = || Set::for_member(texts.get(0), texts.len(), &limits);
+    let mut set = lookup::hold_or_new(ctx.state, ctx.session.db, key, hash, new)?;
     let is_new = set.is_empty();
     set.make_room(texts.len(), &limits);
     let added = texts.iter().filter(|text| set.add(text, &limits)).count();
@@ -166,7 +163,7 @@ fn sadd(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn srem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, hash) = (args.get(1), ctx.first_key_hash);
-    let Some(mut set) = set_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = lookup::hold::<Set>(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -215,14 +212,14 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (from, to, text) = (args.get(1), args.get(2), args.get(3));
     let (db, now_ms, limits) = (ctx.session.db, ctx.now_ms(), ctx.state.set_limits());
     let (from_hash, to_hash) = (ctx.first_key_hash, ctx.state.keyspace.hash(to));
-    if set_mut(ctx.state, db, from, from_hash)?.is_none() {
+    if lookup::hold::<Set>(ctx.state, db, from, from_hash)?.is_none() {
         // As in Redis the other one is looked up too: it goes where it has expired.
         ctx.db().exists(to, to_hash, now_ms);
         ctx.reply.integer(0);
         return Ok(());
     }
-    set_mut(ctx.state, db, to, to_hash)?;
-    let Some(mut source) = set_mut(ctx.state, db, from, from_hash)? else { return Ok(()) };
+    lookup::hold::<Set>(ctx.state, db, to, to_hash)?;
+    let Some(mut source) = lookup::hold::<Set>(ctx.state, db, from, from_hash)? else { return Ok(()) };
     if from == to {
         let there = source.contains(text);
         ctx.reply.integer(i64::from(there));
@@ -235,9 +232,8 @@ fn smove(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let empty = source.is_empty();
     drop(source);
     removed(ctx, from, from_hash, empty, "srem");
-    let new = || Value::from(Set::for_member(text, 1, &limits));
-    let value = ctx.state.keyspace.db_mut(db).value_or_insert(to, to_hash, now_ms, new);
-    let mut target: Held<'_, Set> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
+    let new = || Set::for_member(text, 1, &limits);
+    let mut target = lookup::hold_or_new(ctx.state, db, to, to_hash, new)?;
     let is_new = target.is_empty();
     let added = target.add(text, &limits);
     drop(target);

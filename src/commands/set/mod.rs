@@ -15,8 +15,7 @@ use crate::command::state::State;
 use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::types::KeyEntry;
-use crate::types::held::{Held, ValueMut};
-use crate::types::set::{Set, SetRef};
+use crate::types::set::SetRef;
 
 /// Commands of this group.
 pub static COMMANDS: &[&Command] = &[
@@ -48,14 +47,6 @@ fn read_set<'s>(
     hash: u64,
 ) -> Result<Option<SetRef<'s>>, CommandError> {
     lookup::read(state, session, key, hash).map(KeyEntry::as_set).transpose().map_err(|_| WRONG_TYPE)
-}
-
-/// The set at a key, for a command that changes it.
-#[inline]
-fn set_mut<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -> Result<Option<Held<'s, Set>>, CommandError> {
-    let now_ms = state.clock.unix_ms();
-    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
-    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// Called after members were removed from the set at a key: the key goes with the last of them. When those are told who may

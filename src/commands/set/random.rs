@@ -2,16 +2,18 @@
 
 #![forbid(unsafe_code)]
 
-use super::{read_set, removed, set_mut};
+use super::{read_set, removed};
 use crate::base::integer::parse_i64;
 use crate::base::rng::Rng;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
+use crate::commands::lookup;
 use crate::commands::{draw, key_specs};
 use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
+use crate::types::set::Set;
 use crate::types::set::SetRef;
 
 /// `SPOP`
@@ -66,7 +68,7 @@ fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     };
     // The choice and the set are both parts of the state: the choice works on a copy that is put back.
     let mut rng = ctx.state.rng.clone();
-    let Some(mut set) = set_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = lookup::hold::<Set>(ctx.state, ctx.session.db, key, hash)? else {
         match count {
             None => ctx.reply.null(),
             Some(_) => ctx.reply.set(0),

@@ -2,16 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::sorted_mut;
 use crate::base::float::parse_f64;
 use crate::command::context::Context;
-use crate::command::error::{CommandError, NOT_A_FLOAT, SYNTAX, WRONG_TYPE};
+use crate::command::error::{CommandError, NOT_A_FLOAT, SYNTAX};
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::Args;
-use crate::types::Value;
-use crate::types::held::{Held, ValueMut};
 use crate::types::sorted_set::{SortedSet, SortedSetLimits};
 
 /// `ZADD`
@@ -201,13 +199,13 @@ pub(crate) fn add<'m>(
     score: impl Fn(usize) -> Result<f64, CommandError>,
     member: impl Fn(usize) -> &'m [u8],
 ) -> Result<(), CommandError> {
-    let (hash, now_ms) = (ctx.first_key_hash, ctx.now_ms());
+    let hash = ctx.first_key_hash;
     let first = if count > 0 { score(0)? } else { 0.0 };
     for index in 1..count {
         score(index)?;
     }
     let limits = ctx.state.sorted_set_limits();
-    if options.only_there && sorted_mut(ctx.state, ctx.session.db, key, hash)?.is_none() {
+    if options.only_there && lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)?.is_none() {
         if options.increments {
             ctx.reply.null()
         } else {
@@ -216,10 +214,8 @@ pub(crate) fn add<'m>(
         return Ok(());
     }
     let longest = (0..count).map(|index| member(index).len()).max().unwrap_or(0);
-    let db = ctx.state.keyspace.db_mut(ctx.session.db);
-    let new = || Value::from(SortedSet::for_members(count, longest, &limits));
-    let value = db.value_or_insert(key, hash, now_ms, new);
-    let mut set: Held<'_, SortedSet> = value.and_then(ValueMut::hold).map_err(|_| WRONG_TYPE)?;
+    let new = || SortedSet::for_members(count, longest, &limits);
+    let mut set = lookup::hold_or_new(ctx.state, ctx.session.db, key, hash, new)?;
     let is_new = set.is_empty();
     set.make_room(count, &limits);
     let (mut added, mut changed, mut last) = (0, 0, None);

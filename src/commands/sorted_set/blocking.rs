@@ -4,15 +4,16 @@
 #![forbid(unsafe_code)]
 
 use super::pop::{Shape, highest_named, take};
-use super::sorted_mut;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::keys::find_counted;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, Categories, Command, Find, Flags, KeyFlags, KeySpec};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::commands::many_keys::ManyKeys;
 use crate::commands::waiting::{timeout_ms, wait_for_keys};
 use crate::resp::args::Args;
+use crate::types::sorted_set::SortedSet;
 
 /// `BZPOPMIN`
 pub(super) static BZPOPMIN: Command = Command {
@@ -99,7 +100,7 @@ fn pop_first(ctx: &mut Context<'_>, args: Args<'_>, highest: bool) -> Result<(),
     for index in keys.clone() {
         let key = args.get(index);
         let hash = ctx.state.keyspace.hash(key);
-        if sorted_mut(ctx.state, ctx.session.db, key, hash)?.is_some() {
+        if lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)?.is_some() {
             ctx.reply.array(3);
             ctx.reply.bulk(key);
             return take(ctx, key, hash, highest, 1, Shape::Flat);

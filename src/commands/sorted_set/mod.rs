@@ -24,7 +24,6 @@ use crate::commands::result::put_result;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::Element;
 use crate::resp::reply::{Protocol, Reply};
-use crate::types::held::{Held, ValueMut};
 use crate::types::sorted_set::{SortedSet, SortedSetRef};
 use crate::types::{KeyEntry, NewValue};
 
@@ -76,19 +75,6 @@ pub(crate) fn read_sorted<'s>(
     hash: u64,
 ) -> Result<Option<SortedSetRef<'s>>, CommandError> {
     lookup::read(state, session, key, hash).map(KeyEntry::as_sorted_set).transpose().map_err(|_| WRONG_TYPE)
-}
-
-/// The sorted set at a key, for a command that changes it.
-#[inline]
-fn sorted_mut<'s>(
-    state: &'s mut State,
-    db: usize,
-    key: &[u8],
-    hash: u64,
-) -> Result<Option<Held<'s, SortedSet>>, CommandError> {
-    let now_ms = state.clock.unix_ms();
-    let value = state.keyspace.db_mut(db).value_mut(key, hash, now_ms);
-    value.map(ValueMut::hold).transpose().map_err(|_| WRONG_TYPE)
 }
 
 /// Called after members were removed from the sorted set at a key: the key goes with the last of them. When those are told

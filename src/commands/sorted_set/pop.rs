@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{removed, sorted_mut};
+use super::removed;
 use crate::base::integer::parse_i64;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, SYNTAX};
@@ -10,6 +10,7 @@ use crate::command::keys::find_counted;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::elements::reply_element;
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::commands::many_keys::ManyKeys;
 use crate::resp::args::Args;
 use crate::resp::reply::{Protocol, Reply};
@@ -104,7 +105,7 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, highest: bool) -> Result<(), Comma
     };
     let in_pairs = count.is_some() && ctx.reply.protocol() == Protocol::Resp3;
     let shape = if in_pairs { Shape::Pairs } else { Shape::Flat };
-    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.array(0);
         return Ok(());
     };
@@ -127,7 +128,9 @@ pub(super) fn take(
     count: usize,
     shape: Shape,
 ) -> Result<(), CommandError> {
-    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)?.filter(|_| count > 0) else { return Ok(()) };
+    let Some(mut set) = lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)?.filter(|_| count > 0) else {
+        return Ok(());
+    };
     let empty = give(&mut set, ctx.reply, highest, count, shape);
     drop(set);
     taken_out(ctx, key, hash, highest, count, empty);
@@ -169,7 +172,7 @@ impl ManyKeys<bool> {
         for index in self.keys.clone() {
             let key = args.get(index);
             let hash = ctx.state.keyspace.hash(key);
-            let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else { continue };
+            let Some(mut set) = lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)? else { continue };
             let count = self.count.min(set.len());
             ctx.reply.array(2);
             ctx.reply.bulk(key);

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::bounds::{Bounds, By};
-use super::{removed, sorted_mut};
+use super::removed;
 use crate::command::context::Context;
 use crate::command::error::CommandError;
 use crate::command::spec::{ArgKind, ArgSpec, Categories, Command, Flags, KeyFlags};
 use crate::commands::key_specs;
+use crate::commands::lookup;
 use crate::resp::args::Args;
+use crate::types::sorted_set::SortedSet;
 
 /// `ZREM`
 pub(super) static ZREM: Command = Command {
@@ -82,7 +84,7 @@ pub(super) static ZREMRANGEBYLEX: Command = Command {
 
 fn zrem(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, hash) = (args.get(1), ctx.first_key_hash);
-    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
@@ -119,7 +121,7 @@ fn zremrangebylex(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
 fn remove_range(ctx: &mut Context<'_>, args: Args<'_>, by: By) -> Result<(), CommandError> {
     let (key, hash) = (args.get(1), ctx.first_key_hash);
     let bounds = Bounds::read(by, args.get(2), args.get(3))?;
-    let Some(mut set) = sorted_mut(ctx.state, ctx.session.db, key, hash)? else {
+    let Some(mut set) = lookup::hold::<SortedSet>(ctx.state, ctx.session.db, key, hash)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
