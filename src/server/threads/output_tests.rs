@@ -175,6 +175,34 @@ fn what_is_with_the_thread_is_no_more_than_the_limit_and_a_parcel() {
     }
 }
 
+/// Commands that a pause held back run at once when it ends, and answer more than the limit. A client that reads takes all of
+/// it, one parcel after the other.
+#[test]
+fn what_waited_for_a_pause_is_handed_over_while_it_runs() {
+    const COMMANDS: usize = 6 * parcel::PARCEL_COMMANDS_MAX;
+    const VALUE: usize = 100;
+    let mut world = World::new();
+    let control = world.client(1 << 20);
+    assert_eq!(world.run(control, &set("k", VALUE)), b"+OK\r\n");
+    assert_eq!(world.run(control, b"CLIENT PAUSE 1000000 WRITE\r\n"), b"+OK\r\n");
+    let client = world.client(64 << 20);
+    world.server.io().peer_write(client, &format!("GETSET k {}\r\n", "v".repeat(VALUE)).repeat(COMMANDS).into_bytes());
+    world.thread_alone();
+    let slot = world.server.clients.iter().rposition(Option::is_some).unwrap();
+    let waits = |world: &World| world.server.clients[slot].as_deref().unwrap().deferred.len();
+    world.step_until("all that wait", |world| waits(world) == COMMANDS);
+    assert_eq!(world.run(control, b"CLIENT UNPAUSE\r\n"), b"+OK\r\n");
+    let (mut heard, mut most) = (0, 0);
+    world.step_until("the last answer", |world| {
+        most = most.max(world.server.untold(slot as u32).bytes());
+        heard += world.server.io().peer_read(client).len();
+        heard == COMMANDS * (VALUE + "$100\r\n\r\n".len())
+    });
+    let parcel = parcel::PARCEL_COMMANDS_MAX * (VALUE + "$100\r\n\r\n".len());
+    assert!((LIMIT / 2..LIMIT + parcel).contains(&most), "{most} bytes");
+    assert_eq!(world.disconnections(), 0);
+}
+
 /// A thread is done with a parcel and says in its next one what waits: that is known before the commands in it run.
 #[test]
 fn what_a_parcel_tells_of_output_is_known_before_its_commands_run() {
