@@ -140,8 +140,12 @@ impl<I: Io> Server<I> {
         self.start_threads();
     }
 
-    /// Starts those that are wanted and missing. One that is about to end has to first.
+    /// Starts those that are wanted and missing. Those that are about to end have to first, all of them: they are forgotten from
+    /// the last one on, and behind a new one they would keep their numbers for good.
     pub(in crate::server) fn start_threads(&mut self) {
+        if self.threads.ends.iter().any(|end| end.retires) {
+            return;
+        }
         while self.threads.ends.len() < self.threads.wanted {
             if let Err(error) = self.start_thread() {
                 log::warning(format_args!("An I/O thread could not be started: {error}"));
@@ -196,5 +200,63 @@ impl<I: Io> Server<I> {
                 self.engine.state.ended_threads.take_over(&figures);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::command::facts::ProcessFacts;
+    use crate::config::Config;
+    use crate::engine::Engine;
+    use crate::io::sim::{SimIo, SimOptions};
+
+    /// Threads that end when they are told to, in the order in which they began.
+    type Running = Rc<RefCell<Vec<mpsc::Sender<()>>>>;
+
+    fn spawner_of(io: SimIo, running: Running) -> Spawn<SimIo> {
+        Box::new(move |_| {
+            let (links, from_us) = mpsc::channel::<Links<SimIo>>();
+            let (end, told) = mpsc::channel();
+            running.borrow_mut().push(end);
+            let run = move || {
+                let _links = from_us.recv();
+                told.recv().expect("the test tells it");
+            };
+            Ok(Started { waker: io.waker(), links, handle: thread::Builder::new().spawn(run)? })
+        })
+    }
+
+    /// Has one of them end, and waits until that can be seen.
+    fn end_one(server: &Server<SimIo>, running: &Running, index: usize) {
+        running.borrow_mut().remove(index).send(()).expect("it runs");
+        while server.threads.ends[index].handle.as_ref().is_some_and(|handle| !handle.is_finished()) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn threads_that_are_wanted_again_wait_for_all_that_end() {
+        let engine = Engine::new(Config::default(), ProcessFacts::detached(), 1);
+        let mut server = Server::new(SimIo::new(1, SimOptions::calm()), engine);
+        let running = Running::default();
+        let io = server.io().beside(2);
+        server.use_spawn(spawner_of(io, Rc::clone(&running)));
+        server.set_threads(3);
+        server.set_threads(0);
+        end_one(&server, &running, 2);
+        server.balance();
+        server.set_threads(3);
+        server.balance();
+        assert_eq!((server.threads.ends.len(), running.borrow().len()), (2, 2), "two have yet to end");
+        end_one(&server, &running, 1);
+        end_one(&server, &running, 0);
+        server.balance();
+        assert_eq!((server.threads.ends.len(), running.borrow().len()), (3, 3));
+        assert!(server.threads.ends.iter().all(|end| !end.retires));
+        running.borrow().iter().for_each(|end| end.send(()).expect("it runs"));
     }
 }
