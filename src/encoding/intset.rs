@@ -10,7 +10,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::listpack::{ROOM, resize};
+use super::listpack::{ROOM, at_least, resize};
 use super::packed::roomy;
 
 /// Bytes in front of the first member in a snapshot.
@@ -186,10 +186,8 @@ impl Intset {
 
     /// The same integers in an allocation of their own; `room` becomes that if it is big enough.
     pub fn in_room(ints: Ints<'_>, room: Box<[u8]>) -> Intset {
-        let (mut bytes, used) = (room, INTS + ints.0.len());
-        if bytes.len() < used {
-            bytes = vec![0; roomy(used).max(ROOM)].into();
-        }
+        let used = INTS + ints.0.len();
+        let mut bytes = at_least(room, used);
         bytes[INTS..used].copy_from_slice(ints.0);
         let mut set = Intset { bytes };
         set.note(ints.len());

@@ -22,6 +22,12 @@ pub(super) fn resize(bytes: &mut Box<[u8]>, size: usize) {
     *bytes = vec.into();
 }
 
+/// This allocation, or another one where it has fewer bytes than that.
+#[inline]
+pub(super) fn at_least(room: Box<[u8]>, bytes: usize) -> Box<[u8]> {
+    if room.len() < bytes { vec![0; roomy(bytes).max(ROOM)].into() } else { room }
+}
+
 /// The pack: an allocation with some room behind the end, which the first bytes tell. Two words, so that a value that may
 /// be a pack or something else stays small. Without an element ever in it, it has no allocation.
 #[derive(Clone, Default)]
@@ -65,10 +71,8 @@ impl Listpack {
     /// One with the elements of a pack that lies elsewhere, in an allocation of its own: `room`, if that is big enough.
     #[inline]
     pub fn in_room(pack: Packed<'_>, room: Box<[u8]>) -> Listpack {
-        let (mut room, bytes) = (room, pack.as_bytes());
-        if room.len() < bytes.len() {
-            room = vec![0; roomy(bytes.len()).max(ROOM)].into();
-        }
+        let bytes = pack.as_bytes();
+        let mut room = at_least(room, bytes.len());
         room[..bytes.len()].copy_from_slice(bytes);
         Listpack(room)
     }
