@@ -494,6 +494,11 @@ impl<V> Entry<V> {
         self.start()
     }
 
+    /// Bytes that are free behind what lies in the entry's own allocation.
+    pub fn room(&self) -> usize {
+        self.allocation_bytes() - self.shape().total()
+    }
+
     /// Bytes of the entry's own allocation; what a whole value owns comes on top.
     #[inline]
     pub fn allocation_bytes(&self) -> usize {

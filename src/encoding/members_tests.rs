@@ -2,12 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::rng::Rng;
+use crate::base::rng::evenness::{DEVIATIONS_MAX, deviations};
+
+/// Draws for each that may come.
+const DRAWS_EACH: usize = 60;
 
 fn members() -> Members {
     Members::new(SipKey::new(1, 2))
@@ -43,17 +47,10 @@ impl Members {
     }
 }
 
-/// What draws differ from an even distribution, in standard deviations of chi-square's.
+/// How even random choices are.
 fn unevenness(members: &Members, seed: u64) -> f64 {
-    const DRAWS_EACH: usize = 60;
-    let (len, mut rng, mut counts) = (members.len(), Rng::seeded(seed), BTreeMap::new());
-    for _ in 0..len * DRAWS_EACH {
-        *counts.entry(members.random(&mut rng).expect("there are members")).or_insert(0u32) += 1;
-    }
-    assert_eq!(counts.len(), len, "each is drawn");
-    let difference = |count: &u32| (f64::from(*count) - DRAWS_EACH as f64).powi(2) / DRAWS_EACH as f64;
-    let freedom = len as f64 - 1.0;
-    (counts.values().map(difference).sum::<f64>() - freedom) / (2.0 * freedom).sqrt()
+    let mut rng = Rng::seeded(seed);
+    deviations(members.len(), DRAWS_EACH, || members.random(&mut rng).expect("there are members"))
 }
 
 #[test]
@@ -77,8 +74,7 @@ fn random_choice_is_even_at_every_state_of_growth_and_shrinkage() {
         members.add(&[text(number), vec![b'x'; SHORT_MAX]].concat());
     }
     states.push((250, unevenness(&members, 1)));
-    // Chi-square passes four and a half deviations once in 20,000 times, and the seeds are what they are.
-    assert!(states.iter().all(|(_, deviations)| *deviations < 4.5), "{states:?}");
+    assert!(states.iter().all(|(_, deviations)| *deviations < DEVIATIONS_MAX), "{states:?}");
 }
 
 #[test]

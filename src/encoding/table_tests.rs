@@ -1,12 +1,16 @@
 //! The table against plain maps: under growth, shrinkage, removal and iteration.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::num::NonZeroU64;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::rng::Rng;
+use crate::base::rng::evenness::{DEVIATIONS_MAX, deviations};
+
+/// Draws for each that may come.
+const DRAWS_EACH: usize = 60;
 
 /// Items are numbers from 1 on. Their hash is spread or, with `CLASH`, so narrow that chains overflow.
 fn spread(number: u64) -> u64 {
@@ -188,17 +192,10 @@ fn the_cron_finishes_what_changes_began() {
     assert!((1..=200).all(|number| numbers.has(number)));
 }
 
-/// What draws differ from an even distribution, in standard deviations of chi-square's.
+/// How even random choices are.
 fn unevenness(numbers: &Numbers<impl Fn(u64) -> u64>, seed: u64) -> f64 {
-    const DRAWS_EACH: usize = 60;
-    let (items, mut rng, mut counts) = (numbers.table.len(), Rng::seeded(seed), HashMap::new());
-    for _ in 0..items * DRAWS_EACH {
-        *counts.entry(numbers.table.random(&mut rng).unwrap().get()).or_insert(0u32) += 1;
-    }
-    assert_eq!(counts.len(), items, "each is drawn");
-    let difference = |count: &u32| (f64::from(*count) - DRAWS_EACH as f64).powi(2) / DRAWS_EACH as f64;
-    let freedom = items as f64 - 1.0;
-    (counts.values().map(difference).sum::<f64>() - freedom) / (2.0 * freedom).sqrt()
+    let mut rng = Rng::seeded(seed);
+    deviations(numbers.table.len(), DRAWS_EACH, || numbers.table.random(&mut rng).unwrap().get())
 }
 
 #[test]
@@ -219,8 +216,7 @@ fn random_choice_is_even_at_every_state_of_growth_and_shrinkage() {
         }
     }
     assert!(numbers.table.is_moving() && numbers.table.buckets() > 64);
-    // Chi-square passes four and a half deviations once in 20,000 times, and the seeds are what they are.
-    assert!(states.iter().all(|(_, deviations)| *deviations < 4.5), "{states:?}");
+    assert!(states.iter().all(|(_, deviations)| *deviations < DEVIATIONS_MAX), "{states:?}");
 }
 
 #[test]

@@ -1,33 +1,24 @@
 //! Random choices are even in every encoding of sets, hashes and sorted sets, also after most of what was there is gone.
-//! Seeds are fixed; the bound on chi-square, four and a half standard deviations, is passed by chance once in 20,000 draws.
 
 #![forbid(unsafe_code)]
-
-use std::collections::BTreeMap;
 
 use super::hash::{Hash, HashLimits};
 use super::set::{Set, SetLimits};
 use super::sorted_set::{SortedSet, SortedSetLimits};
 use crate::base::rng::Rng;
+use crate::base::rng::evenness::{DEVIATIONS_MAX, deviations};
 use crate::base::siphash::SipKey;
 
-const DEVIATIONS_MAX: f64 = 4.5;
 const DRAWS_EACH: usize = 50;
 
 fn key() -> SipKey {
     SipKey::new(3, 4)
 }
 
-/// Draws `times` and sees that each of `all` comes as often as the others.
-fn assert_even(what: &str, all: usize, times: usize, mut draw: impl FnMut(&mut Rng) -> Vec<u8>) {
-    let (mut rng, mut counts) = (Rng::seeded(11), BTreeMap::new());
-    for _ in 0..times {
-        *counts.entry(draw(&mut rng)).or_insert(0u32) += 1;
-    }
-    assert_eq!(counts.len(), all, "{what}: each is drawn");
-    let (each, freedom) = (times as f64 / all as f64, all as f64 - 1.0);
-    let difference: f64 = counts.values().map(|count| (f64::from(*count) - each).powi(2) / each).sum();
-    let deviations = (difference - freedom) / (2.0 * freedom).sqrt();
+/// Sees that each of `all` is drawn as often as the others.
+fn assert_even(what: &str, all: usize, mut draw: impl FnMut(&mut Rng) -> Vec<u8>) {
+    let mut rng = Rng::seeded(11);
+    let deviations = deviations(all, DRAWS_EACH, || draw(&mut rng));
     assert!(deviations < DEVIATIONS_MAX, "{what}: {deviations}");
 }
 
@@ -44,7 +35,7 @@ fn members_of_sets() {
         (0..gone).for_each(|number| _ = set.remove(&text(number)));
         let what = format!("{} of {}", set.encoding(), set.len());
         let len = set.len();
-        assert_even(&what, len, len * DRAWS_EACH, |rng| set.random(rng).expect("there are members").to_vec());
+        assert_even(&what, len, |rng| set.random(rng).expect("there are members").to_vec());
     }
 }
 
@@ -57,7 +48,7 @@ fn the_last_one_that_is_popped() {
         let mut full = Set::default();
         (0..count).for_each(|number| _ = full.add(format!("{prefix}{number}").as_bytes(), &limits));
         assert_eq!(full.encoding(), encoding);
-        assert_even(encoding, count, count * DRAWS_EACH, |rng| {
+        assert_even(encoding, count, |rng| {
             let (mut set, mut last) = (full.clone(), Vec::new());
             while let Some(member) = set.random(rng).map(|member| member.to_vec()) {
                 assert!(set.remove(&member));
@@ -83,7 +74,7 @@ fn fields_of_hashes() {
         }
         (0..gone).for_each(|number| _ = hash.remove(&text(number)));
         let (what, len) = (format!("{} of {}, timed: {timed}", hash.encoding(), hash.len()), hash.len());
-        assert_even(&what, len, len * DRAWS_EACH, |rng| hash.random(rng).expect("there are fields").0.to_vec());
+        assert_even(&what, len, |rng| hash.random(rng).expect("there are fields").0.to_vec());
     }
 }
 
@@ -96,7 +87,7 @@ fn members_of_sorted_sets() {
         (0..count).for_each(|number| _ = set.set(&text(number), f64::from(number % 7), &limits));
         (0..gone).for_each(|number| _ = set.remove(&text(number)));
         let (what, len) = (format!("{} of {}", set.encoding(), set.len()), set.len());
-        assert_even(&what, len, len * DRAWS_EACH, |rng| {
+        assert_even(&what, len, |rng| {
             let mut drawn = Vec::new();
             set.random(rng, |member, _| drawn = member.to_vec());
             drawn

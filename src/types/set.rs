@@ -59,6 +59,11 @@ fn integer(text: &[u8]) -> Option<i64> {
     }
 }
 
+/// A bit for each member of a group, the lowest for the first.
+pub fn all_of(group: &[Element<'_>]) -> u32 {
+    ((1u64 << group.len()) - 1) as u32
+}
+
 /// The bytes that members are, up to [`AHEAD`], written to `room`. None where one of them is an integer.
 fn texts<'r, 'e>(group: &[Element<'e>], room: &'r mut [&'e [u8]; AHEAD]) -> Option<&'r [&'e [u8]]> {
     let room = room.get_mut(..group.len())?;

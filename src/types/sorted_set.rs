@@ -165,15 +165,27 @@ impl<P: ReadPack, T: Deref<Target = Tree>> SortedSet<P, T> {
 
     /// Shows the members at these ranks; backwards from the last one.
     pub fn range<'s>(&'s self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'s>, f64)) {
+        self.range_until(ranks, backwards, |member, score| {
+            see(member, score);
+            true
+        });
+    }
+
+    /// The same until `see` has enough.
+    pub fn range_until<'s>(
+        &'s self,
+        ranks: Range<usize>,
+        backwards: bool,
+        mut see: impl FnMut(Element<'s>, f64) -> bool,
+    ) {
         if let SortedSet::Tree(tree) = self {
             return tree.range(ranks, backwards, see);
         }
         let mut left = ranks.len();
         if left > 0 {
             self.visit(if backwards { ranks.end - 1 } else { ranks.start }, backwards, |member, score| {
-                see(member, score);
                 left -= 1;
-                left > 0
+                see(member, score) && left > 0
             });
         }
     }

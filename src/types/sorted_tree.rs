@@ -21,7 +21,7 @@ use crate::encoding::slots::{Chunk, Slots};
 use crate::encoding::table::{Remains, Table};
 use crate::sys::prefetch::{AHEAD, prefetch_line};
 
-/// Members that move to other slots for each that is removed, while most slots are free.
+/// Scored that move to other slots for each that is removed, while most slots are free.
 const MOVES_PER_REMOVAL: usize = 2;
 
 /// How many members are taken out between one's bucket, text and slot being asked for and its own turn: a trip to memory
@@ -82,14 +82,14 @@ fn spread(item: &NonZeroU64) -> u64 {
     (kept << 32) | kept
 }
 
-/// Members with their scores, in no order.
+/// Scored with their scores, in no order.
 #[derive(Default)]
-struct Members {
+struct Scored {
     table: Table<NonZeroU64>,
     slots: Slots,
 }
 
-impl Members {
+impl Scored {
     #[inline]
     fn id(&self, hash: u64, member: &[u8]) -> Option<u32> {
         let item = self.table.get(hash, |item| *self.slots.get(id_of(*item)).member == *member)?;
@@ -103,7 +103,7 @@ impl Members {
         id
     }
 
-    /// Asks for what [`Members::id`] reads of members with these hashes, first for what it reads first: for all at the
+    /// Asks for what [`Scored::id`] reads of members with these hashes, first for what it reads first: for all at the
     /// same time, because the memory is waited for.
     fn fetch(&self, hashes: &[u64]) {
         hashes.iter().for_each(|hash| self.table.prefetch_bucket(*hash));
@@ -136,14 +136,14 @@ fn hashes_with<'m>(key: SipKey, members: impl Iterator<Item = &'m [u8]>) -> ([u6
 
 /// A table of members and their order.
 pub struct Tree {
-    members: Members,
+    members: Scored,
     order: Ordered<Ranked>,
     key: SipKey,
 }
 
 impl Tree {
     pub(super) fn new(key: SipKey) -> Tree {
-        Tree { members: Members::default(), order: Ordered::new(), key }
+        Tree { members: Scored::default(), order: Ordered::new(), key }
     }
 
     /// How many members there are.
@@ -324,9 +324,14 @@ impl Tree {
         self.order.visit(rank, backwards, |ranked| see(Element::Bytes(&slots.get(ranked.id).member), ranked.score()));
     }
 
-    /// Shows the members at these ranks; backwards from the last one. Members lie anywhere: some of them are asked for
-    /// together before the first is read.
-    pub(super) fn range<'t>(&'t self, ranks: Range<usize>, backwards: bool, mut see: impl FnMut(Element<'t>, f64)) {
+    /// Shows the members at these ranks until `see` has enough; backwards from the last one. Scored lie anywhere: some of
+    /// them are asked for together before the first is read.
+    pub(super) fn range<'t>(
+        &'t self,
+        ranks: Range<usize>,
+        backwards: bool,
+        mut see: impl FnMut(Element<'t>, f64) -> bool,
+    ) {
         let (mut group, mut held, mut left) = ([Ranked::new(0.0, 0); AHEAD], 0, ranks.len());
         if left == 0 {
             return;
@@ -337,13 +342,13 @@ impl Tree {
             group[held] = *ranked;
             held += 1;
             left -= 1;
-            if held == AHEAD || left == 0 {
-                let group = &group[..held];
-                group.iter().for_each(|ranked| prefetch_line(slots.get(ranked.id).member.as_ptr()));
-                group.iter().for_each(|ranked| see(Element::Bytes(&slots.get(ranked.id).member), ranked.score()));
-                held = 0;
+            if held < AHEAD && left > 0 {
+                return true;
             }
-            left > 0
+            let group = &group[..held];
+            group.iter().for_each(|ranked| prefetch_line(slots.get(ranked.id).member.as_ptr()));
+            held = 0;
+            group.iter().all(|ranked| see(Element::Bytes(&slots.get(ranked.id).member), ranked.score())) && left > 0
         });
     }
 
@@ -353,21 +358,21 @@ impl Tree {
 
     /// The tree as garbage, to be dropped in slices.
     pub fn into_remains(self) -> TreeRemains {
-        let Members { table, slots } = self.members;
+        let Scored { table, slots } = self.members;
         TreeRemains { table: table.into_remains(), order: self.order, chunks: slots.into_chunks() }
     }
 }
 
 /// A sorted set on its way: members are put into order once all are there.
 pub struct Unordered {
-    members: Members,
+    members: Scored,
     key: SipKey,
 }
 
 impl Unordered {
     /// An empty one for about so many members.
     pub fn for_members(count: usize, key: SipKey) -> Unordered {
-        Unordered { members: Members { table: Table::for_items(count), slots: Slots::default() }, key }
+        Unordered { members: Scored { table: Table::for_items(count), slots: Slots::default() }, key }
     }
 
     /// Adds the first [`AHEAD`] of these members, none twice; `merge` makes one score of the one that a member has and the
@@ -427,7 +432,7 @@ impl TreeRemains {
 
 impl Clone for Tree {
     fn clone(&self) -> Tree {
-        let mut members = Members { table: Table::for_items(self.len()), slots: self.members.slots.clone() };
+        let mut members = Scored { table: Table::for_items(self.len()), slots: self.members.slots.clone() };
         for item in self.members.table.iter() {
             members.table.insert_unique(spread(item), *item, &spread);
         }

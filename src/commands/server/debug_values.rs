@@ -1,4 +1,4 @@
-//! The part of DEBUG that shows how collections are laid out, and has long elements of lists treated as longer ones. Main
+//! The part of DEBUG that shows how values are laid out, and has long elements of lists treated as longer ones. Main
 //! thread.
 
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ use crate::base::quoting::quoted;
 use crate::command::context::Context;
 use crate::command::error::{CommandError, NO_SUCH_KEY};
 use crate::config::value::memory;
+use crate::encoding::entry::Stored;
 use crate::encoding::listpack::{Element, Listpack};
 use crate::encoding::packed::Packed;
 use crate::encoding::quicklist::Quicklist;
@@ -17,7 +18,7 @@ use crate::resp::args::Args;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
-use crate::types::{Collection, KeyEntry};
+use crate::types::{Collection, KeyEntry, Value};
 
 /// The most that `QUICKLIST-PACKED-THRESHOLD` may be, in bytes: 4 GiB less 1 MiB.
 const THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
@@ -25,6 +26,7 @@ const THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
 const BAD_THRESHOLD: CommandError =
     CommandError::fixed("argument must be a memory value bigger than 1 and smaller than 4gb");
 const NOT_A_PACK: CommandError = CommandError::fixed("Not a listpack encoded object.");
+const NOT_A_STRING: CommandError = CommandError::fixed("Not an sds encoded string.");
 const NOT_NODES: CommandError = CommandError::fixed("Not a quicklist encoded object.");
 
 /// `DEBUG QUICKLIST-PACKED-THRESHOLD`.
@@ -67,6 +69,23 @@ pub(super) fn quicklist(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
     };
     print(&text);
     ctx.reply.status("Quicklist structure printed on stdout");
+    Ok(())
+}
+
+/// `DEBUG SDSLEN`. A short string shares the allocation of its key, and takes none itself.
+pub(super) fn sdslen(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let entry = entry(ctx, args)?;
+    let (len, room, bytes) = match entry.value() {
+        Stored::Inline(bytes) => (bytes.len(), entry.room(), 0),
+        Stored::Whole(Value::String(string)) => (string.len(), 0, string.memory_usage()),
+        _ => return Err(NOT_A_STRING),
+    };
+    let (key, key_bytes) = (entry.key().len(), entry.allocation_bytes());
+    let text = format!(
+        "key_sds_len:{key}, key_sds_avail:0, key_zmalloc: {key_bytes}, \
+         val_sds_len:{len}, val_sds_avail:{room}, val_zmalloc: {bytes}"
+    );
+    ctx.reply.status(&text);
     Ok(())
 }
 
@@ -154,6 +173,27 @@ mod tests {
         let brief = "quicklist: 3 elements, 2 nodes, fill -2, compressed beyond 0\n  node 0: 14 bytes, packed\n";
         assert_eq!(nodes_text(&quick, false), format!("{brief}  node 1: 4 bytes, plain\n"));
         assert!(nodes_text(&quick, true).contains("  0: integer \"12\"\n"));
+    }
+
+    #[test]
+    fn strings_are_measured() {
+        let mut engine = engine();
+        let mut shown = |value: &str| {
+            engine.run(&["SET", "key", value]);
+            engine.run(&["DEBUG", "SDSLEN", "key"])
+        };
+        // Eight bytes in front of the key, and classes of sixteen.
+        let beside = |len: usize, room: usize, bytes: usize| {
+            format!(
+                "key_sds_len:3, key_sds_avail:0, key_zmalloc: {bytes}, val_sds_len:{len}, val_sds_avail:{room}, val_zmalloc: 0"
+            )
+        };
+        assert_eq!(shown("four"), beside(4, 1, 16));
+        assert_eq!(shown(&"x".repeat(30)), beside(30, 7, 48));
+        let long = shown(&"x".repeat(5000));
+        assert!(long.starts_with("key_sds_len:3, ") && long.contains(", val_sds_len:5000, "), "{long}");
+        assert_eq!(shown("5"), "(error) ERR Not an sds encoded string.");
+        assert_eq!(engine.run(&["DEBUG", "SDSLEN", "missing"]), "(error) ERR no such key");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::commands::result::put_result;
 use crate::config::KeyspaceEvents;
 use crate::encoding::listpack::{Element, Listpack};
 use crate::resp::args::Args;
-use crate::types::set::{Set, SetLimits, SetRef};
+use crate::types::set::{Set, SetLimits, SetRef, all_of};
 use crate::types::{KeyEntry, NewValue};
 
 /// `SINTER`
@@ -248,11 +248,6 @@ impl<'s> Sets<'s> {
         }
         difference
     }
-}
-
-/// A bit for each member of a group.
-fn all_of(group: &[Element<'_>]) -> u32 {
-    ((1u64 << group.len()) - 1) as u32
 }
 
 /// The members of a group that have a bit in `which`.

@@ -19,7 +19,7 @@ use crate::encoding::listpack::Element;
 use crate::resp::args::Args;
 use crate::sys::prefetch::AHEAD;
 use crate::types::KeyEntry;
-use crate::types::set::SetRef;
+use crate::types::set::{SetRef, all_of};
 use crate::types::sorted_set::{SortedSet, SortedSetLimits, SortedSetRef, Unordered};
 
 /// `ZUNION`
@@ -212,6 +212,9 @@ pub(super) static ZINTERCARD: Command = Command {
 const NO_WEIGHT: CommandError = CommandError::fixed("weight value is not a float");
 const NEGATIVE_LIMIT: CommandError = CommandError::fixed("LIMIT can't be negative");
 
+/// Members with their scores, up to [`AHEAD`].
+type Group<'s> = Vec<(Cow<'s, [u8]>, f64)>;
+
 /// A source: members of sets have the score 1.
 #[derive(Clone, Copy)]
 enum Source<'s> {
@@ -237,42 +240,21 @@ impl<'s> Source<'s> {
         }
     }
 
-    fn score(self, member: &[u8]) -> Option<f64> {
-        match self {
-            Source::Missing => None,
-            Source::Set(set) => set.contains(member).then_some(1.0),
-            Source::Sorted(set) => set.score(member),
-        }
-    }
-
-    /// Shows members until `see` has enough.
-    fn visit(self, mut see: impl FnMut(Element<'_>, f64) -> bool) {
-        match self {
-            Source::Missing => {}
-            Source::Set(set) => set.visit(|member| see(member, 1.0)),
-            Source::Sorted(set) => set.visit(0, false, see),
-        }
-    }
-}
-
-/// Members with their scores, up to [`AHEAD`].
-type Group<'s> = Vec<(Cow<'s, [u8]>, f64)>;
-
-impl<'s> Source<'s> {
-    /// Shows all members, some at a time; `see` may change what it is shown.
-    fn visit_groups<'a>(&'a self, mut see: impl FnMut(&mut Group<'a>)) {
-        let mut group = Group::with_capacity(AHEAD);
+    /// Shows members, some at a time, until `see` has enough; it may change what it is shown.
+    fn visit_groups<'a>(&'a self, mut see: impl FnMut(&mut Group<'a>) -> bool) {
+        let (mut group, mut wants_more) = (Group::with_capacity(AHEAD), true);
         let mut add = |member: Element<'a>, score| {
             group.push((member.to_cow(), score));
             if group.len() == AHEAD {
-                see(&mut group);
+                wants_more = see(&mut group);
                 group.clear();
             }
+            wants_more
         };
         match self {
             Source::Missing => {}
-            Source::Set(set) => set.each(|member| add(member, 1.0)),
-            Source::Sorted(set) => set.each(add),
+            Source::Set(set) => set.visit(|member| add(member, 1.0)),
+            Source::Sorted(set) => set.range_until(0..set.len(), false, add),
         }
         if !group.is_empty() {
             see(&mut group);
@@ -284,12 +266,22 @@ impl<'s> Source<'s> {
         let mut scores = [None; AHEAD];
         match self {
             Source::Missing => {}
-            Source::Set(_) => {
-                scores.iter_mut().zip(group).for_each(|(score, (member, _))| *score = self.score(member));
+            Source::Set(set) => {
+                let mut members = [Element::Bytes(b""); AHEAD];
+                members.iter_mut().zip(group).for_each(|(member, (text, _))| *member = Element::Bytes(text));
+                let there = set.which(&members[..group.len()], all_of(&members[..group.len()]));
+                let is_there = |index: usize| there >> index & 1 != 0;
+                scores.iter_mut().enumerate().for_each(|(index, score)| *score = is_there(index).then_some(1.0));
             }
             Source::Sorted(set) => set.scores(group.iter().map(|(member, _)| &**member), &mut scores),
         }
         scores
+    }
+
+    /// Leaves those of a group that are here, or those that are not.
+    fn keep(self, group: &mut Group<'_>, those_here: bool) {
+        let mut scores = self.scores(group).into_iter();
+        group.retain(|_| scores.next().flatten().is_some() == those_here);
     }
 }
 
@@ -448,6 +440,7 @@ fn union(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedSetLimit
         source.source.visit_groups(|group| {
             group.iter_mut().for_each(|(_, score)| *score = source.weigh(*score));
             union.add_group(group, |there, score| aggregate.of(there, score));
+            true
         });
     }
     in_order(union)
@@ -469,6 +462,7 @@ fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &SortedS
             });
         }
         intersection.add_new_group(group);
+        true
     });
     in_order(intersection)
 }
@@ -477,11 +471,9 @@ fn difference(sources: &[Source<'_>], limits: &SortedSetLimits) -> SortedSet {
     let mut difference = Unordered::for_members(0, limits.key);
     let Some((first, others)) = sources.split_first() else { return in_order(difference) };
     first.visit_groups(|group| {
-        for other in others {
-            let mut scores = other.scores(group).into_iter();
-            group.retain(|_| scores.next().flatten().is_none());
-        }
+        others.iter().for_each(|other| other.keep(group, false));
         difference.add_new_group(group);
+        true
     });
     in_order(difference)
 }
@@ -539,13 +531,13 @@ fn zintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     sources.sort_by_key(|source| source.len());
     let mut count = 0;
     if let Some((smallest, others)) = sources.split_first() {
-        smallest.visit(|member, _| {
-            let member = member.to_cow();
-            count += i64::from(others.iter().all(|other| other.score(&member).is_some()));
+        smallest.visit_groups(|group| {
+            others.iter().for_each(|other| other.keep(group, true));
+            count += group.len() as i64;
             limit == 0 || count < limit
         });
     }
-    ctx.reply.integer(count);
+    ctx.reply.integer(if limit == 0 { count } else { count.min(limit) });
     Ok(())
 }
 
