@@ -1,4 +1,4 @@
-//! HOT PATH. Whether two byte strings are the same, for the lengths that keys mostly have without a call: up to 32 bytes
+//! HOT PATH. Whether two byte strings are the same, for the lengths that keys mostly have without a call: 4 to 32 bytes
 //! are compared as a few words that may overlap.
 
 #![forbid(unsafe_code)]
@@ -10,22 +10,17 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
         return false;
     }
     match left.len() {
-        8..=16 => first(left) == first(right) && last(left) == last(right),
-        17..=32 => {
-            left.first_chunk::<16>() == right.first_chunk::<16>() && left.last_chunk::<16>() == right.last_chunk::<16>()
-        }
+        4..8 => same_ends::<4>(left, right),
+        8..=16 => same_ends::<8>(left, right),
+        17..=32 => same_ends::<16>(left, right),
         _ => left == right,
     }
 }
 
+/// Whether the first and the last `N` bytes, which may be some of the same, are equal.
 #[inline]
-fn first(bytes: &[u8]) -> Option<u64> {
-    bytes.first_chunk().map(|chunk| u64::from_ne_bytes(*chunk))
-}
-
-#[inline]
-fn last(bytes: &[u8]) -> Option<u64> {
-    bytes.last_chunk().map(|chunk| u64::from_ne_bytes(*chunk))
+fn same_ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+    left.first_chunk::<N>() == right.first_chunk::<N>() && left.last_chunk::<N>() == right.last_chunk::<N>()
 }
 
 #[cfg(test)]

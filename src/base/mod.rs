@@ -1,10 +1,11 @@
 //! Small pure parts named for what they hold: number text, quoting, glob, hashing, places, sorting, equality,
-//! checksums, compression, bits, clock, random numbers.
+//! copying, checksums, compression, bits, clock, random numbers.
 
 #![forbid(unsafe_code)]
 
 pub mod bits;
 pub mod clock;
+pub mod copy;
 pub mod crc64;
 pub mod equality;
 pub mod float;
