@@ -16,6 +16,7 @@ use super::packed::{
     END, Element, HEADER, INT_13, INT_16, INT_24, INT_32, Packed, PackedMut, TEXT_6, TEXT_12, TEXT_32, back_len,
     integer, roomy, write_back,
 };
+use crate::base::copy::copy;
 
 /// After so many elements it is seen whether folding is worth going on.
 const PROBED: usize = 64;
@@ -25,8 +26,9 @@ const RUN_MAX: usize = u8::MAX as usize;
 /// What the elements of a run have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Kind {
-    /// The head's bytes, as far as they are kept once.
-    head: [u8; 5],
+    /// The head's bytes, as far as they are kept once, the first one lowest. In a word, which is compared and kept at hand
+    /// where an array would be put together in memory for each element.
+    head: u64,
     head_len: u8,
     /// Bytes of an element that are kept for each.
     stride: u32,
@@ -37,18 +39,18 @@ impl Kind {
     #[inline]
     fn of(bytes: &[u8]) -> Kind {
         let first = bytes[0];
-        let kind = |stride: usize| Kind { head: [first, 0, 0, 0, 0], head_len: 1, stride: stride as u32 };
+        let kind = |stride: usize| Kind { head: u64::from(first), head_len: 1, stride: stride as u32 };
         match first {
-            0..TEXT_6 => Kind { head: [0; 5], ..kind(1) },
+            0..TEXT_6 => Kind { head: 0, ..kind(1) },
             TEXT_6..INT_13 => kind(usize::from(first & 0x3f)),
-            INT_13..TEXT_12 => Kind { head: [INT_13, 0, 0, 0, 0], ..kind(2) },
+            INT_13..TEXT_12 => Kind { head: u64::from(INT_13), ..kind(2) },
             TEXT_12..TEXT_32 => {
-                let len = u32::from(first & 0x0f) << 8 | u32::from(bytes[1]);
-                Kind { head: [first, bytes[1], 0, 0, 0], head_len: 2, stride: len }
+                let len = usize::from(first & 0x0f) << 8 | usize::from(bytes[1]);
+                Kind { head: u64::from(first) | u64::from(bytes[1]) << 8, head_len: 2, ..kind(len) }
             }
             TEXT_32 => {
-                let len = [bytes[1], bytes[2], bytes[3], bytes[4]];
-                Kind { head: [first, len[0], len[1], len[2], len[3]], head_len: 5, stride: u32::from_le_bytes(len) }
+                let len = u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
+                Kind { head: u64::from(first) | u64::from(len) << 8, head_len: 5, stride: len }
             }
             INT_16 => kind(2),
             INT_24 => kind(3),
@@ -57,12 +59,43 @@ impl Kind {
         }
     }
 
-    /// The bytes of the head that each element has in a pack.
-    fn own_head(&self) -> &[u8] {
-        match self.head[0] {
-            0 | INT_13 => &[],
-            _ => &self.head[..usize::from(self.head_len)],
+    /// Whether the element that begins with these bytes is of this kind. The end of a pack is of none.
+    #[inline]
+    fn covers(&self, bytes: &[u8]) -> bool {
+        let first = bytes[0];
+        match self.mark() {
+            0 => first < TEXT_6,
+            INT_13 => (INT_13..TEXT_12).contains(&first),
+            mark => first == mark && (self.head_len == 1 || Kind::of(bytes) == *self),
         }
+    }
+
+    /// The first byte of the head.
+    #[inline]
+    fn mark(&self) -> u8 {
+        self.head as u8
+    }
+
+    /// How many bytes of the head each element has in a pack.
+    #[inline]
+    fn own_head(&self) -> usize {
+        match self.mark() {
+            0 | INT_13 => 0,
+            _ => usize::from(self.head_len),
+        }
+    }
+
+    /// Writes the element with these bytes of its own as it is in a pack, to as many bytes as it has there.
+    #[inline]
+    fn write(&self, out: &mut [u8], own: &[u8]) {
+        let (head, body) = (self.own_head(), self.own_head() + own.len());
+        copy(&mut out[head..body], own);
+        match head {
+            0 => {}
+            1 => out[0] = self.mark(),
+            _ => out[..head].copy_from_slice(&self.head.to_le_bytes()[..head]),
+        }
+        write_back(&mut out[body..], body);
     }
 }
 
@@ -71,23 +104,25 @@ pub(super) fn fold(pack: Packed<'_>) -> Option<Box<[u8]>> {
     let bytes = pack.as_bytes();
     let mut folded: Vec<u8> = Vec::with_capacity(bytes.len());
     let (mut at, mut seen) = (HEADER, 0);
-    let (mut kind, mut count_at) = (None, 0);
     while bytes[at] != END {
-        let this = Kind::of(&bytes[at..]);
-        if kind != Some(this) || usize::from(folded[count_at]) == RUN_MAX {
-            kind = Some(this);
-            folded.extend_from_slice(&this.head[..usize::from(this.head_len)]);
-            count_at = folded.len();
-            folded.push(0);
+        let kind = Kind::of(&bytes[at..]);
+        let stride = kind.stride as usize;
+        let body = kind.own_head() + stride;
+        let whole = body + back_len(body);
+        // Those that are not of this kind may have another length, but nothing behind the first of them is looked at.
+        let count = bytes[at..].chunks(whole).take(RUN_MAX).take_while(|element| kind.covers(element)).count();
+        folded.extend_from_slice(&kind.head.to_le_bytes()[..usize::from(kind.head_len)]);
+        folded.push(count as u8);
+        let start = folded.len();
+        folded.resize(start + count * stride, 0);
+        for (own, element) in folded[start..].chunks_exact_mut(stride.max(1)).zip(bytes[at..].chunks_exact(whole)) {
+            copy(own, &element[body - stride..body]);
         }
-        folded[count_at] += 1;
-        let body = this.own_head().len() + this.stride as usize;
-        folded.extend_from_slice(&bytes[at + body - this.stride as usize..at + body]);
-        at += body + back_len(body);
-        seen += 1;
-        if seen == PROBED && folded.len() * 8 > (at - HEADER) * 7 {
+        at += count * whole;
+        if seen < PROBED && seen + count >= PROBED && folded.len() * 8 > (at - HEADER) * 7 {
             return None;
         }
+        seen += count;
     }
     (roomy(folded.len()) < roomy(bytes.len())).then(|| folded.into())
 }
@@ -97,16 +132,12 @@ pub(super) fn unfold(folded: &[u8], size: usize, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
     let mut at = HEADER;
     for run in runs(folded) {
-        let head = run.kind.own_head();
-        for index in 0..run.count {
-            let own = run.own(index);
-            let body = head.len() + own.len();
-            let end = at + body + back_len(body);
-            bytes[at..at + head.len()].copy_from_slice(head);
-            bytes[at + head.len()..at + body].copy_from_slice(own);
-            write_back(&mut bytes[at + body..end], body);
-            at = end;
+        let body = run.kind.own_head() + run.kind.stride as usize;
+        let whole = body + back_len(body);
+        for (index, element) in bytes[at..].chunks_exact_mut(whole).take(run.count).enumerate() {
+            run.kind.write(element, run.own(index));
         }
+        at += run.count * whole;
     }
     bytes[at] = END;
     let mut pack = PackedMut::new(&mut bytes);
@@ -131,11 +162,11 @@ impl<'a> Run<'a> {
     #[inline]
     fn get(&self, index: usize) -> Element<'a> {
         let own = self.own(index);
-        match self.kind.head[0] {
+        match self.kind.mark() {
             TEXT_6..INT_13 | TEXT_12..=TEXT_32 => Element::Bytes(own),
             0 | INT_13 => Element::Int(integer(own)),
             _ => {
-                let mut whole = [self.kind.head[0], 0, 0, 0, 0, 0, 0, 0, 0];
+                let mut whole = [self.kind.mark(), 0, 0, 0, 0, 0, 0, 0, 0];
                 whole[1..=own.len()].copy_from_slice(own);
                 Element::Int(integer(&whole))
             }
