@@ -154,9 +154,22 @@ impl Node {
     /// Whether a text may be added to this node.
     #[inline]
     pub(super) fn takes(&self, text: &[u8], limits: Limits) -> bool {
-        !self.is_plain()
-            && !limits.is_large(text.len())
-            && !limits.exceeded(self.raw_len() + text.len() + OVERHEAD, self.count() + 1)
+        if limits.is_large(text.len()) {
+            return false;
+        }
+        // Seen first: mostly elements are added to a pack.
+        match self {
+            Node::Pack(pack) => {
+                let pack = pack.read();
+                !limits.exceeded(pack.bytes_len() + text.len() + OVERHEAD, pack.len() + 1)
+            }
+            _ => self.reopens_for(text, limits),
+        }
+    }
+
+    #[inline(never)]
+    fn reopens_for(&self, text: &[u8], limits: Limits) -> bool {
+        !self.is_plain() && !limits.exceeded(self.raw_len() + text.len() + OVERHEAD, self.count() + 1)
     }
 
     /// Shows the elements from `start` on (counted from the end if `backwards`) until `see` has enough. Returns whether
@@ -199,9 +212,7 @@ impl Node {
         self.open();
         match self {
             Node::Pack(pack) => {
-                let place = if back { pack.read().last() } else { pack.read().first() }?;
-                let seen = see(pack.read().get(place));
-                pack.remove_many(place, 1);
+                let seen = pack.pop(back, see)?;
                 Some((seen, pack.read().is_empty()))
             }
             Node::Plain(text) => Some((see(Element::Bytes(text)), true)),

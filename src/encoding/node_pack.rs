@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::listpack::Listpack;
-use super::packed::{Element, Encoded, HEADER, Packed, PackedMut, Place, roomy};
+use super::packed::{END, Element, Encoded, HEADER, Packed, PackedMut, Place, roomy};
 
 /// The pack.
 #[derive(Clone)]
@@ -53,7 +53,10 @@ impl NodePack {
     /// Adds an element at the end.
     #[inline]
     pub(super) fn push_back(&mut self, text: &[u8]) {
-        self.splice(self.read().bytes_len() - 1, 0, text, 1);
+        let element = Encoded::of(Element::of(text));
+        let (size, count) = (self.read().bytes_len(), self.read().len());
+        self.make_room_behind(element.len());
+        self.write().append_element(&element, size, count);
     }
 
     /// Adds an element at the front.
@@ -84,6 +87,25 @@ impl NodePack {
         let element = Encoded::of(Element::of(text));
         self.make_room_behind(element.len().saturating_sub(old));
         self.write().splice(at, old, &element, added);
+    }
+
+    /// Takes the first or the last element out, after `see` saw it.
+    #[inline]
+    pub(super) fn pop<R>(&mut self, back: bool, see: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        let pack = self.read();
+        let place = if back { pack.last() } else { pack.first() }?;
+        let seen = see(pack.get(place));
+        let (len, size, count) = (pack.whole_len(place.0), pack.bytes_len(), pack.len());
+        if back {
+            self.bytes[self.start as usize + place.0] = END;
+        } else {
+            self.start += len as u32;
+        }
+        let mut pack = self.write();
+        pack.set_size(size - len);
+        pack.set_count(count - 1);
+        self.shrink();
+        Some(seen)
     }
 
     /// Removes up to `count` elements from `place` on.
@@ -134,7 +156,15 @@ impl NodePack {
     /// Gives memory back where much of it is unused.
     #[inline]
     fn shrink(&mut self) {
-        let wanted = roomy(self.read().bytes_len());
+        let size = self.read().bytes_len();
+        if size * 2 < self.bytes.len() {
+            self.give_back(size);
+        }
+    }
+
+    #[inline(never)]
+    fn give_back(&mut self, size: usize) {
+        let wanted = roomy(size);
         if wanted * 2 < self.bytes.len() {
             self.reallocate(wanted, 0);
         }
@@ -153,7 +183,7 @@ impl NodePack {
     fn get_room_behind(&mut self, size: usize, wanted: usize) {
         let free = self.bytes.len() - size;
         if free < wanted {
-            self.reallocate(roomy(size + wanted), 0);
+            self.reallocate(grown(size, wanted), 0);
         } else {
             self.shift(size, free - wanted.max(free - free / 2));
         }
@@ -164,7 +194,7 @@ impl NodePack {
         let size = self.read().bytes_len();
         let free = self.bytes.len() - size;
         if free < wanted {
-            let room = roomy(size + wanted);
+            let room = grown(size, wanted);
             self.reallocate(room, room - size);
         } else {
             self.shift(size, wanted.max(free - free / 2));
@@ -189,6 +219,12 @@ impl NodePack {
     }
 }
 
+/// The size to ask for when one of `size` bytes has no room for more. It grows by half: it is at an end of its list, where it
+/// soon is full, and gives back what it has not used when another takes its place.
+fn grown(size: usize, wanted: usize) -> usize {
+    roomy(size + wanted.max(size / 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +233,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Push(bool, Vec<u8>),
-        Pop(bool, usize),
+        Pop(bool),
+        Cut(bool, usize),
         Insert(usize, Vec<u8>),
         Replace(usize, Vec<u8>),
         Remove(usize, usize),
@@ -218,7 +255,8 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => (any::<bool>(), text()).prop_map(|(back, text)| Step::Push(back, text)),
-            3 => (any::<bool>(), 1usize..4).prop_map(|(back, count)| Step::Pop(back, count)),
+            2 => any::<bool>().prop_map(Step::Pop),
+            2 => (any::<bool>(), 1usize..4).prop_map(|(back, count)| Step::Cut(back, count)),
             1 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Insert(at, text)),
             1 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Replace(at, text)),
             1 => (any::<usize>(), 0usize..8).prop_map(|(at, count)| Step::Remove(at, count)),
@@ -244,8 +282,13 @@ mod tests {
                 pack.fit();
                 assert!(pack.memory_usage() <= roomy(pack.read().bytes_len()).max(16));
             }
+            Step::Pop(back) => {
+                let at = if back { len.saturating_sub(1) } else { 0 };
+                let expected = (len > 0).then(|| model.remove(at));
+                assert_eq!(pack.pop(back, |element| element.to_vec()), expected);
+            }
             _ if len == 0 => {}
-            Step::Pop(back, count) => {
+            Step::Cut(back, count) => {
                 let count = count.min(len);
                 let at = if back { len - count } else { 0 };
                 pack.remove_many(place(pack, at).expect("the model has it"), count);
@@ -315,8 +358,7 @@ mod tests {
     }
 
     fn pop_front(pack: &mut NodePack) {
-        let first = pack.read().first().expect("it has elements");
-        pack.remove_many(first, 1);
+        pack.pop(false, |_| ()).expect("it has elements");
     }
 
     #[test]

@@ -20,6 +20,7 @@
 
 use std::borrow::Cow;
 
+use crate::base::copy::copy;
 use crate::base::integer::{I64_TEXT_MAX, parse_i64, text_len_i64};
 
 /// Bytes in front of the first element.
@@ -30,8 +31,6 @@ pub(super) const END: u8 = 0xff;
 pub(super) const UNCOUNTED: u16 = u16::MAX;
 /// The longest length at the end of an element, in bytes.
 const BACK_MAX: usize = 5;
-/// Room for the longest head, 9 bytes, and the longest length at the end.
-const SHORT_MAX: usize = 16;
 /// The most bytes of a pack that callers may let it grow to.
 pub const BYTES_MAX: usize = 1 << 30;
 
@@ -98,8 +97,9 @@ pub struct Place(pub(super) usize);
 
 /// An element's bytes, about to be written.
 pub(super) struct Encoded<'t> {
-    /// The head, and right behind it the length at the end.
-    short: [u8; SHORT_MAX],
+    /// The head, its first byte lowest, and right behind it the length at the end. In a word and not in an array: what was
+    /// just put together byte by byte in memory cannot be read from there at once.
+    short: u128,
     head: usize,
     text: &'t [u8],
     back: usize,
@@ -108,57 +108,41 @@ pub(super) struct Encoded<'t> {
 impl<'t> Encoded<'t> {
     #[inline]
     pub(super) fn of(element: Element<'t>) -> Encoded<'t> {
-        let mut encoded = Encoded { short: [0; SHORT_MAX], head: 0, text: &[], back: 1 };
         match element {
-            Element::Int(number) => {
-                encoded.integer(number);
-                encoded.short[encoded.head] = encoded.head as u8;
-            }
-            Element::Bytes(text) => {
-                encoded.text = text;
-                encoded.text_head();
-            }
+            Element::Int(number) => Encoded::integer(number),
+            Element::Bytes(text) => Encoded::text(text),
         }
-        encoded
     }
 
     #[inline]
-    fn integer(&mut self, number: i64) {
-        let bytes = number.to_le_bytes();
-        match number {
-            0..=127 => self.push(&bytes[..1]),
-            -4096..=4095 => self.push(&[INT_13 | (number >> 8) as u8 & 0x1f, number as u8]),
-            -0x8000..=0x7fff => self.push(&[INT_16, bytes[0], bytes[1]]),
-            -0x80_0000..=0x7f_ffff => self.push(&[INT_24, bytes[0], bytes[1], bytes[2]]),
-            -0x8000_0000..=0x7fff_ffff => self.push(&[INT_32, bytes[0], bytes[1], bytes[2], bytes[3]]),
+    fn integer(number: i64) -> Encoded<'t> {
+        let behind = |mark: u8, bits: u64| u128::from(mark) | u128::from(bits) << 8;
+        let bits = number as u64;
+        let (short, head) = match number {
+            0..=127 => (u128::from(bits), 1),
+            -4096..=4095 => (behind(INT_13 | (number >> 8) as u8 & 0x1f, bits & 0xff), 2),
+            -0x8000..=0x7fff => (behind(INT_16, bits & 0xffff), 3),
+            -0x80_0000..=0x7f_ffff => (behind(INT_24, bits & 0xff_ffff), 4),
+            -0x8000_0000..=0x7fff_ffff => (behind(INT_32, bits & 0xffff_ffff), 5),
+            _ => (behind(INT_64, bits), 9),
+        };
+        Encoded { short: short | (head as u128) << (8 * head), head, text: &[], back: 1 }
+    }
+
+    #[inline]
+    fn text(text: &'t [u8]) -> Encoded<'t> {
+        let len = text.len();
+        let (short, head) = match len {
+            0..64 => (TEXT_6 as usize | len, 1),
+            64..4096 => ((TEXT_12 as usize | len >> 8) | (len & 0xff) << 8, 2),
             _ => {
-                self.push(&[INT_64]);
-                self.push(&bytes);
+                assert!(u32::try_from(len).is_ok(), "elements are smaller than a pack");
+                (TEXT_32 as usize | len << 8, 5)
             }
-        }
-    }
-
-    #[inline]
-    fn text_head(&mut self) {
-        let len = self.text.len();
-        match len {
-            0..64 => self.push(&[TEXT_6 | len as u8]),
-            64..4096 => self.push(&[TEXT_12 | (len >> 8) as u8, len as u8]),
-            _ => {
-                let len = u32::try_from(len).expect("elements are smaller than a pack");
-                self.push(&[TEXT_32]);
-                self.push(&len.to_le_bytes());
-            }
-        }
-        let body = self.head + len;
-        self.back = back_len(body);
-        write_back(&mut self.short[self.head..self.head + self.back], body);
-    }
-
-    #[inline]
-    fn push(&mut self, bytes: &[u8]) {
-        self.short[self.head..self.head + bytes.len()].copy_from_slice(bytes);
-        self.head += bytes.len();
+        };
+        let body = head + len;
+        let (behind, back) = if body <= 127 { (body as u128, 1) } else { long_back(body) };
+        Encoded { short: short as u128 | behind << (8 * head), head, text, back }
     }
 
     /// All its bytes.
@@ -171,34 +155,46 @@ impl<'t> Encoded<'t> {
     #[inline]
     fn write(&self, out: &mut [u8]) {
         if self.text.is_empty() {
-            return copy_short(&mut out[..self.head + self.back], &self.short);
+            return write_short(&mut out[..self.head + self.back], self.short);
         }
         let body = self.head + self.text.len();
         let out = &mut out[..body + self.back];
-        out[self.head..body].copy_from_slice(self.text);
+        copy(&mut out[self.head..], self.text);
         if self.head == 1 && self.back == 1 {
-            out[0] = self.short[0];
-            out[body] = self.short[1];
+            out[0] = self.short as u8;
+            out[body] = (self.short >> 8) as u8;
         } else {
-            out[..self.head].copy_from_slice(&self.short[..self.head]);
-            out[body..].copy_from_slice(&self.short[self.head..self.head + self.back]);
+            write_short(&mut out[..self.head], self.short);
+            write_short(&mut out[body..], self.short >> (8 * self.head));
         }
     }
 }
 
-/// Copies as many bytes as there is room for, with stores of fixed sizes: a call that copies a few bytes costs more.
+/// Writes as many of a word's bytes as there is room for, the lowest one first.
 #[inline]
-fn copy_short(out: &mut [u8], from: &[u8; SHORT_MAX]) {
-    let len = out.len().min(SHORT_MAX);
-    if len >= 8 {
-        out[..8].copy_from_slice(&from[..8]);
-        out[len - 8..len].copy_from_slice(&from[len - 8..len]);
-    } else if len >= 4 {
-        out[..4].copy_from_slice(&from[..4]);
-        out[len - 4..len].copy_from_slice(&from[len - 4..len]);
+fn write_short(out: &mut [u8], word: u128) {
+    let len = out.len();
+    if let Some(first) = out.first_chunk_mut() {
+        *first = (word as u64).to_le_bytes();
+        if let Some(last) = out.last_chunk_mut() {
+            *last = ((word >> (8 * (len - 8))) as u64).to_le_bytes();
+        }
+    } else if let Some(first) = out.first_chunk_mut() {
+        *first = (word as u32).to_le_bytes();
+        if let Some(last) = out.last_chunk_mut() {
+            *last = ((word >> (8 * (len - 4))) as u32).to_le_bytes();
+        }
     } else {
-        out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        out.iter_mut().zip((word as u32).to_le_bytes()).for_each(|(to, from)| *to = from);
     }
+}
+
+/// The length at the end of an element that takes more than a byte: as a word, and how many bytes it has.
+#[inline(never)]
+fn long_back(body: usize) -> (u128, usize) {
+    let (mut bytes, len) = ([0; 16], back_len(body));
+    write_back(&mut bytes[..len], body);
+    (u128::from_le_bytes(bytes), len)
 }
 
 /// How many bytes the length at the end of an element takes.
@@ -332,9 +328,15 @@ impl<'a> Packed<'a> {
     #[inline]
     pub fn len(self) -> usize {
         match self.header_count() {
-            UNCOUNTED => self.iter().count(),
+            UNCOUNTED => self.counted(),
             count => usize::from(count),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn counted(self) -> usize {
+        self.iter().count()
     }
 
     /// Whether there are none.
@@ -553,6 +555,16 @@ impl<'a> PackedMut<'a> {
         if let Some(count) = count {
             self.set_count(count);
         }
+    }
+
+    /// Writes an element behind the last one of a pack of `size` bytes, and counts it.
+    #[inline]
+    pub(super) fn append_element(&mut self, element: &Encoded<'_>, size: usize, count: usize) {
+        let end = size - 1 + element.len();
+        element.write(&mut self.0[size - 1..end]);
+        self.0[end] = END;
+        self.set_size(end + 1);
+        self.set_count(count + 1);
     }
 
     /// Writes an element and a header in front of it over what was free in front of a pack of `size` bytes, whose header
