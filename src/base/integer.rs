@@ -134,10 +134,41 @@ pub fn write_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// The greatest number with eight digits.
+const EIGHT_DIGITS_MAX: u64 = 99_999_999;
+
+/// A number of up to eight digits as text: in a word, the first byte lowest, and how many bytes there are. `None` for another
+/// one, and for zero.
+#[inline]
+pub fn short_digits(value: i64) -> Option<(u64, usize)> {
+    let number = u64::try_from(value).ok().filter(|number| (1..=EIGHT_DIGITS_MAX).contains(number))?;
+    // Halves of four digits side by side, then quarters of two, then single ones, the first always lowest. The products divide
+    // by 100 and by 10 what is so small.
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | ((halves - hundreds * 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | ((pairs - tens * 10) << 8);
+    let zeros = digits.trailing_zeros() as usize / 8;
+    Some(((digits | 0x3030_3030_3030_3030) >> (8 * zeros), 8 - zeros))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn short_digits_are_those_of_the_number() {
+        let edges = (0..9).flat_map(|power| (-2..=2).map(move |step| 10i64.pow(power) + step));
+        for value in (0..20_000).chain((0..100_000_000).step_by(9_973)).chain(edges) {
+            let text = value.to_string();
+            let expected = (1..=99_999_999).contains(&value).then_some(text.as_bytes());
+            let digits = short_digits(value).map(|(word, len)| word.to_le_bytes()[..len].to_vec());
+            assert_eq!(digits.as_deref(), expected, "{value}");
+        }
+        assert_eq!((short_digits(i64::MAX), short_digits(i64::MIN)), (None, None));
+    }
 
     #[test]
     fn only_the_canonical_spelling_is_a_number() {

@@ -23,6 +23,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::base::float;
+use crate::base::integer::short_digits;
 
 /// Shared values from this length on, in bytes, are sent by reference instead of copied.
 pub const BY_REFERENCE_MIN: usize = 16 * 1024;
@@ -524,12 +525,21 @@ impl Reply {
         } else if (10..100).contains(&number) {
             let (tens, ones) = (number as u8 / 10, number as u8 % 10);
             self.buf.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
+        } else if let Some((digits, len)) = short_digits(number) {
+            let line = u128::from(kind) | u128::from(digits) << 8 | LINE_END << (8 * (len + 1));
+            // All of the word: so many bytes as there are would take a call.
+            let end = self.buf.len() + len + 3;
+            self.buf.extend_from_slice(&line.to_le_bytes());
+            self.buf.truncate(end);
         } else {
             let mut line = LineBuffer::new();
             self.buf.extend_from_slice(line.format(kind, number));
         }
     }
 }
+
+/// What a line ends with, the first byte lowest.
+const LINE_END: u128 = u16::from_le_bytes(*b"\r\n") as u128;
 
 /// A number line on the stack.
 struct LineBuffer([u8; 24]);
