@@ -50,8 +50,8 @@ pub(crate) fn peek<'s>(state: &'s mut State, db: usize, key: &[u8], hash: u64) -
     found
 }
 
-/// The value at a key, lent to a command that changes one of this kind.
-#[inline]
+/// The value at a key, lent to a command that changes one of this kind. Inlined for the reason of [`ValueMut::hold`].
+#[inline(always)]
 pub(crate) fn hold<'s, T: Hold>(
     state: &'s mut State,
     db: usize,
@@ -64,7 +64,7 @@ pub(crate) fn hold<'s, T: Hold>(
 }
 
 /// The same; a missing key gets what `new` makes, into which the caller puts something.
-#[inline]
+#[inline(always)]
 pub(crate) fn hold_or_new<'s, T: Hold + Into<Value>>(
     state: &'s mut State,
     db: usize,

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Database;
+use crate::encoding::table::Position;
 use crate::types::held::ValueMut;
 use crate::types::{KeyEntry, Value, WrongType};
 
@@ -33,13 +34,17 @@ impl Database {
     ) -> Result<ValueMut<'_>, WrongType> {
         let at = match self.find(key, hash, now_ms) {
             Some(at) => at,
-            None => {
-                self.insert_new(hash, KeyEntry::holding(key, new(), None));
-                self.table.find(hash, |entry| entry.key() == key).ok_or(WrongType)?
-            }
+            None => self.insert_value(key, hash, new()).ok_or(WrongType)?,
         };
         let entry = self.table.at_mut(at).ok_or(WrongType)?;
         self.access.touch(entry);
         Ok(ValueMut::new(entry, &mut self.room))
+    }
+
+    /// Gives a key that is missing a value. Returns where it is.
+    #[inline(never)]
+    fn insert_value(&mut self, key: &[u8], hash: u64, value: Value) -> Option<Position> {
+        self.insert_new(hash, KeyEntry::holding(key, value, None));
+        self.table.find(hash, |entry| entry.key() == key)
     }
 }

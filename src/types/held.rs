@@ -216,8 +216,9 @@ impl<'a> ValueMut<'a> {
         ValueMut { entry, room }
     }
 
-    /// Lends it, where it is of the kind that is wanted.
-    #[inline]
+    /// Lends it, where it is of the kind that is wanted. Always inlined: a loan that comes back through memory is written
+    /// there in parts, and waits until it can be read as a whole.
+    #[inline(always)]
     pub fn hold<T: Hold>(self) -> Result<Held<'a, T>, WrongType> {
         let ValueMut { entry, room } = self;
         // Most values that are not packed are of a form that never is, and seeing that takes no call.
