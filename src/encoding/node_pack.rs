@@ -95,7 +95,8 @@ impl NodePack {
         let pack = self.read();
         let place = if back { pack.last() } else { pack.first() }?;
         let seen = see(pack.get(place));
-        let (len, size, count) = (pack.whole_len(place.0), pack.bytes_len(), pack.len());
+        let (size, count) = (pack.bytes_len(), pack.len());
+        let len = if back { size - 1 - place.0 } else { pack.whole_len(place.0) };
         if back {
             self.bytes[self.start as usize + place.0] = END;
         } else {

@@ -374,13 +374,13 @@ impl<'a> Packed<'a> {
     pub fn get(self, place: Place) -> Element<'a> {
         let at = place.0;
         let first = self.0[at];
-        let text = |head: usize| Element::Bytes(&self.0[at + head..at + self.body_len(at)]);
-        match first {
-            TEXT_6..INT_13 => text(1),
-            TEXT_12..TEXT_32 => text(2),
-            TEXT_32 => text(5),
-            _ => Element::Int(integer(&self.0[at..])),
-        }
+        let (head, len) = match first {
+            TEXT_6..INT_13 => (1, usize::from(first & 0x3f)),
+            TEXT_12..TEXT_32 => (2, usize::from(first & 0x0f) << 8 | usize::from(self.0[at + 1])),
+            TEXT_32 => (5, u32::from_le_bytes(fixed(self.0, at + 1)) as usize),
+            _ => return Element::Int(integer(&self.0[at..])),
+        };
+        Element::Bytes(&self.0[at + head..at + head + len])
     }
 
     /// The place of the first element.
