@@ -125,14 +125,15 @@ impl Engine {
     /// Asks for the entries of the first keys of these requests, once their buckets have arrived.
     #[inline]
     pub fn prefetch_entries<'a>(&self, requests: impl Iterator<Item = (Slot, &'a Prepared)>) {
-        let (mut deeper, mut count) = ([None; AHEAD], 0);
+        let (mut deeper, mut count, mut before) = ([None; AHEAD], 0, 0);
         let follow = |deeper: &mut [Option<(&Database, u64)>]| {
             deeper.iter_mut().filter_map(Option::take).for_each(|(db, hash)| db.prefetch_overflow(hash));
         };
         for (slot, prepared) in requests {
-            if prepared.first_key == 0 {
+            if prepared.first_key == 0 || prepared.hash == before {
                 continue;
             }
+            before = prepared.hash;
             let db = self.state.keyspace.db(self.session(slot).db);
             if db.prefetch_entry(prepared.hash) {
                 deeper[count] = Some((db, prepared.hash));

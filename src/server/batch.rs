@@ -186,7 +186,7 @@ impl<I: Io> Server<I> {
     #[inline]
     fn prepare(&mut self) {
         let Batch { items, spans, blobs, .. } = &mut self.batch;
-        let mut looks_for_members = false;
+        let (mut looks_for_members, mut before) = (false, 0);
         for item in items.iter_mut() {
             let slot = item.seat.slot;
             let Work::Command { prepared, spans: range } = &mut item.work else { continue };
@@ -199,7 +199,11 @@ impl<I: Io> Server<I> {
             let args = Args::new(base, &spans[range.start as usize..range.end as usize], blobs);
             *prepared = self.engine.prepare(args);
             looks_for_members |= prepared.member_arg != 0;
-            self.engine.prefetch_bucket(Slot(slot), prepared);
+            // What the one before asked for is on its way.
+            if prepared.hash != before {
+                before = prepared.hash;
+                self.engine.prefetch_bucket(Slot(slot), prepared);
+            }
         }
         if items.len() > 1 {
             let commands = items.iter().filter_map(|item| match &item.work {
