@@ -48,16 +48,17 @@ impl NameKey {
 /// Up to eight bytes as a little-endian word, filled with zeros.
 #[inline]
 fn load(bytes: &[u8]) -> u64 {
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        // Both have four bytes, and the same ones where there are fewer than eight.
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (len - 4));
+    }
     match *bytes {
         [a] => u64::from(a),
         [a, b] => u64::from(u16::from_le_bytes([a, b])),
         [a, b, c] => u64::from(u32::from_le_bytes([a, b, c, 0])),
-        [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
-        [a, b, c, d, e] => u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]),
-        [a, b, c, d, e, f] => u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
-        [a, b, c, d, e, f, g] => u64::from_le_bytes([a, b, c, d, e, f, g, 0]),
-        [a, b, c, d, e, f, g, h, ..] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        [] => 0,
+        _ => 0,
     }
 }
 
@@ -184,11 +185,14 @@ impl Registry {
         }
     }
 
+    // Apart, as what is looked for seldom: few names are longer than a word.
+    #[inline(never)]
     fn rest_equals(&self, id: CommandId, name: &[u8]) -> bool {
         NameKey::of(name).is_some_and(|key| self.entries[id.index()].key == key)
     }
 
     /// The subcommand of `container` called `name`.
+    #[inline(never)]
     pub fn find_subcommand(&self, container: CommandId, name: &[u8]) -> Option<CommandId> {
         let key = NameKey::of(name)?;
         self.entries[container.index()].subcommands.iter().copied().find(|id| self.entries[id.index()].key == key)

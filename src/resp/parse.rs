@@ -453,6 +453,8 @@ fn number_line(rest: &[u8], searched: usize) -> Line {
     number_line_any(rest, searched)
 }
 
+// Apart, so that the short way is in line.
+#[inline(never)]
 fn number_line_any(rest: &[u8], searched: usize) -> Line {
     match line_end(rest, searched, b'\r') {
         // The byte after the carriage return has to be there, whatever it is.
