@@ -44,12 +44,15 @@ pub(super) struct Folded {
 
 impl Node {
     pub(super) fn of(text: &[u8], limits: Limits) -> Node {
+        Node::in_room(text, limits, 0, false)
+    }
+
+    /// The same; if a pack, one with so much room in all: in front of the element, or behind it.
+    pub(super) fn in_room(text: &[u8], limits: Limits, room: usize, in_front: bool) -> Node {
         if limits.is_large(text.len()) {
             return Node::Plain(text.into());
         }
-        let mut pack = NodePack::new();
-        pack.push_back(text);
-        Node::Pack(pack)
+        Node::Pack(NodePack::in_room(text, room, in_front))
     }
 
     #[inline]

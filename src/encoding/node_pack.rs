@@ -29,6 +29,16 @@ impl NodePack {
         NodePack::from(Listpack::new())
     }
 
+    /// One with this element, and with so much room in all: in front of it, or behind it.
+    pub(super) fn in_room(text: &[u8], room: usize, in_front: bool) -> NodePack {
+        let element = Encoded::of(Element::of(text));
+        let size = HEADER + element.len() + 1;
+        let room = roomy(size.max(room));
+        let mut pack = NodePack { bytes: vec![0; room].into(), start: if in_front { (room - size) as u32 } else { 0 } };
+        pack.write().append_element(&element, HEADER + 1, 0);
+        pack
+    }
+
     /// One of bytes that this floor made.
     pub(super) fn of_sound(bytes: Vec<u8>) -> NodePack {
         debug_assert!(Packed::new(&bytes).is_sound());
@@ -184,7 +194,7 @@ impl NodePack {
     fn get_room_behind(&mut self, size: usize, wanted: usize) {
         let free = self.bytes.len() - size;
         if free < wanted {
-            self.reallocate(grown(size, wanted), 0);
+            self.reallocate(roomy(size + wanted), 0);
         } else {
             self.shift(size, free - wanted.max(free - free / 2));
         }
@@ -195,7 +205,7 @@ impl NodePack {
         let size = self.read().bytes_len();
         let free = self.bytes.len() - size;
         if free < wanted {
-            let room = grown(size, wanted);
+            let room = roomy(size + wanted);
             self.reallocate(room, room - size);
         } else {
             self.shift(size, wanted.max(free - free / 2));
@@ -218,12 +228,6 @@ impl NodePack {
         bytes[start..start + pack.len()].copy_from_slice(pack);
         *self = NodePack { bytes: bytes.into(), start: start as u32 };
     }
-}
-
-/// The size to ask for when one of `size` bytes has no room for more. It grows by half: it is at an end of its list, where it
-/// soon is full, and gives back what it has not used when another takes its place.
-fn grown(size: usize, wanted: usize) -> usize {
-    roomy(size + wanted.max(size / 2))
 }
 
 #[cfg(test)]
@@ -338,6 +342,22 @@ mod tests {
                 prop_assert!(pack.read().iter().map(Element::to_vec).eq(model.iter().cloned()));
             }
         }
+    }
+
+    #[test]
+    fn room_is_filled_without_a_move() {
+        for in_front in [false, true] {
+            let mut pack = NodePack::in_room(b"first", 4096, in_front);
+            assert_eq!((pack.read().len(), pack.memory_usage()), (1, 4096));
+            let push = |pack: &mut NodePack, number: usize| {
+                let text = number.to_string();
+                if in_front { pack.push_front(text.as_bytes()) } else { pack.push_back(text.as_bytes()) }
+            };
+            assert_eq!(moves(&mut pack, 900, push), 0);
+            assert!(Packed::new(pack.read().as_bytes()).is_sound());
+            assert_eq!((pack.read().len(), pack.memory_usage()), (901, 4096));
+        }
+        assert_eq!(NodePack::in_room(&[b'x'; 300], 64, true).read().len(), 1);
     }
 
     /// How often all of it is moved while it is changed so many times.

@@ -29,6 +29,10 @@ const MERGE_SAVES: usize = 7;
 /// The nodes of a list grow by this part, so that few of a long list's places for nodes are empty.
 const GROWTH_PART: usize = 8;
 
+/// From so many nodes on a new one at an end has all the room that it may fill: then that is a small part of what the list
+/// takes, and the pack is not moved each time that it grows.
+const LONG_NODES: usize = 32;
+
 /// When a pack is full, and how many nodes at either end are never compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -217,6 +221,12 @@ impl Quicklist {
         self.settle(0);
     }
 
+    /// The room of a new node at an end.
+    fn end_room(&self) -> usize {
+        let room = self.limits.bytes_max().map_or(0, |max| max.min(COUNTED_BYTES_MAX));
+        if self.nodes.len() < LONG_NODES { 0 } else { room }
+    }
+
     fn reserve_node(&mut self) {
         if self.nodes.len() == self.nodes.capacity() {
             self.nodes.reserve_exact(self.nodes.len() / GROWTH_PART + 1);
@@ -290,7 +300,7 @@ impl Quicklist {
                 return pack.push_back(text);
             }
         }
-        self.add_last(Node::of(text, self.limits));
+        self.add_last(Node::in_room(text, self.limits, self.end_room(), false));
     }
 
     /// Adds an element at the front.
@@ -304,7 +314,7 @@ impl Quicklist {
                 return pack.push_front(text);
             }
         }
-        self.add_first(Node::of(text, self.limits));
+        self.add_first(Node::in_room(text, self.limits, self.end_room(), true));
     }
 
     /// Adds an element in front of number `pivot`, or behind it. Returns whether there is such an element.
