@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::equality::same;
 use crate::command::registry::{CommandId, Registry};
 use crate::command::spec::Command;
 use crate::keyspace::{KeyHasher, Keyspace};
@@ -70,6 +71,27 @@ pub(crate) fn look_up(registry: &Registry, hasher: KeyHasher, args: Args<'_>) ->
         prepared.hash = hasher.hash_key(args.get(first_key));
     }
     prepared
+}
+
+/// The same for a request behind another one, of which this was found: that is so of this one too, but for the key, where it
+/// is of the same command and as long. Most in a pipeline are. Only where the first argument is a key, and so no subcommand.
+#[inline]
+pub(crate) fn look_up_behind(
+    registry: &Registry,
+    hasher: KeyHasher,
+    args: Args<'_>,
+    before: Option<(Args<'_>, Prepared)>,
+) -> Prepared {
+    match before {
+        Some((other, found))
+            if found.first_key == 1 && other.len() == args.len() && same(other.get(0), args.get(0)) =>
+        {
+            let key = args.get(1);
+            let hash = if same(other.get(1), key) { found.hash } else { hasher.hash_key(key) };
+            Prepared { hash, ..found }
+        }
+        _ => look_up(registry, hasher, args),
+    }
 }
 
 /// What looking requests up takes, for threads that do not see the state.

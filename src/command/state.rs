@@ -261,6 +261,12 @@ impl State {
         prepared::look_up(&self.registry, self.keyspace.hasher(), args)
     }
 
+    /// The same behind another request, of which that was found.
+    #[inline]
+    pub(crate) fn prepare_behind(&self, args: Args<'_>, before: Option<(Args<'_>, Prepared)>) -> Prepared {
+        prepared::look_up_behind(&self.registry, self.keyspace.hasher(), args, before)
+    }
+
     /// Bytes received from clients, wherever they live.
     pub fn net_input_bytes(&self) -> u64 {
         self.stats.net_input_bytes + self.all_threads().map(|thread| thread.input_bytes.get()).sum::<u64>()

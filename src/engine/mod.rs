@@ -114,6 +114,12 @@ impl Engine {
         self.state.prepare(args)
     }
 
+    /// The same behind another request, of which that was found: less work where they are alike.
+    #[inline]
+    pub fn prepare_behind(&self, args: Args<'_>, before: Option<(Args<'_>, Prepared)>) -> Prepared {
+        self.state.prepare_behind(args, before)
+    }
+
     /// Asks the processor for the bucket of the first key, as early as possible before the request is executed.
     #[inline]
     pub fn prefetch_bucket(&self, slot: Slot, prepared: &Prepared) {

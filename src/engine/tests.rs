@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use crate::command::session::SessionFlags;
 use crate::command::ticks::Ticks;
-use crate::engine::{Engine, Verdict};
+use crate::engine::{Engine, Prepared, Verdict};
 use crate::resp::args::OwnedArgs;
 use crate::resp::decode::Value;
 use crate::resp::parse::ProtocolError;
@@ -206,4 +206,28 @@ fn replies_follow_the_protocol_of_each_client() {
     assert_eq!(engine.run_values(new, &["CONFIG", "GET", "nosuch"]), [Value::Map(vec![])]);
     assert!(engine.describe_client(new).contains(" resp=3 "));
     assert!(!engine.describe_client(new).ends_with('\n'));
+}
+
+#[test]
+fn what_is_found_does_not_depend_on_the_request_before() {
+    let engine = Engine::for_console();
+    let lines = "GET k|GET k|GET other|get k|GET|GET a b|SET k v|SET k v NX|OBJECT ENCODING k|OBJECT FREQ k|OBJECT NOSUCH k|\
+                 OBJECT|CONFIG|CONFIG GET x|MEMORY USAGE k|XX k|POST k|PING|PING x|LPUSH k a|LPUSH k b|RPUSH k a|SADD k a|\
+                 SISMEMBER k a|HGET k a|EVAL x 0|MGET k k|DEBUG OBJECT k|CLIENT LIST|CLIENT ID";
+    let requests: Vec<OwnedArgs> = lines
+        .split('|')
+        .map(|line| OwnedArgs::from_slices(&line.split_whitespace().collect::<Vec<_>>()))
+        .chain([OwnedArgs::from_slices::<&str>(&[])])
+        .collect();
+    let facts = |found: Prepared| {
+        let name = found.command.map(|command| command.full_name);
+        (name, found.hash, found.id, found.first_key, found.verdict, found.member_arg)
+    };
+    for before in &requests {
+        let before = (before.as_args(), engine.prepare(before.as_args()));
+        for args in requests.iter().map(OwnedArgs::as_args) {
+            let found = facts(engine.prepare_behind(args, Some(before)));
+            assert_eq!(found, facts(engine.prepare(args)), "behind {:?}", before.1);
+        }
+    }
 }

@@ -186,7 +186,7 @@ impl<I: Io> Server<I> {
     #[inline]
     fn prepare(&mut self) {
         let Batch { items, spans, blobs, .. } = &mut self.batch;
-        let (mut looks_for_members, mut before) = (false, 0);
+        let (mut looks_for_members, mut before) = (false, None::<(Args<'_>, Prepared)>);
         for item in items.iter_mut() {
             let slot = item.seat.slot;
             let Work::Command { prepared, spans: range } = &mut item.work else { continue };
@@ -197,13 +197,13 @@ impl<I: Io> Server<I> {
                 Source::Deferred(_) | Source::Carried(..) => continue,
             };
             let args = Args::new(base, &spans[range.start as usize..range.end as usize], blobs);
-            *prepared = self.engine.prepare(args);
+            *prepared = self.engine.prepare_behind(args, before);
             looks_for_members |= prepared.member_arg != 0;
             // What the one before asked for is on its way.
-            if prepared.hash != before {
-                before = prepared.hash;
+            if before.is_none_or(|(_, other)| other.hash != prepared.hash) {
                 self.engine.prefetch_bucket(Slot(slot), prepared);
             }
+            before = Some((args, *prepared));
         }
         if items.len() > 1 {
             let commands = items.iter().filter_map(|item| match &item.work {
