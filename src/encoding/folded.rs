@@ -13,9 +13,10 @@
 #![forbid(unsafe_code)]
 
 use super::packed::{
-    END, Element, HEADER, INT_13, INT_16, INT_24, INT_32, Packed, PackedMut, TEXT_6, TEXT_12, TEXT_32, back_len,
-    integer, roomy, write_back,
+    END, Element, HEADER, INT_13, INT_16, INT_24, INT_32, Packed, TEXT_6, TEXT_12, TEXT_32, back_len, integer, roomy,
+    write_back,
 };
+use super::packed_mut::PackedMut;
 use crate::base::copy::copy;
 
 /// After so many elements it is seen whether folding is worth going on.
@@ -101,10 +102,10 @@ impl Kind {
 
 /// A pack in fewer bytes, where the allocator would notice.
 pub(super) fn fold(pack: Packed<'_>) -> Option<Box<[u8]>> {
-    let bytes = pack.as_bytes();
-    let mut folded: Vec<u8> = Vec::with_capacity(bytes.len());
-    let (mut at, mut seen) = (HEADER, 0);
-    while bytes[at] != END {
+    let (bytes, size) = (pack.elements(), pack.bytes_len());
+    let mut folded: Vec<u8> = Vec::with_capacity(size);
+    let (mut at, mut seen) = (0, 0);
+    while at < bytes.len() {
         let kind = Kind::of(&bytes[at..]);
         let stride = kind.stride as usize;
         let body = kind.own_head() + stride;
@@ -119,12 +120,12 @@ pub(super) fn fold(pack: Packed<'_>) -> Option<Box<[u8]>> {
             copy(own, &element[body - stride..body]);
         }
         at += count * whole;
-        if seen < PROBED && seen + count >= PROBED && folded.len() * 8 > (at - HEADER) * 7 {
+        if seen < PROBED && seen + count >= PROBED && folded.len() * 8 > at * 7 {
             return None;
         }
         seen += count;
     }
-    (roomy(folded.len()) < roomy(bytes.len())).then(|| folded.into())
+    (roomy(folded.len()) < roomy(size)).then(|| folded.into())
 }
 
 /// The bytes of the pack that was folded: so many, with so many elements.
@@ -253,7 +254,7 @@ mod tests {
             groups.iter().for_each(|(text, times)| (0..*times).for_each(|_| pack.push_back(text)));
             if let Some(folded) = fold(pack.read()) {
                 prop_assert!(roomy(folded.len()) < roomy(pack.bytes_len()));
-                prop_assert_eq!(unfold(&folded, pack.bytes_len(), pack.len()), pack.as_bytes());
+                prop_assert_eq!(unfold(&folded, pack.bytes_len(), pack.len()), pack.to_bytes());
                 for (index, backwards, max) in picks {
                     let index = index % pack.len();
                     let folded = seen(max, |see| visit(&folded, index, backwards, see));

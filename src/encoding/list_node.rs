@@ -130,7 +130,7 @@ impl Node {
 
     pub(super) fn squeeze(&mut self) {
         let (raw, plain) = match self {
-            Node::Pack(pack) => (pack.read().as_bytes(), false),
+            Node::Pack(pack) => (pack.as_bytes(), false),
             Node::Plain(text) => (&text[..], true),
             Node::Squeezed(_) | Node::Folded(_) => return,
         };

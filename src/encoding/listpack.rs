@@ -1,15 +1,21 @@
 //! HOT PATH. Many short elements in one allocation: what a small collection is kept in, and what snapshots hold. The
-//! bytes are told in [`super::packed`]. Any one thread.
+//! bytes, and what a slim pack is beside a full one, are told in [`super::packed`]. Any one thread.
 
 #![forbid(unsafe_code)]
 
-pub use super::packed::{BYTES_MAX, Element, Place, element_bytes};
-use super::packed::{END, Encoded, HEADER, Packed, PackedMut, ReadPack, roomy};
+pub use super::packed::{BYTES_MAX, Element, Place};
+use super::packed::{
+    END, HEADER, Packed, ReadPack, SIZE_LEN, SIZE_MAX, SLIM_HEADER, SLIM_MAX, is_slim, is_sound, is_unchanged, roomy,
+    size_of_pack,
+};
+use super::packed_mut::{Encoded, PackedMut};
 
 /// The allocation of an empty pack, in bytes.
 const EMPTY_BYTES: usize = 16;
 /// An empty pack that has no allocation yet.
 const EMPTY: &[u8; HEADER + 1] = &[HEADER as u8 + 1, 0, 0, 0, 0, 0, END];
+/// What lies beside the key of one.
+const EMPTY_SLIM: &[u8] = &[0; SLIM_HEADER];
 
 /// What lies beside a key is changed in an allocation of that many bytes, which therefore no change makes smaller.
 pub const ROOM: usize = 320;
@@ -30,19 +36,22 @@ pub(super) fn at_least(room: Box<[u8]>, bytes: usize) -> Box<[u8]> {
 
 /// The pack: an allocation with some room behind the end, which the first bytes tell. Two words, so that a value that may
 /// be a pack or something else stays small. Without an element ever in it, it has no allocation.
+///
+/// It is slim from where it was taken from beside its key, or was found to be short enough to lie there, to where it
+/// becomes longer than that.
 #[derive(Clone, Default)]
 pub struct Listpack(Box<[u8]>);
 
 impl ReadPack for Listpack {
     #[inline]
     fn read(&self) -> Packed<'_> {
-        Packed::new(if self.0.is_empty() { EMPTY } else { &self.0 })
+        Packed::of_either(self.bytes())
     }
 }
 
 impl PartialEq for Listpack {
     fn eq(&self, other: &Listpack) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.to_bytes() == other.to_bytes()
     }
 }
 
@@ -56,25 +65,71 @@ impl Listpack {
 
     /// Takes over bytes that came from elsewhere, if all of them are as they should be.
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Listpack> {
-        Packed::new(&bytes).is_sound().then(|| Listpack(bytes.into()))
+        is_sound(&bytes).then(|| Listpack(bytes.into()))
     }
 
-    /// One with the elements of a pack that lies elsewhere.
+    /// A full one with the elements of a pack that lies elsewhere.
     pub fn copy_of(pack: Packed<'_>) -> Listpack {
-        let bytes = pack.as_bytes();
-        let mut copy = Vec::with_capacity(roomy(bytes.len()));
-        copy.extend_from_slice(bytes);
-        copy.resize(roomy(bytes.len()), 0);
+        let room = roomy(pack.bytes_len());
+        let mut copy = Vec::with_capacity(room);
+        pack.append_to(&mut copy);
+        copy.resize(room, 0);
         Listpack(copy.into())
     }
 
-    /// One with the elements of a pack that lies elsewhere, in an allocation of its own: `room`, if that is big enough.
+    /// The slim one that lies beside a key, in an allocation of its own: `room`, if that is big enough.
     #[inline]
-    pub fn in_room(pack: Packed<'_>, room: Box<[u8]>) -> Listpack {
-        let bytes = pack.as_bytes();
-        let mut room = at_least(room, bytes.len());
-        room[..bytes.len()].copy_from_slice(bytes);
+    pub fn in_room(beside_key: &[u8], room: Box<[u8]>) -> Listpack {
+        let mut room = at_least(room, SIZE_LEN + beside_key.len());
+        PackedMut::new(&mut room).fill_slim(beside_key);
         Listpack(room)
+    }
+
+    /// Its bytes as they lie beside a key, where they are no more than `max`: it is slim then.
+    #[inline]
+    pub fn beside_key(&mut self, max: usize) -> Option<&[u8]> {
+        if self.0.is_empty() {
+            return Some(EMPTY_SLIM);
+        }
+        if !is_slim(&self.0) {
+            self.make_slim(max);
+        }
+        let size = size_of_pack(&self.0);
+        (is_slim(&self.0) && size <= SIZE_LEN + max).then(|| &self.0[SIZE_LEN..size])
+    }
+
+    /// Makes a full one slim, where that is no more than `max` bytes beside a key.
+    #[inline]
+    fn make_slim(&mut self, max: usize) {
+        let pack = self.read();
+        // No element is shorter by less than a byte; what is shorter by more stays full where that byte does not do.
+        let least = pack.elements().len().saturating_sub(usize::from(pack.header_count()));
+        if SLIM_HEADER + least <= max.min(SLIM_MAX) {
+            self.write().make_slim();
+        }
+    }
+
+    /// Makes a slim one full, in an allocation that just holds it.
+    fn make_full(&mut self) {
+        *self = Listpack::copy_of(self.read());
+    }
+
+    /// Whether it is as it was beside its key.
+    #[inline]
+    pub fn is_unchanged(&self) -> bool {
+        is_unchanged(self.bytes())
+    }
+
+    /// Its allocation, or what stands for one.
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        if self.0.is_empty() { EMPTY } else { &self.0 }
+    }
+
+    /// How many bytes of its allocation it takes.
+    #[inline]
+    fn size(&self) -> usize {
+        size_of_pack(self.bytes())
     }
 
     /// Its allocation, for another one.
@@ -83,17 +138,23 @@ impl Listpack {
         self.0
     }
 
-    /// Its allocation, which begins with the pack.
+    /// Its allocation, which begins with the full pack.
     pub(super) fn into_allocation(mut self) -> Box<[u8]> {
+        if is_slim(self.bytes()) {
+            self.make_full();
+        }
         if self.0.is_empty() {
             self.resize(EMPTY_BYTES);
         }
         self.0
     }
 
-    /// Gives back what it does not need to grow a little.
+    /// Makes it a full one that has no more room than it needs to grow a little.
     pub fn fit(&mut self) {
-        let wanted = roomy(self.bytes_len());
+        if is_slim(self.bytes()) {
+            return self.make_full();
+        }
+        let wanted = roomy(self.size());
         if wanted < self.0.len() {
             self.resize(wanted);
         }
@@ -107,18 +168,24 @@ impl Listpack {
 
     #[inline]
     fn write(&mut self) -> PackedMut<'_> {
-        PackedMut::new(&mut self.0)
+        PackedMut::of_either(&mut self.0)
     }
 
-    /// Its bytes, as a snapshot holds them.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.read().as_bytes()
+    /// The bytes that it has as a full pack, which snapshots hold.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.read().to_bytes()
     }
 
-    /// How many bytes it is.
+    /// How many bytes it has as a full pack.
     #[inline]
     pub fn bytes_len(&self) -> usize {
         self.read().bytes_len()
+    }
+
+    /// The same or more, at once.
+    #[inline]
+    pub fn bytes_bound(&self) -> usize {
+        self.read().bytes_bound()
     }
 
     /// Bytes of its allocation.
@@ -168,7 +235,7 @@ impl Listpack {
         self.read().previous(place)
     }
 
-    /// The place of element `index`, from whichever end is nearer.
+    /// The place of element `index`.
     pub fn seek(&self, index: usize) -> Option<Place> {
         self.read().seek(index)
     }
@@ -193,27 +260,27 @@ impl Listpack {
     /// Adds an element at the end.
     #[inline]
     pub fn push_back(&mut self, text: &[u8]) {
-        self.splice(self.bytes_len() - 1, 0, Element::of(text), 1);
+        self.splice(self.read().elements().len(), 0, Element::of(text), 1);
     }
 
     /// Adds an integer at the end.
     pub fn push_back_int(&mut self, number: i64) {
-        self.splice(self.bytes_len() - 1, 0, Element::Int(number), 1);
+        self.splice(self.read().elements().len(), 0, Element::Int(number), 1);
     }
 
     /// Adds an element at the front.
     pub fn push_front(&mut self, text: &[u8]) {
-        self.splice(HEADER, 0, Element::of(text), 1);
+        self.splice(0, 0, Element::of(text), 1);
     }
 
-    /// Adds an element in front of the one at `place`, whose place is the new one's then.
-    pub fn insert_before(&mut self, place: Place, text: &[u8]) {
-        self.splice(place.0, 0, Element::of(text), 1);
+    /// Adds an element in front of the one at `place`. Returns its place.
+    pub fn insert_before(&mut self, place: Place, text: &[u8]) -> Place {
+        self.splice(place.0, 0, Element::of(text), 1)
     }
 
     /// The same with an integer.
-    pub fn insert_int_before(&mut self, place: Place, number: i64) {
-        self.splice(place.0, 0, Element::Int(number), 1);
+    pub fn insert_int_before(&mut self, place: Place, number: i64) -> Place {
+        self.splice(place.0, 0, Element::Int(number), 1)
     }
 
     /// Adds an element behind the one at `place`.
@@ -253,16 +320,29 @@ impl Listpack {
         removed
     }
 
-    /// Puts another element's bytes, and the count's difference, in the place of `old` bytes at `at`.
+    /// Puts another element's bytes, and the count's difference, in the place of `old` bytes at `at`. Returns the place.
     #[inline]
-    fn splice(&mut self, at: usize, old: usize, element: Element<'_>, added: usize) {
-        let element = Encoded::of(element);
-        let after = self.bytes_len() - old + element.len();
-        assert!(after <= u32::MAX as usize, "callers bound a pack by its bytes");
+    fn splice(&mut self, at: usize, old: usize, element: Element<'_>, added: usize) -> Place {
+        let is_slim = is_slim(self.bytes());
+        let encoded = Encoded::for_pack(element, is_slim);
+        let after = self.size() - old + encoded.len();
+        if is_slim && after > SIZE_LEN + SLIM_MAX {
+            return self.outgrow(at, old, element, added);
+        }
+        assert!(after <= SIZE_MAX, "callers bound a pack by its bytes");
         if after > self.0.len() {
             self.resize(roomy(after));
         }
-        self.write().splice(at, old, &element, added);
+        self.write().splice(at, old, &encoded, added);
+        Place(at)
+    }
+
+    /// The same for a slim one that is full then.
+    #[cold]
+    fn outgrow(&mut self, at: usize, old: usize, element: Element<'_>, added: usize) -> Place {
+        let (start, end) = (self.read().full_place(at), self.read().full_place(at + old));
+        self.make_full();
+        self.splice(start, end - start, element, added)
     }
 
     /// Gives the allocation another size.
@@ -276,7 +356,7 @@ impl Listpack {
 
     /// Gives memory back where much of it is unused.
     fn shrink(&mut self) {
-        let wanted = roomy(self.bytes_len());
+        let wanted = roomy(self.size());
         if wanted * 2 < self.0.len() && self.0.len() > ROOM {
             self.resize(wanted);
         }
@@ -303,9 +383,9 @@ mod tests {
     /// What redis-server 8.0.6 answers to DUMP of the same lists, between the snapshot's own frame.
     #[test]
     fn bytes_are_as_redis_has_them() {
-        assert_eq!(Listpack::new().as_bytes(), b"\x07\0\0\0\0\0\xff");
+        assert_eq!(Listpack::new().to_bytes(), b"\x07\0\0\0\0\0\xff");
         let mut emptied = pack(&[b"a"]);
-        emptied.remove(Place(HEADER));
+        emptied.remove(Place(0));
         assert_eq!(emptied, Listpack::new());
         let wanted: &[(&[&[u8]], &[u8])] = &[
             (&[b"a"], b"\x0a\0\0\0\x01\0\x81a\x02\xff"),
@@ -316,7 +396,10 @@ mod tests {
             (&[b"-2147483649"], b"\x11\0\0\0\x01\0\xf4\xff\xff\xff\x7f\xff\xff\xff\xff\x09\xff"),
         ];
         for (texts, bytes) in wanted {
-            assert_eq!(pack(texts).as_bytes(), *bytes, "{texts:?}");
+            assert_eq!(pack(texts).to_bytes(), *bytes, "{texts:?}");
+            let mut slim = pack(texts);
+            slim.beside_key(SLIM_MAX).expect("it is short");
+            assert_eq!(slim.to_bytes(), *bytes, "{texts:?}");
         }
     }
 
@@ -331,7 +414,7 @@ mod tests {
         let wanted = edges.iter().map(|number| Element::Int(*number)).collect::<Vec<_>>();
         assert_eq!(pack.iter().collect::<Vec<_>>(), wanted);
         assert_eq!(pack.iter_back().collect::<Vec<_>>(), wanted.iter().rev().copied().collect::<Vec<_>>());
-        assert_eq!(Listpack::from_bytes(pack.as_bytes().to_vec()), Some(pack));
+        assert_eq!(Listpack::from_bytes(pack.to_bytes()), Some(pack));
     }
 
     #[test]
@@ -343,12 +426,12 @@ mod tests {
         }
         assert!(pack.iter().map(|element| element.len()).eq(lens));
         assert!(pack.iter_back().map(|element| element.len()).eq(lens.into_iter().rev()));
-        assert!(Listpack::from_bytes(pack.as_bytes().to_vec()).is_some());
+        assert!(Listpack::from_bytes(pack.to_bytes()).is_some());
         for len in lens {
             let text = vec![b'x'; len];
             let mut single = Listpack::new();
             single.push_back(&text);
-            assert_eq!(single.bytes_len(), HEADER + 1 + element_bytes(&text));
+            assert_eq!(single.bytes_len(), HEADER + 1 + Encoded::of(Element::of(&text)).len());
         }
     }
 
@@ -360,6 +443,7 @@ mod tests {
         let place = pack.seek(65_530).expect("it is there");
         pack.remove_many(place, 10);
         assert_eq!((pack.len(), pack.read().header_count()), (65_530, 65_530));
+        assert_eq!(pack.beside_key(SLIM_MAX), None);
     }
 
     #[test]
@@ -367,7 +451,7 @@ mod tests {
         let mut pack = Listpack::new();
         (0..1000).for_each(|_| pack.push_back(b"some text"));
         let full = pack.memory_usage();
-        pack.remove_many(Place(HEADER), 990);
+        pack.remove_many(Place(0), 990);
         assert!(pack.memory_usage() < full / 10);
         assert_eq!(pack.iter().count(), 10);
     }
@@ -380,7 +464,18 @@ mod tests {
         After(usize, Vec<u8>),
         Replace(usize, Vec<u8>),
         Remove(usize, usize),
+        RemoveEqual(usize, usize, bool),
         Find(usize, usize, usize),
+    }
+
+    /// Texts of which several go into a slim pack.
+    fn short_text() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            2 => (-3i64..3).prop_map(|number| number.to_string().into_bytes()),
+            2 => (0u32..64).prop_map(|bits| (i64::MAX >> bits).to_string().into_bytes()),
+            3 => prop::collection::vec(any::<u8>(), 0..20),
+            1 => (0usize..256).prop_map(|len| vec![b'x'; len]),
+        ]
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -394,13 +489,14 @@ mod tests {
         ]
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step<T: Strategy<Value = Vec<u8>>>(text: fn() -> T) -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => text().prop_map(Step::PushBack),
             2 => text().prop_map(Step::PushFront),
             2 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Before(at, text)),
             2 => (any::<usize>(), text()).prop_map(|(at, text)| Step::After(at, text)),
             2 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Replace(at, text)),
+            1 => (any::<usize>(), 1usize..3, any::<bool>()).prop_map(|(at, max, back)| Step::RemoveEqual(at, max, back)),
             2 => (any::<usize>(), 0usize..4).prop_map(|(at, count)| Step::Remove(at, count)),
             2 => (any::<usize>(), any::<usize>(), 0usize..2).prop_map(|(a, b, c)| Step::Find(a, b, c)),
         ]
@@ -421,7 +517,8 @@ mod tests {
             }
             Step::Before(at, text) => {
                 let Some(at) = pick(at) else { return };
-                pack.insert_before(place(pack, at), &text);
+                let place = pack.insert_before(place(pack, at), &text);
+                assert_eq!(pack.get(place), Element::of(&text));
                 model.insert(at, text);
             }
             Step::After(at, text) => {
@@ -440,6 +537,16 @@ mod tests {
                 model.drain(at..(at + count).min(len));
                 assert_eq!(next.map(|place| pack.get(place).to_vec()), model.get(at).cloned());
             }
+            Step::RemoveEqual(at, max, back) => {
+                let Some(at) = pick(at) else { return };
+                let text = model[at].clone();
+                let mut equal: Vec<usize> = (0..len).filter(|&at| model[at] == text).collect();
+                let first = if back { equal.len().saturating_sub(max) } else { 0 };
+                equal = equal.split_off(first);
+                equal.truncate(max);
+                assert_eq!(pack.remove_equal(&text, max, back), equal.len());
+                equal.iter().rev().for_each(|&at| _ = model.remove(at));
+            }
             Step::Find(what, from, skip) => {
                 let (Some(what), Some(from)) = (pick(what), pick(from)) else { return };
                 let found = pack.find(&model[what], Some(place(pack, from)), skip);
@@ -449,19 +556,70 @@ mod tests {
         }
     }
 
+    /// What a pack shows, read in every way.
+    fn check(pack: Packed<'_>, model: &[Vec<u8>]) {
+        assert_eq!(pack.len(), model.len());
+        assert_eq!(pack.is_empty(), model.is_empty());
+        assert!(pack.iter().map(Element::to_vec).eq(model.iter().cloned()));
+        assert!(pack.iter_back().map(Element::to_vec).eq(model.iter().rev().cloned()));
+        let places: Vec<Place> = std::iter::successors(pack.first(), |place| pack.next(*place)).collect();
+        for (index, &place) in places.iter().enumerate() {
+            assert_eq!(pack.previous(place), index.checked_sub(1).map(|before| places[before]));
+            assert_eq!(pack.seek(index), Some(place));
+            assert!(pack.back_from(place).eq(places[..=index].iter().rev().copied()));
+        }
+        assert_eq!((pack.last(), pack.seek(model.len())), (places.last().copied(), None));
+    }
+
     proptest! {
         #[test]
-        fn agrees_with_a_vector(steps in prop::collection::vec(step(), 1..60)) {
+        fn agrees_with_a_vector(steps in prop::collection::vec(step(text), 1..60)) {
             let (mut pack, mut model) = (Listpack::new(), Vec::new());
             for step in steps {
                 apply(&mut pack, &mut model, step);
-                prop_assert_eq!(pack.len(), model.len());
-                prop_assert!(pack.iter().map(Element::to_vec).eq(model.iter().cloned()));
-                prop_assert!(pack.iter_back().map(Element::to_vec).eq(model.iter().rev().cloned()));
-                let copy = Listpack::from_bytes(pack.as_bytes().to_vec());
+                check(pack.read(), &model);
+                let copy = Listpack::from_bytes(pack.to_bytes());
                 prop_assert_eq!(copy.as_ref(), Some(&pack));
-                prop_assert_eq!(&Listpack::in_room(pack.read(), vec![b'x'; 40].into()), &pack);
             }
+        }
+
+        #[test]
+        fn either_form_agrees_with_a_vector_and_a_full_pack(
+            steps in prop::collection::vec((step(short_text), any::<bool>()), 1..60),
+        ) {
+            let (mut pack, mut full, mut model) = (Listpack::new(), Listpack::new(), Vec::new());
+            for (step, is_put_back) in steps {
+                let before = model.clone();
+                apply(&mut full, &mut before.clone(), step.clone());
+                if is_put_back && let Some(bytes) = pack.beside_key(SLIM_MAX).map(<[u8]>::to_vec) {
+                    prop_assert!(bytes.len() <= SLIM_MAX);
+                    check(Packed::beside_key(&bytes), &model);
+                    pack = Listpack::in_room(&bytes, vec![b'x'; 40].into());
+                    prop_assert!(pack.is_unchanged() && is_slim(pack.bytes()));
+                }
+                apply(&mut pack, &mut model, step);
+                prop_assert!(model == before || !pack.is_unchanged());
+                check(pack.read(), &model);
+                prop_assert_eq!(&pack, &full);
+                prop_assert_eq!(pack.bytes_len(), full.to_bytes().len());
+                prop_assert!(pack.bytes_bound() >= pack.bytes_len());
+                prop_assert!(!is_slim(pack.bytes()) || pack.size() <= SIZE_LEN + SLIM_MAX);
+                prop_assert_eq!(&pack.clone().into_allocation()[..full.size()], &full.to_bytes()[..]);
+            }
+        }
+
+        #[test]
+        fn short_packs_lie_beside_keys_and_others_do_not(texts in prop::collection::vec(short_text(), 0..60)) {
+            let mut pack = pack(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let elements = texts.iter().map(|text| Encoded::for_pack(Element::of(text), true).len()).sum::<usize>();
+            let long = texts.iter().filter(|text| text.len() > 120).count();
+            let is_beside = pack.beside_key(SLIM_MAX).is_some();
+            // One whose texts are long may stay out for a byte each.
+            prop_assert!(is_beside == (SLIM_HEADER + elements <= SLIM_MAX) || !is_beside && elements + long > SLIM_MAX - SLIM_HEADER);
+            check(pack.read(), &texts);
+            pack.fit();
+            prop_assert!(!is_slim(pack.bytes()));
+            check(pack.read(), &texts);
         }
 
         #[test]
@@ -469,7 +627,7 @@ mod tests {
             texts in prop::collection::vec(text(), 0..6),
             changes in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4),
         ) {
-            let mut bytes = pack(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>()).as_bytes().to_vec();
+            let mut bytes = pack(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>()).to_bytes();
             for (at, byte) in changes {
                 let len = bytes.len();
                 bytes[at % len] = byte;

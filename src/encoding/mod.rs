@@ -12,6 +12,7 @@ mod node_pack;
 pub mod old_packs;
 pub mod ordered;
 pub mod packed;
+mod packed_mut;
 pub mod quicklist;
 pub mod rdb;
 pub mod slots;

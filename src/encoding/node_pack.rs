@@ -8,7 +8,8 @@
 #![forbid(unsafe_code)]
 
 use super::listpack::Listpack;
-use super::packed::{END, Element, Encoded, HEADER, Packed, PackedMut, Place, roomy};
+use super::packed::{END, Element, HEADER, Packed, Place, is_sound, roomy};
+use super::packed_mut::{Encoded, PackedMut};
 
 /// The pack.
 #[derive(Clone)]
@@ -41,7 +42,7 @@ impl NodePack {
 
     /// One of bytes that this floor made.
     pub(super) fn of_sound(bytes: Vec<u8>) -> NodePack {
-        debug_assert!(Packed::new(&bytes).is_sound());
+        debug_assert!(is_sound(&bytes));
         NodePack { bytes: bytes.into(), start: 0 }
     }
 
@@ -53,6 +54,12 @@ impl NodePack {
     #[inline]
     fn write(&mut self) -> PackedMut<'_> {
         PackedMut::new(&mut self.bytes[self.start as usize..])
+    }
+
+    /// Its bytes, as a snapshot holds them.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        let start = self.start as usize;
+        &self.bytes[start..start + self.read().bytes_len()]
     }
 
     /// Bytes of its allocation.
@@ -106,9 +113,9 @@ impl NodePack {
         let place = if back { pack.last() } else { pack.first() }?;
         let seen = see(pack.get(place));
         let (size, count) = (pack.bytes_len(), pack.len());
-        let len = if back { size - 1 - place.0 } else { pack.whole_len(place.0) };
+        let len = if back { pack.elements().len() - place.0 } else { pack.whole_len(place.0) };
         if back {
-            self.bytes[self.start as usize + place.0] = END;
+            self.bytes[self.start as usize + HEADER + place.0] = END;
         } else {
             self.start += len as u32;
         }
@@ -122,7 +129,7 @@ impl NodePack {
     /// Removes up to `count` elements from `place` on.
     #[inline]
     pub(super) fn remove_many(&mut self, place: Place, count: usize) {
-        if place.0 == HEADER {
+        if place.0 == 0 {
             let passed = self.write().pass(count);
             self.start += passed as u32;
         } else {
@@ -140,8 +147,8 @@ impl NodePack {
 
     /// Cuts off everything from `place` on and returns it.
     pub(super) fn split_off(&mut self, place: Place) -> NodePack {
-        let (len, size) = (self.read().len(), self.read().bytes_len());
-        let elements = &self.read().as_bytes()[place.0..size - 1];
+        let len = self.read().len();
+        let elements = &self.read().elements()[place.0..];
         let mut tail = vec![0; roomy(HEADER + elements.len() + 1)];
         PackedMut::new(&mut tail).fill(elements);
         self.write().cut(place);
@@ -222,7 +229,7 @@ impl NodePack {
 
     /// Moves it to `start` of a new allocation.
     fn reallocate(&mut self, room: usize, start: usize) {
-        let pack = self.read().as_bytes();
+        let pack = self.as_bytes();
         assert!(room <= u32::MAX as usize, "callers bound a pack by its bytes");
         let mut bytes = vec![0; room];
         bytes[start..start + pack.len()].copy_from_slice(pack);
@@ -325,7 +332,7 @@ mod tests {
             Step::SplitAndAppend(at) => {
                 let tail = pack.split_off(place(pack, at % len).expect("the model has it"));
                 assert_eq!((pack.read().len(), tail.read().len()), (at % len, len - at % len));
-                assert!(Packed::new(tail.read().as_bytes()).is_sound());
+                assert!(is_sound(tail.as_bytes()));
                 pack.append(tail.read());
             }
         }
@@ -337,7 +344,7 @@ mod tests {
             let (mut pack, mut model) = (NodePack::new(), Vec::new());
             for step in steps {
                 apply(&mut pack, &mut model, step);
-                prop_assert!(Packed::new(pack.read().as_bytes()).is_sound());
+                prop_assert!(is_sound(pack.as_bytes()));
                 prop_assert_eq!(pack.read().len(), model.len());
                 prop_assert!(pack.read().iter().map(Element::to_vec).eq(model.iter().cloned()));
             }
@@ -354,7 +361,7 @@ mod tests {
                 if in_front { pack.push_front(text.as_bytes()) } else { pack.push_back(text.as_bytes()) }
             };
             assert_eq!(moves(&mut pack, 900, push), 0);
-            assert!(Packed::new(pack.read().as_bytes()).is_sound());
+            assert!(is_sound(pack.as_bytes()));
             assert_eq!((pack.read().len(), pack.memory_usage()), (901, 4096));
         }
         assert_eq!(NodePack::in_room(&[b'x'; 300], 64, true).read().len(), 1);
@@ -364,7 +371,7 @@ mod tests {
     fn moves(pack: &mut NodePack, times: usize, mut change: impl FnMut(&mut NodePack, usize)) -> usize {
         let address = |pack: &NodePack, at: usize| {
             let place = pack.read().seek(at).expect("it has elements");
-            &raw const pack.read().as_bytes()[place.0]
+            &raw const pack.read().elements()[place.0]
         };
         let mut moves = 0;
         for time in 0..times {

@@ -233,7 +233,7 @@ mod tests {
             }
             for pack in [from_ziplist(&bytes), from_zipmap(&bytes), from_ziplist(&any), from_zipmap(&any)].into_iter().flatten() {
                 prop_assert_eq!(texts(&pack).len(), pack.len());
-                prop_assert!(Listpack::from_bytes(pack.as_bytes().to_vec()).is_some());
+                prop_assert!(Listpack::from_bytes(pack.to_bytes()).is_some());
             }
         }
     }

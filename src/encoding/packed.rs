@@ -1,10 +1,15 @@
-//! HOT PATH. The bytes of a pack, byte for byte as Redis lays them out: how its elements are read and written, wherever
-//! the bytes lie. Any one thread.
+//! HOT PATH. The bytes of a pack: how its elements are read and written, wherever the bytes lie. Any one thread.
+//!
+//! A *full* pack is byte for byte as Redis lays it out. A *slim* one, which lies beside its key or on its way there, is
+//! shorter: what the key's entry tells anyway is left out, and so is what reading backwards takes. It is so short that
+//! whoever reads it backwards reads it forwards first.
 //!
 //! ```text
-//!   | bytes in all: u32 | elements: u16 | element | element | ... | 0xff |
+//!   full                | bytes in all: u32 | elements: u16 | element | element | ... | 0xff |
+//!   slim, to be changed | bytes and flags: u32 | elements: u16 | element | element | ... |
+//!   slim, beside a key  | elements: u16 | element | element | ... |
 //!
-//!   an element          | head, with its text or integer | length of that, written to be read backwards |
+//!   an element          | head, with its text or integer | length of that, written to be read backwards: if full |
 //!
 //!   0xxxxxxx            an integer from 0 to 127
 //!   10llllll            a text of up to 63 bytes follows
@@ -20,7 +25,6 @@
 
 use std::borrow::Cow;
 
-use crate::base::copy::copy;
 use crate::base::integer::{I64_TEXT_MAX, parse_i64, text_len_i64};
 
 /// Bytes in front of the first element.
@@ -31,8 +35,26 @@ pub(super) const END: u8 = 0xff;
 pub(super) const UNCOUNTED: u16 = u16::MAX;
 /// The longest length at the end of an element, in bytes.
 const BACK_MAX: usize = 5;
+/// The longest head without an integer in it, in bytes.
+const HEAD_MAX: usize = 5;
 /// The most bytes of a pack that callers may let it grow to.
 pub const BYTES_MAX: usize = 1 << 30;
+
+/// Bytes of the size in front of a pack, which is not beside a key.
+pub(super) const SIZE_LEN: usize = 4;
+/// Bytes of a slim pack's header beside a key.
+pub(super) const SLIM_HEADER: usize = HEADER - SIZE_LEN;
+/// The most bytes of a slim pack beside a key. A place in it is less than that, so that a byte can note it.
+pub const SLIM_MAX: usize = 256;
+/// The bit of the size that a slim pack has.
+pub(super) const SLIM: u32 = 1 << 31;
+/// The bit of a slim pack's size that is there until the pack is changed.
+pub(super) const UNCHANGED: u32 = 1 << 30;
+/// The rest of a slim pack's size.
+const SLIM_SIZE: u32 = UNCHANGED - 1;
+/// The most bytes of a pack that sizes have room for.
+pub(super) const SIZE_MAX: usize = SLIM as usize - 1;
+const _: () = assert!(BYTES_MAX < SIZE_MAX && SLIM_MAX - SLIM_HEADER <= u8::MAX as usize + 1);
 
 pub(super) const TEXT_6: u8 = 0x80;
 pub(super) const INT_13: u8 = 0xc0;
@@ -91,111 +113,9 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Where an element begins, counted from where the pack does. Good until the pack is changed in front of it.
+/// Where an element begins, counted from where the first one does. Good until the pack is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub(super) usize);
-
-/// An element's bytes, about to be written.
-pub(super) struct Encoded<'t> {
-    /// The head, its first byte lowest, and right behind it the length at the end. In a word and not in an array: what was
-    /// just put together byte by byte in memory cannot be read from there at once.
-    short: u128,
-    head: usize,
-    text: &'t [u8],
-    back: usize,
-}
-
-impl<'t> Encoded<'t> {
-    #[inline]
-    pub(super) fn of(element: Element<'t>) -> Encoded<'t> {
-        match element {
-            Element::Int(number) => Encoded::integer(number),
-            Element::Bytes(text) => Encoded::text(text),
-        }
-    }
-
-    #[inline]
-    fn integer(number: i64) -> Encoded<'t> {
-        let behind = |mark: u8, bits: u64| u128::from(mark) | u128::from(bits) << 8;
-        let bits = number as u64;
-        let (short, head) = match number {
-            0..=127 => (u128::from(bits), 1),
-            -4096..=4095 => (behind(INT_13 | (number >> 8) as u8 & 0x1f, bits & 0xff), 2),
-            -0x8000..=0x7fff => (behind(INT_16, bits & 0xffff), 3),
-            -0x80_0000..=0x7f_ffff => (behind(INT_24, bits & 0xff_ffff), 4),
-            -0x8000_0000..=0x7fff_ffff => (behind(INT_32, bits & 0xffff_ffff), 5),
-            _ => (behind(INT_64, bits), 9),
-        };
-        Encoded { short: short | (head as u128) << (8 * head), head, text: &[], back: 1 }
-    }
-
-    #[inline]
-    fn text(text: &'t [u8]) -> Encoded<'t> {
-        let len = text.len();
-        let (short, head) = match len {
-            0..64 => (TEXT_6 as usize | len, 1),
-            64..4096 => ((TEXT_12 as usize | len >> 8) | (len & 0xff) << 8, 2),
-            _ => {
-                assert!(u32::try_from(len).is_ok(), "elements are smaller than a pack");
-                (TEXT_32 as usize | len << 8, 5)
-            }
-        };
-        let body = head + len;
-        let (behind, back) = if body <= 127 { (body as u128, 1) } else { long_back(body) };
-        Encoded { short: short as u128 | behind << (8 * head), head, text, back }
-    }
-
-    /// All its bytes.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.head + self.text.len() + self.back
-    }
-
-    /// Writes it to where it is to be.
-    #[inline]
-    fn write(&self, out: &mut [u8]) {
-        if self.text.is_empty() {
-            return write_short(&mut out[..self.head + self.back], self.short);
-        }
-        let body = self.head + self.text.len();
-        let out = &mut out[..body + self.back];
-        copy(&mut out[self.head..], self.text);
-        if self.head == 1 && self.back == 1 {
-            out[0] = self.short as u8;
-            out[body] = (self.short >> 8) as u8;
-        } else {
-            write_short(&mut out[..self.head], self.short);
-            write_short(&mut out[body..], self.short >> (8 * self.head));
-        }
-    }
-}
-
-/// Writes as many of a word's bytes as there is room for, the lowest one first.
-#[inline]
-fn write_short(out: &mut [u8], word: u128) {
-    let len = out.len();
-    if let Some(first) = out.first_chunk_mut() {
-        *first = (word as u64).to_le_bytes();
-        if let Some(last) = out.last_chunk_mut() {
-            *last = ((word >> (8 * (len - 8))) as u64).to_le_bytes();
-        }
-    } else if let Some(first) = out.first_chunk_mut() {
-        *first = (word as u32).to_le_bytes();
-        if let Some(last) = out.last_chunk_mut() {
-            *last = ((word >> (8 * (len - 4))) as u32).to_le_bytes();
-        }
-    } else {
-        out.iter_mut().zip((word as u32).to_le_bytes()).for_each(|(to, from)| *to = from);
-    }
-}
-
-/// The length at the end of an element that takes more than a byte: as a word, and how many bytes it has.
-#[inline(never)]
-fn long_back(body: usize) -> (u128, usize) {
-    let (mut bytes, len) = ([0; 16], back_len(body));
-    write_back(&mut bytes[..len], body);
-    (u128::from_le_bytes(bytes), len)
-}
 
 /// How many bytes the length at the end of an element takes.
 #[inline]
@@ -219,9 +139,22 @@ pub(super) fn write_back(out: &mut [u8], body: usize) {
     }
 }
 
-/// The bytes that an element takes for this text.
-pub fn element_bytes(text: &[u8]) -> usize {
-    Encoded::of(Element::of(text)).len()
+/// How many bytes at the beginning of an element are not its own alone: the head, unless the integer is in it. And how
+/// many are its own: the text, or the integer. What is no head counts as the longest integer's.
+#[inline]
+pub(super) fn head_and_own_len(bytes: &[u8]) -> (usize, usize) {
+    let first = bytes[0];
+    match first {
+        0..TEXT_6 => (0, 1),
+        TEXT_6..INT_13 => (1, usize::from(first & 0x3f)),
+        INT_13..TEXT_12 => (0, 2),
+        TEXT_12..TEXT_32 => (2, usize::from(first & 0x0f) << 8 | usize::from(bytes[1])),
+        TEXT_32 => (5, u32::from_le_bytes(fixed(bytes, 1)) as usize),
+        INT_16 => (1, 2),
+        INT_24 => (1, 3),
+        INT_32 => (1, 4),
+        _ => (1, 8),
+    }
 }
 
 /// The integer that begins there.
@@ -258,76 +191,177 @@ pub(super) fn roomy(size: usize) -> usize {
     size.next_multiple_of(step)
 }
 
-/// A pack that is read. There may be room behind its end.
+/// Whether bytes that came from elsewhere are a full pack, and as they should be.
+pub(super) fn is_sound(bytes: &[u8]) -> bool {
+    let size = bytes.len();
+    if size <= HEADER || size > BYTES_MAX || bytes[size - 1] != END || size_word(bytes) as usize != size {
+        return false;
+    }
+    let elements = &bytes[HEADER..size - 1];
+    let (mut at, mut count) = (0, 0usize);
+    while at < elements.len() {
+        let Some(next) = checked_next(elements, at) else { return false };
+        at = next;
+        count += 1;
+    }
+    let header = header_count(bytes, SIZE_LEN);
+    header == UNCOUNTED || usize::from(header) == count
+}
+
+/// Where the element after the one at `at` begins, if that one is well formed and ends where the elements do or before.
+fn checked_next(elements: &[u8], at: usize) -> Option<usize> {
+    let rest = &elements[at..];
+    if rest[0] > INT_64 {
+        return None;
+    }
+    // A head that is cut short is longer than what is there, whatever it would say.
+    let mut head = [0; HEAD_MAX];
+    let there = rest.len().min(HEAD_MAX);
+    head[..there].copy_from_slice(&rest[..there]);
+    let (head, own) = head_and_own_len(&head);
+    let body = head.checked_add(own)?;
+    let len = back_len(body);
+    let next = body.checked_add(len)?;
+    let mut back = [0; BACK_MAX];
+    write_back(&mut back[..len], body);
+    (rest.get(body..next)? == &back[..len]).then_some(at + next)
+}
+
+#[inline]
+fn size_word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes(fixed(bytes, 0))
+}
+
+#[inline]
+fn header_count(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(fixed(bytes, at))
+}
+
+/// Whether the pack that these bytes begin with is slim.
+#[inline]
+pub(super) fn is_slim(bytes: &[u8]) -> bool {
+    size_word(bytes) & SLIM != 0
+}
+
+/// Whether it is slim and nothing changed it since it was taken from beside its key.
+#[inline]
+pub(super) fn is_unchanged(bytes: &[u8]) -> bool {
+    size_word(bytes) & (SLIM | UNCHANGED) == SLIM | UNCHANGED
+}
+
+/// How many of these bytes are the pack that they begin with.
+#[inline]
+pub(super) fn size_of_pack(bytes: &[u8]) -> usize {
+    let word = size_word(bytes);
+    (if word & SLIM != 0 { word & SLIM_SIZE } else { word }) as usize
+}
+
+/// A pack that is read.
 #[derive(Clone, Copy)]
-pub struct Packed<'a>(&'a [u8]);
+pub struct Packed<'a> {
+    /// The bytes of all elements, and no more.
+    elements: &'a [u8],
+    /// How many there are, as the header has it.
+    count: u16,
+    is_slim: bool,
+}
 
 impl<'a> Packed<'a> {
+    /// The full pack that these bytes begin with; there may be room behind its end.
     #[inline]
-    pub(crate) fn new(bytes: &'a [u8]) -> Packed<'a> {
-        Packed(bytes)
+    pub(super) fn new(bytes: &'a [u8]) -> Packed<'a> {
+        let end = size_word(bytes) as usize - 1;
+        Packed { elements: &bytes[HEADER..end], count: header_count(bytes, SIZE_LEN), is_slim: false }
     }
 
-    /// Whether all bytes, which came from elsewhere, are a pack and as they should be.
-    pub(super) fn is_sound(self) -> bool {
-        let size = self.0.len();
-        if size <= HEADER || size > BYTES_MAX || self.0[size - 1] != END || self.bytes_len() != size {
-            return false;
+    /// The same for a pack that may be slim.
+    #[inline]
+    pub(super) fn of_either(bytes: &'a [u8]) -> Packed<'a> {
+        if !is_slim(bytes) {
+            return Packed::new(bytes);
         }
-        let (mut at, mut count) = (HEADER, 0usize);
-        while at < size - 1 {
-            let Some(next) = self.checked_next(at) else { return false };
-            at = next;
-            count += 1;
-        }
-        let header = self.header_count();
-        at == size - 1 && (header == UNCOUNTED || usize::from(header) == count)
+        Packed { elements: &bytes[HEADER..size_of_pack(bytes)], count: header_count(bytes, SIZE_LEN), is_slim: true }
     }
 
-    /// Where the element after the one at `at` begins, if that one is well formed and ends before the pack does.
-    fn checked_next(self, at: usize) -> Option<usize> {
-        let first = *self.0.get(at)?;
-        let body = match first {
-            0..TEXT_6 => 1,
-            TEXT_6..INT_13 => 1 + usize::from(first & 0x3f),
-            INT_13..TEXT_12 => 2,
-            TEXT_12..TEXT_32 => 2 + (usize::from(first & 0x0f) << 8 | usize::from(*self.0.get(at + 1)?)),
-            TEXT_32 => 5 + u32::from_le_bytes(*self.0.get(at + 1..)?.first_chunk()?) as usize,
-            INT_16 => 3,
-            INT_24 => 4,
-            INT_32 => 5,
-            INT_64 => 9,
-            _ => return None,
-        };
-        let end = at.checked_add(body)?;
-        let len = back_len(body);
-        let next = end.checked_add(len)?;
-        let mut back = [0; BACK_MAX];
-        write_back(&mut back[..len], body);
-        (next < self.0.len() && self.0[end..next] == back[..len]).then_some(next)
-    }
-
-    /// Its bytes, as a snapshot holds them.
+    /// The slim pack that all of these bytes are, which lie beside a key.
     #[inline]
-    pub fn as_bytes(self) -> &'a [u8] {
-        &self.0[..self.bytes_len()]
+    pub(crate) fn beside_key(bytes: &'a [u8]) -> Packed<'a> {
+        Packed { elements: &bytes[SLIM_HEADER..], count: header_count(bytes, 0), is_slim: true }
     }
 
-    /// How many bytes it is.
-    #[inline]
-    pub fn bytes_len(self) -> usize {
-        u32::from_le_bytes(fixed(self.0, 0)) as usize
-    }
-
+    /// How many elements there are as the header has it.
     #[inline]
     pub(super) fn header_count(self) -> u16 {
-        u16::from_le_bytes(fixed(self.0, 4))
+        self.count
+    }
+
+    #[inline]
+    pub(super) fn is_slim(self) -> bool {
+        self.is_slim
+    }
+
+    /// Its elements' bytes.
+    #[inline]
+    pub(super) fn elements(self) -> &'a [u8] {
+        self.elements
+    }
+
+    /// Appends the bytes that it has as a full pack, which snapshots hold.
+    pub fn append_to(self, out: &mut Vec<u8>) {
+        let size = self.bytes_len() as u32;
+        out.extend(size.to_le_bytes());
+        out.extend(self.count.to_le_bytes());
+        if self.is_slim {
+            let mut at = 0;
+            while at < self.elements.len() {
+                let (body, mut back) = (self.body_len(at), [0; BACK_MAX]);
+                let back = &mut back[..back_len(body)];
+                write_back(back, body);
+                out.extend_from_slice(&self.elements[at..at + body]);
+                out.extend_from_slice(back);
+                at += body;
+            }
+        } else {
+            out.extend_from_slice(self.elements);
+        }
+        out.push(END);
+    }
+
+    /// The bytes that it has as a full pack.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes_len());
+        self.append_to(&mut bytes);
+        bytes
+    }
+
+    /// How many bytes it has as a full pack.
+    #[inline]
+    pub fn bytes_len(self) -> usize {
+        HEADER + if self.is_slim { self.full_place(self.elements.len()) } else { self.elements.len() } + 1
+    }
+
+    /// The same or more, at once.
+    #[inline]
+    pub fn bytes_bound(self) -> usize {
+        let backs = if self.is_slim { usize::from(self.count) * BACK_MAX } else { 0 };
+        HEADER + self.elements.len() + backs + 1
+    }
+
+    /// Where what is at `at` in a slim pack would be in a full one.
+    pub(super) fn full_place(self, at: usize) -> usize {
+        let (mut from, mut full) = (0, 0);
+        while from < at {
+            let body = self.body_len(from);
+            from += body;
+            full += body + back_len(body);
+        }
+        full
     }
 
     /// How many elements there are: at once, up to 65534 of them.
     #[inline]
     pub fn len(self) -> usize {
-        match self.header_count() {
+        match self.count {
             UNCOUNTED => self.counted(),
             count => usize::from(count),
         }
@@ -342,75 +376,79 @@ impl<'a> Packed<'a> {
     /// Whether there are none.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.0[HEADER] == END
+        self.elements.is_empty()
     }
 
     /// The bytes of the element at `at`, without the length at its end.
     #[inline]
     pub(super) fn body_len(self, at: usize) -> usize {
-        let first = self.0[at];
-        match first {
-            0..TEXT_6 => 1,
-            TEXT_6..INT_13 => 1 + usize::from(first & 0x3f),
-            INT_13..TEXT_12 => 2,
-            TEXT_12..TEXT_32 => 2 + (usize::from(first & 0x0f) << 8 | usize::from(self.0[at + 1])),
-            TEXT_32 => 5 + u32::from_le_bytes(fixed(self.0, at + 1)) as usize,
-            INT_16 => 3,
-            INT_24 => 4,
-            INT_32 => 5,
-            _ => 9,
-        }
+        let (head, own) = head_and_own_len(&self.elements[at..]);
+        head + own
     }
 
     /// All bytes of the element at `at`.
     #[inline]
     pub(super) fn whole_len(self, at: usize) -> usize {
+        let first = self.elements[at];
+        let body = match first {
+            0..TEXT_6 => 1,
+            TEXT_6..INT_13 => 1 + usize::from(first & 0x3f),
+            _ => return self.seldom_len(at),
+        };
+        // So short that the length at the end is a byte.
+        body + usize::from(!self.is_slim)
+    }
+
+    #[inline(never)]
+    fn seldom_len(self, at: usize) -> usize {
         let body = self.body_len(at);
-        body + back_len(body)
+        if self.is_slim { body } else { body + back_len(body) }
     }
 
     /// The element at a place.
     #[inline]
     pub fn get(self, place: Place) -> Element<'a> {
-        let at = place.0;
-        let first = self.0[at];
-        let (head, len) = match first {
+        let bytes = &self.elements[place.0..];
+        let first = bytes[0];
+        let (head, own) = match first {
             TEXT_6..INT_13 => (1, usize::from(first & 0x3f)),
-            TEXT_12..TEXT_32 => (2, usize::from(first & 0x0f) << 8 | usize::from(self.0[at + 1])),
-            TEXT_32 => (5, u32::from_le_bytes(fixed(self.0, at + 1)) as usize),
-            _ => return Element::Int(integer(&self.0[at..])),
+            TEXT_12..=TEXT_32 => head_and_own_len(bytes),
+            _ => return Element::Int(integer(bytes)),
         };
-        Element::Bytes(&self.0[at + head..at + head + len])
+        Element::Bytes(&bytes[head..head + own])
     }
 
     /// The place of the first element.
     #[inline]
     pub fn first(self) -> Option<Place> {
-        (!self.is_empty()).then_some(Place(HEADER))
+        (!self.is_empty()).then_some(Place(0))
     }
 
     /// The place of the last element.
     #[inline]
     pub fn last(self) -> Option<Place> {
-        self.previous(Place(self.bytes_len() - 1))
+        self.previous(Place(self.elements.len()))
     }
 
     /// The place after this one.
     #[inline]
     pub fn next(self, place: Place) -> Option<Place> {
         let at = place.0 + self.whole_len(place.0);
-        (self.0[at] != END).then_some(Place(at))
+        (at < self.elements.len()).then_some(Place(at))
     }
 
-    /// The place in front of this one.
+    /// The place in front of this one. Who wants many takes [`Packed::back_from`].
     #[inline]
     pub fn previous(self, place: Place) -> Option<Place> {
-        if place.0 == HEADER {
+        if place.0 == 0 {
             return None;
+        }
+        if self.is_slim {
+            return self.previous_from_front(place);
         }
         let (mut body, mut shift, mut at) = (0, 0, place.0 - 1);
         loop {
-            let byte = self.0[at];
+            let byte = self.elements[at];
             body |= usize::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Some(Place(at - body));
@@ -420,29 +458,46 @@ impl<'a> Packed<'a> {
         }
     }
 
+    fn previous_from_front(self, place: Place) -> Option<Place> {
+        let (mut at, mut next) = (0, self.body_len(0));
+        while next < place.0 {
+            at = next;
+            next += self.body_len(next);
+        }
+        Some(Place(at))
+    }
+
+    /// This place and those in front of it, backwards.
+    pub fn back_from(self, place: Place) -> Back<'a> {
+        let mut back = Back { pack: self, next: Some(place), noted: [0; SLIM_MAX], left: 0 };
+        let mut at = 0;
+        while self.is_slim && at < place.0 {
+            back.noted[back.left] = at as u8;
+            back.left += 1;
+            at += self.body_len(at);
+        }
+        back
+    }
+
     /// Where up to `count` elements from `at` on end, and how many there are.
     #[inline]
-    fn span(self, at: usize, count: usize) -> (usize, usize) {
+    pub(super) fn span(self, at: usize, count: usize) -> (usize, usize) {
         let (mut end, mut there) = (at, 0);
-        while there < count && self.0[end] != END {
+        while there < count && end < self.elements.len() {
             end += self.whole_len(end);
             there += 1;
         }
         (end, there)
     }
 
-    /// The place of element `index`, from whichever end is nearer.
+    /// The place of element `index`: of a full pack from whichever end is nearer.
     pub fn seek(self, index: usize) -> Option<Place> {
         let len = self.len();
         if index >= len {
             return None;
         }
-        if index <= len / 2 {
-            let mut place = self.first()?;
-            for _ in 0..index {
-                place = self.next(place)?;
-            }
-            return Some(place);
+        if index <= len / 2 || self.is_slim {
+            return Some(Place(self.span(0, index).0));
         }
         let mut place = self.last()?;
         for _ in index..len - 1 {
@@ -459,20 +514,17 @@ impl<'a> Packed<'a> {
 
     /// All elements, the last one first.
     pub fn iter_back(self) -> impl Iterator<Item = Element<'a>> {
-        std::iter::successors(self.last(), move |place| self.previous(*place)).map(move |place| self.get(place))
+        self.last().into_iter().flat_map(move |last| self.back_from(last)).map(move |place| self.get(place))
     }
 
     /// Shows the elements from number `index` on, forwards or backwards, until `see` has enough. Returns whether it wants
     /// more.
     pub fn visit(self, index: usize, backwards: bool, see: &mut dyn FnMut(Element<'_>) -> bool) -> bool {
-        let mut place = self.seek(index);
-        while let Some(at) = place {
-            if !see(self.get(at)) {
-                return false;
-            }
-            place = if backwards { self.previous(at) } else { self.next(at) };
+        let Some(first) = self.seek(index) else { return true };
+        if backwards {
+            return self.back_from(first).all(|place| see(self.get(place)));
         }
-        true
+        std::iter::successors(Some(first), |place| self.next(*place)).all(|place| see(self.get(place)))
     }
 
     /// The place of the first element with this text from `start` on; of the elements there, every `1 + skip`-th is
@@ -480,18 +532,52 @@ impl<'a> Packed<'a> {
     #[inline]
     pub fn find(self, text: &[u8], start: Option<Place>, skip: usize) -> Option<Place> {
         let wanted = Element::of(text);
+        // Short texts and small integers are told apart from it by their first bytes, but for texts of its length.
+        let mark = match wanted {
+            Element::Int(number @ 0..=127) => number as u8,
+            Element::Bytes(text) if text.len() < 64 => TEXT_6 | text.len() as u8,
+            _ => END,
+        };
         let mut at = start?.0;
         loop {
-            if self.get(Place(at)) == wanted {
+            let first = self.elements[at];
+            if (first == mark || first >= INT_13) && self.get(Place(at)) == wanted {
                 return Some(Place(at));
             }
             for _ in 0..=skip {
                 at += self.whole_len(at);
-                if self.0[at] == END {
+                if at >= self.elements.len() {
                     return None;
                 }
             }
         }
+    }
+}
+
+/// Places backwards.
+pub struct Back<'a> {
+    pack: Packed<'a>,
+    next: Option<Place>,
+    /// The places in a slim pack, in order, from reading it forwards.
+    noted: [u8; SLIM_MAX],
+    /// How many of them are still to come.
+    left: usize,
+}
+
+impl Iterator for Back<'_> {
+    type Item = Place;
+
+    fn next(&mut self) -> Option<Place> {
+        let place = self.next?;
+        self.next = if !self.pack.is_slim {
+            self.pack.previous(place)
+        } else if self.left > 0 {
+            self.left -= 1;
+            Some(Place(usize::from(self.noted[self.left])))
+        } else {
+            None
+        };
+        Some(place)
     }
 }
 
@@ -511,137 +597,5 @@ impl ReadPack for Packed<'_> {
     #[inline(always)]
     fn read(&self) -> Packed<'_> {
         *self
-    }
-}
-
-/// A pack that is changed where it lies: who calls sees to the room behind its end.
-pub(super) struct PackedMut<'a>(&'a mut [u8]);
-
-impl<'a> PackedMut<'a> {
-    #[inline]
-    pub(super) fn new(bytes: &'a mut [u8]) -> PackedMut<'a> {
-        PackedMut(bytes)
-    }
-
-    #[inline]
-    fn read(&self) -> Packed<'_> {
-        Packed(self.0)
-    }
-
-    #[inline]
-    pub(super) fn set_size(&mut self, size: usize) {
-        self.0[..4].copy_from_slice(&(size as u32).to_le_bytes());
-    }
-
-    #[inline]
-    pub(super) fn set_count(&mut self, count: usize) {
-        let count = u16::try_from(count).unwrap_or(UNCOUNTED).to_le_bytes();
-        self.0[4..HEADER].copy_from_slice(&count);
-    }
-
-    /// Puts an element in the place of `old` bytes at `at`, and counts `added` more than before.
-    #[inline]
-    pub(super) fn splice(&mut self, at: usize, old: usize, element: &Encoded<'_>, added: usize) {
-        let before = self.read().bytes_len();
-        let count = if added == 0 { None } else { Some(self.read().len() + added) };
-        let new = element.len();
-        if at + 1 == before {
-            self.0[at + new] = END;
-        } else {
-            self.0.copy_within(at + old..before, at + new);
-        }
-        element.write(&mut self.0[at..]);
-        self.set_size(before - old + new);
-        if let Some(count) = count {
-            self.set_count(count);
-        }
-    }
-
-    /// Writes an element behind the last one of a pack of `size` bytes, and counts it.
-    #[inline]
-    pub(super) fn append_element(&mut self, element: &Encoded<'_>, size: usize, count: usize) {
-        let end = size - 1 + element.len();
-        element.write(&mut self.0[size - 1..end]);
-        self.0[end] = END;
-        self.set_size(end + 1);
-        self.set_count(count + 1);
-    }
-
-    /// Writes an element and a header in front of it over what was free in front of a pack of `size` bytes, whose header
-    /// was behind that, and counts it.
-    #[inline]
-    pub(super) fn prepend(&mut self, element: &Encoded<'_>, size: usize, count: usize) {
-        element.write(&mut self.0[HEADER..]);
-        self.set_size(size + element.len());
-        self.set_count(count + 1);
-    }
-
-    /// Removes up to `count` elements from `place` on. Returns the place of the one behind them.
-    #[inline]
-    pub(super) fn remove_many(&mut self, place: Place, count: usize) -> Option<Place> {
-        let (end, removed) = self.read().span(place.0, count);
-        let (left, before) = (self.read().len() - removed, self.read().bytes_len());
-        if end + 1 == before {
-            self.0[place.0] = END;
-        } else {
-            self.0.copy_within(end..before, place.0);
-        }
-        self.set_size(before - (end - place.0));
-        self.set_count(left);
-        (self.0[place.0] != END).then_some(place)
-    }
-
-    /// Removes up to `count` elements at the front by moving the header over them. Returns by how many bytes.
-    #[inline]
-    pub(super) fn pass(&mut self, count: usize) -> usize {
-        let (size, len) = (self.read().bytes_len(), self.read().len());
-        let (end, passed) = self.read().span(HEADER, count);
-        let mut rest = PackedMut(&mut self.0[end - HEADER..]);
-        rest.set_size(size - (end - HEADER));
-        rest.set_count(len - passed);
-        end - HEADER
-    }
-
-    /// Removes elements with this text: the first `max`, from the end if `backwards`. Returns how many.
-    pub(super) fn remove_equal(&mut self, text: &[u8], max: usize, backwards: bool) -> usize {
-        let wanted = Element::of(text);
-        let mut removed = 0;
-        let mut place = if backwards { self.read().last() } else { self.read().first() };
-        while let Some(at) = place.filter(|_| removed < max) {
-            place = if backwards { self.read().previous(at) } else { self.read().next(at) };
-            if self.read().get(at) == wanted {
-                let after = self.remove_many(at, 1);
-                removed += 1;
-                if !backwards {
-                    place = after;
-                }
-            }
-        }
-        removed
-    }
-
-    /// Cuts off everything from `place` on.
-    pub(super) fn cut(&mut self, place: Place) {
-        self.0[place.0] = END;
-        self.set_size(place.0 + 1);
-        let kept = std::iter::successors(self.read().first(), |place| self.read().next(*place)).count();
-        self.set_count(kept);
-    }
-
-    /// Makes the bytes a pack of these elements' bytes but for their count.
-    pub(super) fn fill(&mut self, elements: &[u8]) {
-        let end = HEADER + elements.len();
-        self.0[HEADER..end].copy_from_slice(elements);
-        self.0[end] = END;
-        self.set_size(end + 1);
-    }
-
-    /// Adds all elements of another pack at the end.
-    pub(super) fn append(&mut self, other: Packed<'_>) {
-        let (end, added) = (self.read().bytes_len() - 1, other.bytes_len() - HEADER);
-        let count = self.read().len() + other.len();
-        self.0[end..end + added].copy_from_slice(&other.as_bytes()[HEADER..]);
-        self.set_size(end + added);
-        self.set_count(count);
     }
 }

@@ -197,7 +197,7 @@ impl Quicklist {
         for node in &self.nodes {
             let opened = node.opened();
             match opened.as_ref().unwrap_or(node) {
-                Node::Pack(pack) => see(pack.read().as_bytes(), false),
+                Node::Pack(pack) => see(pack.as_bytes(), false),
                 Node::Plain(text) => see(text, true),
                 Node::Squeezed(_) | Node::Folded(_) => unreachable!("it was opened"),
             }

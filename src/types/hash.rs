@@ -273,7 +273,7 @@ impl Hash {
                 Form::Table(_) | Form::TimedTable(_) => return,
             },
         };
-        let (too_many, mut bytes) = (texts.len() / 2 > limits.entries, pack.bytes_len());
+        let (too_many, mut bytes) = (texts.len() / 2 > limits.entries, pack.bytes_bound());
         let mut too_long = false;
         for text in texts {
             too_long |= text.len() > limits.value;

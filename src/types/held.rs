@@ -13,11 +13,11 @@ use super::{Collection, KeyEntry, NewValue, Value, WrongType};
 use crate::encoding::entry::{INLINE_MAX, MARK_MAX, Stored};
 use crate::encoding::intset::{Ints, Intset};
 use crate::encoding::listpack::Listpack;
-use crate::encoding::packed::Packed;
+use crate::encoding::packed::SLIM_MAX;
 
 /// The most bytes of a value that lies packed beside its key. More would be slow to put back after every change, and gain
 /// little over an allocation of their own.
-pub const PACKED_MAX: usize = 256;
+pub const PACKED_MAX: usize = SLIM_MAX;
 
 /// Bytes of a value with an allocation of its own from which on it goes back beside its key, when it is lent: half, so that
 /// a value at the edge does not change back and forth.
@@ -37,8 +37,12 @@ pub trait Hold: Sized {
     /// The same value in an allocation of its own, for which there is room, where a mark and bytes are of this kind.
     fn unpacked(mark: u8, bytes: &[u8], room: &mut Room) -> Option<Self>;
 
-    /// Its bytes, and what marks them, where it can lie packed.
-    fn packed(&self) -> Option<(u8, &[u8])>;
+    /// What marks its bytes, and these as they lie packed, where they are no more than `max`: from then on it is laid out
+    /// so that nothing but copying them is left to do.
+    fn packed(&mut self, max: usize) -> Option<(u8, &[u8])>;
+
+    /// Whether it surely is as it lay packed.
+    fn is_unchanged(&self) -> bool;
 
     /// Its allocation, to be used again.
     fn into_room(self) -> Room;
@@ -48,12 +52,6 @@ pub trait Hold: Sized {
 
     /// The value of this kind in any value.
     fn of(value: &mut Value) -> Option<&mut Self>;
-}
-
-/// Bytes as they lie packed, where they are few enough.
-#[inline]
-fn few(mark: u8, bytes: &[u8]) -> Option<(u8, &[u8])> {
-    (bytes.len() <= PACKED_MAX).then_some((mark, bytes))
 }
 
 /// What marks each kind.
@@ -76,15 +74,20 @@ macro_rules! hold_packs {
 
             #[inline]
             fn unpacked(mark: u8, bytes: &[u8], room: &mut Room) -> Option<$kind> {
-                (mark == $mark).then(|| $kind::Pack(Listpack::in_room(Packed::new(bytes), std::mem::take(room))))
+                (mark == $mark).then(|| $kind::Pack(Listpack::in_room(bytes, std::mem::take(room))))
             }
 
             #[inline]
-            fn packed(&self) -> Option<(u8, &[u8])> {
+            fn packed(&mut self, max: usize) -> Option<(u8, &[u8])> {
                 match self {
-                    $kind::Pack(pack) => few($mark, pack.as_bytes()),
+                    $kind::Pack(pack) => pack.beside_key(max).map(|bytes| ($mark, bytes)),
                     _ => None,
                 }
+            }
+
+            #[inline]
+            fn is_unchanged(&self) -> bool {
+                matches!(self, $kind::Pack(pack) if pack.is_unchanged())
             }
 
             #[inline]
@@ -126,19 +129,24 @@ impl Hold for Set {
     #[inline]
     fn unpacked(mark: u8, bytes: &[u8], room: &mut Room) -> Option<Set> {
         match mark {
-            mark::SET => Some(Set::Pack(Listpack::in_room(Packed::new(bytes), std::mem::take(room)))),
+            mark::SET => Some(Set::Pack(Listpack::in_room(bytes, std::mem::take(room)))),
             mark::INTS => Some(Set::Ints(Intset::in_room(Ints::new(bytes), std::mem::take(room)))),
             _ => None,
         }
     }
 
     #[inline]
-    fn packed(&self) -> Option<(u8, &[u8])> {
+    fn packed(&mut self, max: usize) -> Option<(u8, &[u8])> {
         match self {
-            Set::Ints(ints) => few(mark::INTS, ints.read().bytes()),
-            Set::Pack(pack) => few(mark::SET, pack.as_bytes()),
+            Set::Ints(ints) => Some((mark::INTS, ints.read().bytes())).filter(|(_, bytes)| bytes.len() <= max),
+            Set::Pack(pack) => pack.beside_key(max).map(|bytes| (mark::SET, bytes)),
             Set::Table(_) => None,
         }
+    }
+
+    #[inline]
+    fn is_unchanged(&self) -> bool {
+        matches!(self, Set::Pack(pack) if pack.is_unchanged())
     }
 
     #[inline]
@@ -169,22 +177,22 @@ impl Hold for Set {
 }
 
 impl Value {
-    /// Its bytes, and what marks them, where it can lie packed beside its key.
-    pub(super) fn packed(&self) -> Option<(u8, &[u8])> {
+    /// See [`Hold::packed`].
+    fn packed(&mut self, max: usize) -> Option<(u8, &[u8])> {
         match self {
             Value::String(_) => None,
-            Value::Other(Collection::List(list)) => list.packed(),
-            Value::Other(Collection::Set(set)) => set.packed(),
-            Value::Other(Collection::Hash(hash)) => hash.packed(),
-            Value::Other(Collection::SortedSet(set)) => set.packed(),
+            Value::Other(Collection::List(list)) => list.packed(max),
+            Value::Other(Collection::Set(set)) => set.packed(max),
+            Value::Other(Collection::Hash(hash)) => hash.packed(max),
+            Value::Other(Collection::SortedSet(set)) => set.packed(max),
         }
     }
 }
 
 impl KeyEntry {
     /// A key that holds this value, packed where it is small.
-    pub fn holding(key: &[u8], value: Value, expire_ms: Option<i64>) -> KeyEntry {
-        match value.packed() {
+    pub fn holding(key: &[u8], mut value: Value, expire_ms: Option<i64>) -> KeyEntry {
+        match value.packed(PACKED_MAX) {
             Some((mark, bytes)) => KeyEntry::new(key, NewValue::Packed(mark, bytes), expire_ms),
             None => KeyEntry::new(key, NewValue::of(value), expire_ms),
         }
@@ -192,11 +200,10 @@ impl KeyEntry {
 
     /// Packs a value of no more than so many bytes that has an allocation of its own.
     pub fn pack(&mut self, bytes_max: usize) {
-        let is_small =
-            self.whole().is_some_and(|value| value.packed().is_some_and(|(_, bytes)| bytes.len() <= bytes_max));
+        let is_small = self.whole_mut().is_some_and(|value| value.packed(bytes_max).is_some());
         if is_small
-            && let Some(value) = self.take_whole()
-            && let Some((mark, bytes)) = value.packed()
+            && let Some(mut value) = self.take_whole()
+            && let Some((mark, bytes)) = value.packed(bytes_max)
         {
             self.set_value(NewValue::Packed(mark, bytes));
         }
@@ -223,7 +230,7 @@ impl<'a> ValueMut<'a> {
         let ValueMut { entry, room } = self;
         // Most values that are not packed are of a form that never is, and seeing that takes no call.
         let whole = entry.whole_mut().and_then(T::of);
-        if whole.is_some_and(|value| value.packed().is_some_and(|(_, bytes)| bytes.len() <= PACKED_AGAIN)) {
+        if whole.is_some_and(|value| value.packed(PACKED_AGAIN).is_some()) {
             entry.pack(PACKED_AGAIN);
         }
         let unpacked = match entry.value() {
@@ -272,8 +279,10 @@ impl<T: Hold> Drop for Held<'_, T> {
     #[inline]
     fn drop(&mut self) {
         let Loan::Beside { entry, room, value } = &mut self.0 else { return };
-        let value = std::mem::replace(value, T::vacant());
-        if let Some((mark, bytes)) = value.packed() {
+        let mut value = std::mem::replace(value, T::vacant());
+        if value.is_unchanged() {
+            **room = value.into_room();
+        } else if let Some((mark, bytes)) = value.packed(PACKED_MAX) {
             entry.set_value(NewValue::Packed(mark, bytes));
             **room = value.into_room();
         } else {

@@ -141,7 +141,8 @@ impl List {
             List::Quick(quick) => return quick.set_large_min(limits.large_min),
         };
         let (count, bytes) = texts.fold((0, 0), |(count, bytes), text| (count + 1, bytes + text.len()));
-        if limits.exceeded(pack.bytes_len() + bytes, pack.len() + count) {
+        let len = pack.len() + count;
+        if limits.exceeded(pack.bytes_bound() + bytes, len) && limits.exceeded(pack.bytes_len() + bytes, len) {
             let pack = std::mem::take(pack);
             *self = List::Quick(Box::new(Quicklist::from_pack(pack, limits)));
         }
@@ -188,7 +189,7 @@ impl List {
         match self {
             List::Quick(quick) => _ = quick.insert_beside(pivot, behind, text),
             List::Pack(pack) => match (pack.seek(pivot), behind) {
-                (Some(place), false) => pack.insert_before(place, text),
+                (Some(place), false) => _ = pack.insert_before(place, text),
                 (Some(place), true) => pack.insert_after(place, text),
                 (None, _) => {}
             },

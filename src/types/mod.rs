@@ -69,11 +69,11 @@ impl<'a> CollectionRef<'a> {
     #[inline]
     fn packed(mark: u8, bytes: &'a [u8]) -> CollectionRef<'a> {
         match mark {
-            mark::LIST => Collection::List(List::Pack(Packed::new(bytes))),
+            mark::LIST => Collection::List(List::Pack(Packed::beside_key(bytes))),
             mark::INTS => Collection::Set(Set::Ints(Ints::new(bytes))),
-            mark::SET => Collection::Set(Set::Pack(Packed::new(bytes))),
-            mark::HASH => Collection::Hash(Hash::Pack(Packed::new(bytes))),
-            _ => Collection::SortedSet(SortedSet::Pack(Packed::new(bytes))),
+            mark::SET => Collection::Set(Set::Pack(Packed::beside_key(bytes))),
+            mark::HASH => Collection::Hash(Hash::Pack(Packed::beside_key(bytes))),
+            _ => Collection::SortedSet(SortedSet::Pack(Packed::beside_key(bytes))),
         }
     }
 

@@ -291,7 +291,7 @@ impl Set {
                 }
                 let fits = pack.len() < limits.pack
                     && text.len() <= limits.value
-                    && pack.bytes_len() + text.len() < listpack::BYTES_MAX;
+                    && pack.bytes_bound() + text.len() < listpack::BYTES_MAX;
                 if fits {
                     pack.push_back(text);
                 } else {

@@ -102,7 +102,7 @@ fn write_list(out: &mut Vec<u8>, list: ListRef<'_>, compress: bool) {
     match list {
         List::Pack(pack) => {
             rdb::write_len(out, 1);
-            node(out, pack.as_bytes(), false);
+            node(out, &pack.to_bytes(), false);
         }
         List::Quick(quick) => {
             rdb::write_len(out, quick.nodes_len());
@@ -119,7 +119,7 @@ fn write_set(out: &mut Vec<u8>, set: SetRef<'_>, compress: bool) {
         }
         Set::Pack(pack) => {
             out.push(TYPE_SET_PACK);
-            rdb::write_string(out, pack.as_bytes(), compress);
+            rdb::write_string(out, &pack.to_bytes(), compress);
         }
         Set::Table(table) => {
             out.push(TYPE_SET);
@@ -133,7 +133,7 @@ fn write_hash(out: &mut Vec<u8>, hash: HashRef<'_>, compress: bool) {
     let form = match hash {
         Hash::Pack(pack) => {
             out.push(TYPE_HASH_PACK);
-            return rdb::write_string(out, pack.as_bytes(), compress);
+            return rdb::write_string(out, &pack.to_bytes(), compress);
         }
         Hash::Other(form) => form,
     };
@@ -141,7 +141,7 @@ fn write_hash(out: &mut Vec<u8>, hash: HashRef<'_>, compress: bool) {
         Form::TimedPack(pack) => {
             out.push(TYPE_HASH_TIMED_PACK);
             out.extend(pack.listed_ms.unwrap_or_default().to_le_bytes());
-            return rdb::write_string(out, pack.pack().as_bytes(), compress);
+            return rdb::write_string(out, &pack.pack().to_bytes(), compress);
         }
         Form::Table(_) | Form::TimedTable(_) => hash.next_ms(),
     };
@@ -166,7 +166,7 @@ fn write_sorted_set(out: &mut Vec<u8>, set: SortedSetRef<'_>, compress: bool) {
     match set {
         SortedSet::Pack(pack) => {
             out.push(TYPE_SORTED_SET_PACK);
-            rdb::write_string(out, pack.as_bytes(), compress);
+            rdb::write_string(out, &pack.to_bytes(), compress);
         }
         SortedSet::Tree(_) => {
             out.push(TYPE_SORTED_SET);

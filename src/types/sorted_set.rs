@@ -64,9 +64,16 @@ fn score_text(score: f64) -> Vec<u8> {
 
 /// The pairs of a pack.
 fn pairs(pack: Packed<'_>) -> impl Iterator<Item = (Place, Element<'_>, f64)> {
-    std::iter::successors(pack.first(), move |place| pack.next(pack.next(*place)?)).filter_map(move |place| {
-        let score = pack.get(pack.next(place)?);
-        Some((place, pack.get(place), score_of(score)))
+    pairs_from(pack, pack.first())
+}
+
+/// The same from one of them on.
+fn pairs_from(pack: Packed<'_>, mut next: Option<Place>) -> impl Iterator<Item = (Place, Element<'_>, f64)> {
+    std::iter::from_fn(move || {
+        let place = next?;
+        let score = pack.next(place)?;
+        next = pack.next(score);
+        Some((place, pack.get(place), score_of(pack.get(score))))
     })
 }
 
@@ -149,17 +156,13 @@ impl<P: ReadPack, T: Deref<Target = Tree>> SortedSet<P, T> {
             SortedSet::Tree(tree) => return tree.visit(rank, backwards, see),
             SortedSet::Pack(pack) => pack,
         };
-        let mut place = pack.read().seek(2 * rank);
-        while let Some(at) = place {
-            let Some(score) = pack.read().next(at) else { return };
-            if !see(pack.read().get(at), score_of(pack.read().get(score))) {
-                return;
-            }
-            place = if backwards {
-                pack.read().previous(at).and_then(|score| pack.read().previous(score))
-            } else {
-                pack.read().next(score)
-            };
+        let pack = pack.read();
+        let Some(first) = pack.seek(2 * rank) else { return };
+        if backwards {
+            let shown = |place| pack.next(place).is_some_and(|score| see(pack.get(place), score_of(pack.get(score))));
+            pack.back_from(first).step_by(2).all(shown);
+        } else {
+            pairs_from(pack, Some(first)).all(|(_, member, score)| see(member, score));
         }
     }
 
@@ -308,7 +311,7 @@ impl SortedSet {
         let Some(score) = decide(None) else { return };
         let fits = pack.len() / 2 < limits.entries
             && member.len() <= limits.value
-            && pack.bytes_len() + member.len() < listpack::BYTES_MAX;
+            && pack.bytes_bound() + member.len() < listpack::BYTES_MAX;
         if fits {
             insert_pair(pack, member, score);
         } else {
@@ -397,7 +400,7 @@ fn insert_pair(pack: &mut Listpack, member: &[u8], score: f64) {
         .find(|(_, other, other_score)| order((*other_score, &other.to_cow()), (score, member)).is_gt());
     match behind.map(|(place, ..)| place) {
         Some(place) => {
-            pack.insert_before(place, &score_text(score));
+            let place = pack.insert_before(place, &score_text(score));
             pack.insert_before(place, member);
         }
         None => {
