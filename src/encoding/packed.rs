@@ -25,6 +25,7 @@
 
 use std::borrow::Cow;
 
+use crate::base::equality::same;
 use crate::base::integer::{I64_TEXT_MAX, parse_i64, text_len_i64};
 
 /// Bytes in front of the first element.
@@ -541,7 +542,12 @@ impl<'a> Packed<'a> {
         let mut at = start?.0;
         loop {
             let first = self.elements[at];
-            if (first == mark || first >= INT_13) && self.get(Place(at)) == wanted {
+            // Not by a call, which may read more than is compared, and with that a line of memory that was not asked for.
+            let is_wanted = || match (self.get(Place(at)), wanted) {
+                (Element::Bytes(there), Element::Bytes(text)) => same(there, text),
+                (there, wanted) => there == wanted,
+            };
+            if (first == mark || first >= INT_13) && is_wanted() {
                 return Some(Place(at));
             }
             for _ in 0..=skip {
