@@ -10,7 +10,7 @@ use crate::command::state::State;
 use crate::config::KeyspaceEvents;
 use crate::resp::args::{Args, OwnedArgs};
 use crate::resp::reply::{Protocol, Reply};
-use crate::tracking::{Audience, Invalidation};
+use crate::tracking::{Invalidation, Later};
 
 /// Why a blocked client is unblocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,24 +315,27 @@ impl State {
     #[cold]
     pub(crate) fn tell_of_changes(&mut self, mut caller: Option<&mut Session>) {
         let hears_later = |caller: &&mut Session| !self.blocking.is_trying(caller.slot.0);
-        let own = caller.as_ref().filter(|caller| hears_later(caller)).map(|caller| caller.id);
+        let own = caller.as_ref().filter(|caller| hears_later(caller)).map(|caller| (caller.id, caller.flags));
+        let own_id = own.map(|(id, _)| id);
         for invalidation in self.tracking.take_pending() {
             match invalidation {
                 Invalidation::Key { key, mut clients, writer } => {
-                    let at = clients.iter().position(|client| Some(*client) == own);
+                    let at = clients.iter().position(|client| Some(*client) == own_id);
                     let later = at.map(|at| clients.remove(at));
                     self.tell_of_key(&mut caller, &key, &clients, writer);
-                    if let Some(client) = later {
-                        self.tracking.keep_for_later(Invalidation::Key { key, clients: vec![client], writer });
+                    if let (Some(client), Some((_, flags))) = (later, own)
+                        && hears(flags, writer == client, false)
+                    {
+                        self.tracking.keep_for_later(Later { client, key: Some(key) });
                     }
                 }
-                Invalidation::Everything { clients: Audience::Only(client) } => {
-                    self.tell_of_flush(&mut caller, |session| session.id == client);
-                }
-                Invalidation::Everything { clients: Audience::AllBut(except) } => {
-                    self.tell_of_flush(&mut caller, |session| session.id != except && Some(session.id) != own);
-                    if let Some(client) = own.filter(|own| *own != except) {
-                        self.tracking.keep_for_later(Invalidation::Everything { clients: Audience::Only(client) });
+                Invalidation::Everything { except } => {
+                    self.tell_of_flush(&mut caller, |session| session.id != except && Some(session.id) != own_id);
+                    if let Some((client, flags)) = own
+                        && client != except
+                        && flags.contains(SessionFlags::TRACKING)
+                    {
+                        self.tracking.keep_for_later(Later { client, key: None });
                     }
                 }
             }
@@ -342,8 +345,24 @@ impl State {
     /// Tells the client that has run a command of its own keys. Its session is back in its place.
     #[cold]
     pub(crate) fn tell_caller_of_changes(&mut self) {
-        if self.tracking.bring_up_later() {
+        if self.tracking.is_pending() {
             self.tell_of_changes(None);
+        }
+        for later in self.tracking.take_later() {
+            self.tell_later(&later);
+        }
+    }
+
+    fn tell_later(&mut self, later: &Later) {
+        let Some(slot) = self.sessions.slot_of(later.client) else { return };
+        let Some(protocol) = self.sessions.get(slot).map(|session| session.protocol) else { return };
+        let keys = later.key.as_deref().map(|key| [key]);
+        let changed = keys.as_ref().map_or(Changed::everything(protocol), |keys| Changed::Keys(keys));
+        let news = self.news(changed);
+        let before = self.effects.outbox.len();
+        self.send(&mut None, slot, &news);
+        if self.effects.outbox.len() == before {
+            self.effects.outbox.unwrite(&news.push);
         }
     }
 
@@ -368,7 +387,7 @@ impl State {
         if clients.is_empty() {
             return;
         }
-        let [old, new] = [&b"$-1"[..], b"_"].map(|null| self.news(Changed::Everything { null }));
+        let [old, new] = [Protocol::Resp2, Protocol::Resp3].map(|protocol| self.news(Changed::everything(protocol)));
         clients.sort_unstable_by_key(|(client, _)| *client);
         for (client, protocol) in clients {
             let news = if protocol == Protocol::Resp3 { &new } else { &old };
@@ -443,13 +462,14 @@ impl State {
     ) {
         let Some(slot) = self.sessions.slot_of(client) else { return };
         let Some(session) = self.sessions.get_with(slot, caller.as_deref()) else { return };
-        let flags = session.flags;
-        if !flags.contains(SessionFlags::TRACKING)
-            || (!broadcast && flags.contains(SessionFlags::TRACKING_BCAST))
-            || (flags.contains(SessionFlags::TRACKING_NOLOOP) && writer == client)
-        {
-            return;
+        if hears(session.flags, writer == client, broadcast) {
+            self.send(caller, slot, news);
         }
+    }
+
+    /// Sends the client in a slot what it is told, or whom it wants to be told in its place.
+    fn send(&mut self, caller: &mut Option<&mut Session>, slot: Slot, news: &News<'_>) {
+        let Some(session) = self.sessions.get_with(slot, caller.as_deref()) else { return };
         let redirect = session.tracking.as_deref().map_or(0, |facts| facts.redirect);
         let protocol = session.protocol;
         if redirect == 0 {
@@ -499,6 +519,14 @@ impl State {
     }
 }
 
+/// Whether a client with these flags is told of a change, which may be its own. `broadcast`: also one that does not track by
+/// reading.
+fn hears(flags: SessionFlags, is_own: bool, broadcast: bool) -> bool {
+    flags.contains(SessionFlags::TRACKING)
+        && (broadcast || !flags.contains(SessionFlags::TRACKING_BCAST))
+        && !(is_own && flags.contains(SessionFlags::TRACKING_NOLOOP))
+}
+
 /// What clients that track are told.
 struct News<'a> {
     /// The text over RESP3.
@@ -517,6 +545,11 @@ enum Changed<'a> {
 }
 
 impl Changed<'_> {
+    /// Everything is gone, in this protocol's words.
+    fn everything(protocol: Protocol) -> Self {
+        Changed::Everything { null: if protocol == Protocol::Resp3 { b"_" } else { b"$-1" } }
+    }
+
     fn write(self, out: &mut Vec<u8>) {
         let keys = match self {
             Changed::Keys(keys) => keys,

@@ -162,6 +162,30 @@ mod tests {
         assert!(!engine.state.gated && !engine.state.observes_keys && engine.state.tracking.is_empty());
     }
 
+    /// Whether a client is told of its own change is decided when that happens, and not when the transaction ends.
+    #[test]
+    fn tracking_that_changes_behind_a_write_comes_too_late() {
+        let told = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+        let everything = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
+        let (plain, quiet) = ("CLIENT TRACKING ON", "CLIENT TRACKING ON NOLOOP");
+        for (before, change, behind, expected) in [
+            (plain, "SET k 1", quiet, told),
+            (quiet, "SET k 1", plain, ""),
+            (plain, "SET k 1", "CLIENT TRACKING OFF", told),
+            (plain, "FLUSHALL", "CLIENT TRACKING OFF", everything),
+            (quiet, "FLUSHALL", plain, everything),
+            // Over the old protocol there are no pushes.
+            (plain, "SET k 1", "RESET", ""),
+        ] {
+            let mut engine = Engine::for_console();
+            let client = connect(&mut engine, 0, false);
+            for line in ["HELLO 3", "MULTI", before, "GET k", change, behind, "EXEC"] {
+                engine.run_in(client, &line.split(' ').collect::<Vec<_>>());
+            }
+            assert_eq!(letters(&mut engine, client), expected, "{before}, {change}, {behind}");
+        }
+    }
+
     #[test]
     fn broadcasts_come_with_the_end_of_a_turn() {
         let mut engine = Engine::for_console();

@@ -22,18 +22,19 @@ pub enum Invalidation {
     /// These clients read the key, and it is no longer what it was. `writer` is the client that changed it, 0 for none.
     #[allow(missing_docs)]
     Key { key: Box<[u8]>, clients: Vec<u64>, writer: u64 },
-    /// Everything is gone.
+    /// Everything is gone. All clients that track are told, but `except` (0: none).
     #[allow(missing_docs)]
-    Everything { clients: Audience },
+    Everything { except: u64 },
 }
 
-/// Which of the clients that track are told that everything is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// All but this one, 0 for none.
-    AllBut(u64),
-    /// This one.
-    Only(u64),
+/// Something that a client is told behind the command that it runs. That it is was decided when the key changed: a change of
+/// what it tracks comes too late.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Later {
+    /// The client.
+    pub client: u64,
+    /// The key that changed; without one, everything is gone.
+    pub key: Option<Box<[u8]>>,
 }
 
 /// Changed keys that begin with a prefix, and who is to be told.
@@ -60,7 +61,7 @@ pub struct Tracking {
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
     pending: Vec<Invalidation>,
     /// What the client that is running is told once its command is over.
-    later: Vec<Invalidation>,
+    later: Vec<Later>,
     broadcasts_wait: bool,
     /// How often in a row the table has stayed above its limit.
     failures: usize,
@@ -166,7 +167,7 @@ impl Tracking {
         self.keys.clear();
         self.items = 0;
         if self.clients != 0 {
-            self.pending.push(Invalidation::Everything { clients: Audience::AllBut(except) });
+            self.pending.push(Invalidation::Everything { except });
         }
     }
 
@@ -208,16 +209,15 @@ impl Tracking {
         !self.pending.is_empty()
     }
 
-    /// Keeps something until [`Tracking::bring_up_later`].
-    pub fn keep_for_later(&mut self, invalidation: Invalidation) {
-        self.later.push(invalidation);
+    /// Keeps something until [`Tracking::take_later`].
+    pub fn keep_for_later(&mut self, later: Later) {
+        self.later.push(later);
     }
 
-    /// What was kept has to be told now. Returns whether there is any of it.
+    /// What was kept, which has to be told now.
     #[inline]
-    pub fn bring_up_later(&mut self) -> bool {
-        self.pending.append(&mut self.later);
-        self.is_pending()
+    pub fn take_later(&mut self) -> Vec<Later> {
+        std::mem::take(&mut self.later)
     }
 
     /// Whether broadcasts wait.
@@ -288,15 +288,15 @@ mod tests {
         assert_eq!((tracking.keys_len(), tracking.items_len()), (1, 1));
         tracking.flushed(0);
         tracking.flushed(3);
-        let told = [0, 3].map(|except| Invalidation::Everything { clients: Audience::AllBut(except) });
+        let told = [0, 3].map(|except| Invalidation::Everything { except });
         assert!(tracking.is_pending());
         assert_eq!(tracking.take_pending(), told);
-        assert!(!tracking.is_pending() && !tracking.bring_up_later());
-        for _ in 0..2 {
-            tracking.keep_for_later(Invalidation::Everything { clients: Audience::Only(1) });
-        }
-        assert!(!tracking.is_pending() && tracking.bring_up_later());
-        assert_eq!(tracking.take_pending().len(), 2);
+        assert!(!tracking.is_pending() && tracking.take_later().is_empty());
+        let later = || Later { client: 1, key: None };
+        (0..2).for_each(|_| tracking.keep_for_later(later()));
+        assert!(!tracking.is_pending());
+        assert_eq!(tracking.take_later(), [later(), later()]);
+        assert!(tracking.take_later().is_empty());
         assert_eq!((tracking.keys_len(), tracking.items_len()), (0, 0));
     }
 
